@@ -1,0 +1,37 @@
+/**
+ * Every error that this package throws on purpose has a code of this closed set; docs/errors.md says for each what it
+ * means and what to do (a test holds the two together).
+ */
+export type ErrorCode =
+  | 'config_invalid'
+  | 'config_unreadable'
+  | 'redis_unavailable'
+  | 'option_invalid'
+  | 'session_unavailable'
+  | 'session_missing'
+  | 'session_ended'
+  | 'store_foreign'
+  | 'login_invalid'
+  | 'incident_unknown'
+  | 'incident_closed'
+  | 'cursor_invalid'
+  | 'database_unusable';
+
+/** The one error class. `message` says what is wrong and what to do; it never holds a secret or raw outside text. */
+export class BouncerError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'BouncerError';
+    this.code = code;
+  }
+}
+
+/** For log lines: the class and code of an error, never its text (which may quote what came from outside). */
+export function errorName(error: unknown): string {
+  if (error instanceof BouncerError) return error.code;
+  if (!(error instanceof Error)) return typeof error;
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' && /^[A-Z0-9_]{1,40}$/i.test(code) ? `${error.name}:${code}` : error.name;
+}

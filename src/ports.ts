@@ -1,0 +1,135 @@
+/** What the order of effects (src/detect.ts) needs of the world. Types only; each adapter implements one of these. */
+
+import type { Disposition, Incident, IncidentRecord, IncidentStatus, RevokeOutcome, Visit } from './domain/incident.ts';
+import type { Reason } from './domain/reasons.ts';
+import type { AddressProblem, Baseline, Located, LoginEvent, Sighting } from './domain/types.ts';
+
+/** Where an address is, as far as the loaded data says. Pure memory: synchronous, never throws. */
+export interface Locator {
+  locate(address: string | null, problem?: AddressProblem): Sighting;
+  /** What is loaded, for `doctor` and evidence. */
+  sources(): readonly SourceStatus[];
+}
+
+export interface SourceStatus {
+  readonly database: string;
+  /** Where it came from: a path, or a package name. */
+  readonly origin: string;
+  /** ISO 8601 day, or null where the source does not say. */
+  readonly builtOn: string | null;
+  /** Age in days at the time of asking, or null. */
+  readonly ageDays: number | null;
+  /** Open and answering? If not, `problem` says why. */
+  readonly ok: boolean;
+  readonly problem?: string | undefined;
+}
+
+export interface StoredBaseline {
+  readonly baseline: Baseline;
+  /** 0 when nothing is stored yet. A save names the revision it was made from. */
+  readonly revision: number;
+}
+
+export interface BaselineChange extends StoredBaseline {
+  readonly userId: string;
+}
+
+/** What is known of each user's logins. May throw when Redis is away. */
+export interface Baselines {
+  /** In the order asked. One round trip. */
+  load(userIds: readonly string[]): Promise<StoredBaseline[]>;
+  /**
+   * Compare and set, each user for itself: false where the stored revision is no longer the one named (nothing is
+   * written there; load and decide again). Atomic per user, one round trip.
+   */
+  save(changes: readonly BaselineChange[]): Promise<boolean[]>;
+}
+
+export interface Revocation {
+  readonly handle: string;
+  readonly lid: string;
+  readonly reason: Reason;
+  readonly caseId: string;
+  readonly atMs: number;
+}
+
+/** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
+export interface Sessions {
+  revoke(revocations: readonly Revocation[]): Promise<(RevokeOutcome | Error)[]>;
+}
+
+export interface IncidentFilter {
+  readonly status?: IncidentStatus | undefined;
+  readonly userId?: string | undefined;
+  readonly address?: string | undefined;
+}
+
+export interface IncidentPage {
+  readonly incidents: readonly IncidentRecord[];
+  /** Pass it to get the next page; null at the end. */
+  readonly cursor: string | null;
+}
+
+/** The reviewable records. `record` is idempotent: once per case number; false means that it was there already. */
+export interface Incidents {
+  record(incidents: readonly Incident[]): Promise<(boolean | Error)[]>;
+  /** Which of these cases are on record? For a retried job: what was decided once stays decided. */
+  existing(caseIds: readonly string[]): Promise<(Incident | null)[]>;
+  get(caseId: string): Promise<IncidentRecord | null>;
+  /** Newest first. Never walks the keyspace. */
+  list(filter: IncidentFilter, limit: number, cursor?: string | null): Promise<IncidentPage>;
+  /** Adds a visit, bounded in number; unknown cases are ignored. Returns whether it was kept or only counted. */
+  visit(caseId: string, visit: Visit): Promise<'kept' | 'counted' | 'unknown'>;
+  /** Null when there is no such incident. */
+  resolve(caseId: string, answer: Resolution): Promise<IncidentRecord | null>;
+}
+
+export interface Resolution {
+  readonly disposition: Disposition;
+  readonly by: string;
+  readonly note: string;
+  readonly atMs: number;
+}
+
+/** The web tier's way to the worker: durably queues 1..N logins as one job. Throws when Redis is away. At least once. */
+export interface LoginQueue {
+  add(logins: readonly LoginEvent[]): Promise<void>;
+}
+
+/** A login or job that could not be read. Holds no raw text: only what validated. */
+export interface SetAsideEntry {
+  readonly code: SetAsideCode;
+  readonly atMs: number;
+  readonly jobId: string;
+  /** Position in the job, or null for the whole job. */
+  readonly index: number | null;
+  /** The field that was wrong, e.g. `userId`. */
+  readonly field: string | null;
+  readonly lid: string | null;
+}
+export type SetAsideCode = 'malformed_job' | 'unknown_version' | 'malformed_login' | 'login_failed';
+
+export interface SetAside {
+  put(entries: readonly SetAsideEntry[]): Promise<void>;
+  list(limit: number): Promise<SetAsideEntry[]>;
+  count(): Promise<number>;
+}
+
+/** Running totals that outlive the process, e.g. `reason:unlocatable`, `why:special_address`. */
+export interface Counters {
+  add(counts: ReadonlyMap<string, number>): Promise<void>;
+  read(): Promise<Record<string, number>>;
+}
+
+/** Milliseconds since the epoch. */
+export type Clock = () => number;
+
+/** The part of a pino logger that we use: an object of fields first, then a fixed sentence. Never raw outside text. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export type { Located };
