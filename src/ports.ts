@@ -2,7 +2,7 @@
 
 import type { Disposition, Incident, IncidentRecord, IncidentStatus, RevokeOutcome, Visit } from './domain/incident.ts';
 import type { Reason } from './domain/reasons.ts';
-import type { AddressProblem, Baseline, Located, LoginEvent, Sighting } from './domain/types.ts';
+import type { AddressProblem, Baseline, LoginEvent, Sighting } from './domain/types.ts';
 
 /** Where an address is, as far as the loaded data says. Pure memory: synchronous, never throws. */
 export interface Locator {
@@ -42,7 +42,7 @@ export interface Baselines {
    * Compare and set, each user for itself: false where the stored revision is no longer the one named (nothing is
    * written there; load and decide again). Atomic per user, one round trip.
    */
-  save(changes: readonly BaselineChange[]): Promise<boolean[]>;
+  save(changes: readonly BaselineChange[]): Promise<(boolean | Error)[]>;
 }
 
 export interface Revocation {
@@ -55,7 +55,13 @@ export interface Revocation {
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
 export interface Sessions {
-  revoke(revocations: readonly Revocation[]): Promise<(RevokeOutcome | Error)[]>;
+  revoke(revocations: readonly Revocation[]): Promise<(RevokeResult | Error)[]>;
+}
+
+export interface RevokeResult {
+  readonly outcome: RevokeOutcome;
+  /** When the tombstone was written; a repeated revoke tells the first time. 0 for `other_login`. */
+  readonly atMs: number;
 }
 
 export interface IncidentFilter {
@@ -70,6 +76,51 @@ export interface IncidentPage {
   readonly cursor: string | null;
 }
 
+/** What the store must know of a session beside the app's own data. */
+export interface LiveHead {
+  /** When its time to live was last renewed, milliseconds since the epoch. */
+  readonly renewedAtMs: number;
+  /** It never lives past this. */
+  readonly endsAtMs: number;
+  /** Random token of the session object that created it. */
+  readonly birth: string;
+  /** The login it belongs to; '' for an anonymous session. */
+  readonly lid: string;
+}
+
+export type Tombstone =
+  | {
+      readonly kind: 'revoked';
+      readonly atMs: number;
+      readonly lid: string;
+      readonly reason: Reason;
+      readonly caseId: string;
+    }
+  | { readonly kind: 'logout' | 'moved'; readonly atMs: number; readonly lid: string };
+
+export type LoadedSession =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'live'; readonly head: LiveHead; readonly data: Record<string, unknown> }
+  | { readonly kind: 'tombstone'; readonly tombstone: Tombstone };
+
+/** What a write came to. Only `live` means written; the others say why it was refused. */
+export type WriteOutcome = 'live' | 'gone' | 'taken' | 'moved' | 'logout' | 'revoked' | 'foreign';
+
+/** The web tier's side of the sessions: every write is guarded, a refusal is an outcome and never an error. */
+export interface GuardedSessions {
+  load(handle: string): Promise<LoadedSession>;
+  save(handle: string, first: boolean, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome>;
+  touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
+  destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
+}
+
+/** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */
+export interface Refusal {
+  readonly operation: 'save' | 'touch' | 'destroy';
+  /** `unavailable`: Redis was away. `reserved_name`: the app used a member name that is ours. */
+  readonly outcome: Exclude<WriteOutcome, 'live'> | 'unavailable' | 'reserved_name';
+}
+
 /** The reviewable records. `record` is idempotent: once per case number; false means that it was there already. */
 export interface Incidents {
   record(incidents: readonly Incident[]): Promise<(boolean | Error)[]>;
@@ -80,8 +131,8 @@ export interface Incidents {
   list(filter: IncidentFilter, limit: number, cursor?: string | null): Promise<IncidentPage>;
   /** Adds a visit, bounded in number; unknown cases are ignored. Returns whether it was kept or only counted. */
   visit(caseId: string, visit: Visit): Promise<'kept' | 'counted' | 'unknown'>;
-  /** Null when there is no such incident. */
-  resolve(caseId: string, answer: Resolution): Promise<IncidentRecord | null>;
+  /** Answers an open incident; else says that it is unknown, or how it was answered before. Atomic. */
+  resolve(caseId: string, answer: Resolution): Promise<'resolved' | 'unknown' | Disposition>;
 }
 
 export interface Resolution {
@@ -131,5 +182,3 @@ export interface Log {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
-
-export type { Located };

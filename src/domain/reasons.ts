@@ -23,10 +23,26 @@ export interface ReasonInfo {
 }
 
 export const REASONS: Readonly<Record<Reason, ReasonInfo>> = {
-  first_login: { action: 'allow', teaches: true, meaning: 'Nothing is known of this user yet; this login starts the baseline.' },
-  same_network: { action: 'allow', teaches: true, meaning: 'The user has logged in from this network (/24 or /48) before.' },
-  same_country: { action: 'allow', teaches: true, meaning: 'The countries this address may be in include one the user logs in from.' },
-  related_territory: { action: 'allow', teaches: true, meaning: 'Another territory of a country the user logs in from.' },
+  first_login: {
+    action: 'allow',
+    teaches: true,
+    meaning: 'Nothing is known of this user yet; this login starts the baseline.',
+  },
+  same_network: {
+    action: 'allow',
+    teaches: true,
+    meaning: 'The user has logged in from this network (/24 or /48) before.',
+  },
+  same_country: {
+    action: 'allow',
+    teaches: true,
+    meaning: 'The countries this address may be in include one the user logs in from.',
+  },
+  related_territory: {
+    action: 'allow',
+    teaches: true,
+    meaning: 'Another territory of a country the user logs in from.',
+  },
   country_changed: {
     action: 'revoke',
     teaches: false,
@@ -37,6 +53,14 @@ export const REASONS: Readonly<Record<Reason, ReasonInfo>> = {
     teaches: false,
     meaning: 'The countries differ, but one side is disputed, rests on one source, or is of the other address family.',
   },
-  unlocatable: { action: 'allow', teaches: false, meaning: 'The address has no known country; this login was not checked.' },
-  special_address: { action: 'allow', teaches: false, meaning: 'A private, loopback or other special address has no country.' },
+  unlocatable: {
+    action: 'allow',
+    teaches: false,
+    meaning: 'The address has no known country; this login was not checked.',
+  },
+  special_address: {
+    action: 'allow',
+    teaches: false,
+    meaning: 'A private, loopback or other special address has no country.',
+  },
 };

@@ -1,0 +1,255 @@
+import { decide, learn } from './domain/decide.ts';
+import type { Incident, Outcome } from './domain/incident.ts';
+import type { Policy } from './domain/policy.ts';
+import type { Baseline, Decision, LoginEvent, Mode, Sighting } from './domain/types.ts';
+import type {
+  BaselineChange,
+  Baselines,
+  Clock,
+  Counters,
+  Incidents,
+  Locator,
+  RevokeResult,
+  Sessions,
+  StoredBaseline,
+} from './ports.ts';
+
+/**
+ * The order of effects, for one batch of logins:
+ *
+ *   1 locate    memory   where is each address?
+ *   2 decide    pure     against the user's baseline; logins of one user one after the other
+ *   3 revoke    Redis    the tombstone
+ *   4 record    Redis    the incident
+ *   5 learn     Redis    the baseline, LAST, and only from logins that may teach
+ *
+ * Delivery is at least once and a worker may die between any two steps, so the job is then done again from the start.
+ * If the baseline moved before the revoke, the second run would compare the new country with itself and the incident
+ * would vanish: so it moves last. Revoke comes before record, so that a crash between them leaves the safe state. All
+ * effects are keyed by lid and repeat without harm; a login whose incident is on record keeps that decision.
+ *
+ * Each step is one round trip for the whole batch; a failure of one login is its own.
+ */
+export interface DetectDeps {
+  readonly locator: Locator;
+  readonly baselines: Baselines;
+  readonly sessions: Sessions;
+  readonly incidents: Incidents;
+  readonly counters: Counters;
+  readonly policy: Policy;
+  readonly mode: Mode;
+  readonly clock: Clock;
+  /** The case number of a login: derived, so that a repeated job writes the same one. */
+  caseOf(lid: string): string;
+  /** Told of each new incident, once. */
+  onIncident(incident: Incident): void;
+  /** For tests: called after each effect, so that a worker can be killed exactly there. */
+  readonly afterEffect?: ((effect: Effect) => void | Promise<void>) | undefined;
+}
+
+export type Effect = 'load' | 'decide' | 'revoke' | 'record' | 'learn' | 'count';
+export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'record', 'learn', 'count'];
+
+export interface DetectContext {
+  readonly queuedAtMs: number;
+  /** This batch may have been worked on before: first look which of its logins are on record. */
+  readonly startedBefore: boolean;
+}
+
+/** How often a batch is decided again because another worker taught the same user in between. */
+const MAX_ROUNDS = 20;
+
+interface Judged {
+  readonly login: LoginEvent;
+  readonly sighting: Sighting;
+  readonly decision: Decision;
+  /** As it was when this login was decided. */
+  readonly baseline: Baseline;
+}
+
+interface Round {
+  readonly judged: readonly Judged[];
+  readonly changes: readonly BaselineChange[];
+}
+
+/** Returns the logins that failed, each for itself. Throws when the whole batch could not be done (Redis is away). */
+export async function detect(
+  batch: readonly LoginEvent[],
+  context: DetectContext,
+  deps: DetectDeps,
+): Promise<readonly LoginEvent[]> {
+  const logins = oncePerLid(batch);
+  const onRecord = context.startedBefore ? await recordedBefore(logins, deps) : new Set<string>();
+  const failed = new Set<LoginEvent>();
+  const counts = new Map<string, number>();
+  let todo = logins;
+  for (let round = 0; todo.length > 0; round++) {
+    if (round === MAX_ROUNDS) throw new Error('baselines kept changing');
+    const { judged, changes } = await judge(
+      todo.filter((login) => !onRecord.has(login.lid)),
+      deps,
+    );
+    await deps.afterEffect?.('decide');
+    for (const lid of await endAndRecord(judged, context, deps, failed)) onRecord.add(lid);
+    const again = await teach(changes, judged, deps, failed);
+    count(judged, again, counts);
+    todo = todo.filter((login) => again.has(login.userId));
+  }
+  await deps.counters.add(counts);
+  await deps.afterEffect?.('count');
+  return [...failed];
+}
+
+function oncePerLid(batch: readonly LoginEvent[]): readonly LoginEvent[] {
+  const seen = new Set<string>();
+  return batch.filter(({ lid }) => !seen.has(lid) && seen.add(lid));
+}
+
+async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Set<string>> {
+  const known = await deps.incidents.existing(logins.map((login) => deps.caseOf(login.lid)));
+  return new Set(known.flatMap((incident) => (incident ? [incident.lid] : [])));
+}
+
+/** Steps 1 and 2. Logins of one user are decided in their order, each with what those before it taught. */
+async function judge(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Round> {
+  const users = [...new Set(logins.map((login) => login.userId))];
+  const stored = await deps.baselines.load(users);
+  await deps.afterEffect?.('load');
+  const known = new Map<string, StoredBaseline>(users.map((user, i) => [user, stored[i] ?? nothingKnown()]));
+  const taught = new Map<string, BaselineChange>();
+  const judged = logins.map((login): Judged => {
+    const before = taught.get(login.userId) ?? known.get(login.userId) ?? nothingKnown();
+    const sighting = deps.locator.locate(login.address, login.addressProblem);
+    const decision = decide(before.baseline, sighting, login.loginAtMs, deps.policy);
+    if (decision.teaches && sighting.kind === 'located') {
+      const baseline = learn(before.baseline, sighting, login.loginAtMs, deps.policy);
+      if (baseline !== before.baseline) {
+        taught.set(login.userId, { userId: login.userId, revision: before.revision, baseline });
+      }
+    }
+    return { login, sighting, decision, baseline: before.baseline };
+  });
+  return { judged, changes: [...taught.values()] };
+}
+
+function nothingKnown(): StoredBaseline {
+  return { baseline: { v4: { places: [], networks: [] }, v6: { places: [], networks: [] } }, revision: 0 };
+}
+
+/** Steps 3 and 4. Returns the lids that are now on record. */
+async function endAndRecord(
+  judged: readonly Judged[],
+  context: DetectContext,
+  deps: DetectDeps,
+  failed: Set<LoginEvent>,
+): Promise<string[]> {
+  const suspicious = judged.filter(({ decision }) => decision.action !== 'allow');
+  if (suspicious.length === 0) return [];
+  const ended = await revoke(suspicious, deps, failed);
+  await deps.afterEffect?.('revoke');
+  const incidents = suspicious.flatMap((one) => {
+    if (failed.has(one.login) || one.sighting.kind !== 'located') return [];
+    return [{ login: one.login, incident: describe(one, one.sighting, ended.get(one.login.lid), context, deps) }];
+  });
+  const recorded = await deps.incidents.record(incidents.map(({ incident }) => incident));
+  await deps.afterEffect?.('record');
+  return incidents.flatMap(({ login, incident }, i) => {
+    const result = recorded[i] ?? new Error('no reply');
+    if (result instanceof Error) {
+      failed.add(login);
+      return [];
+    }
+    if (result) deps.onIncident(incident);
+    return [login.lid];
+  });
+}
+
+async function revoke(
+  suspicious: readonly Judged[],
+  deps: DetectDeps,
+  failed: Set<LoginEvent>,
+): Promise<Map<string, RevokeResult>> {
+  const toEnd = deps.mode === 'enforce' ? suspicious.filter(({ decision }) => decision.action === 'revoke') : [];
+  if (toEnd.length === 0) return new Map();
+  const atMs = deps.clock();
+  const results = await deps.sessions.revoke(
+    toEnd.map(({ login, decision }) => ({
+      handle: login.handle,
+      lid: login.lid,
+      reason: decision.reason,
+      caseId: deps.caseOf(login.lid),
+      atMs,
+    })),
+  );
+  const ended = new Map<string, RevokeResult>();
+  for (const [i, { login }] of toEnd.entries()) {
+    const result = results[i] ?? new Error('no reply');
+    if (result instanceof Error) failed.add(login);
+    else ended.set(login.lid, result);
+  }
+  return ended;
+}
+
+function describe(
+  { login, decision, baseline }: Judged,
+  sighting: Extract<Sighting, { kind: 'located' }>,
+  ended: RevokeResult | undefined,
+  context: DetectContext,
+  deps: DetectDeps,
+): Incident {
+  return {
+    id: deps.caseOf(login.lid),
+    lid: login.lid,
+    handle: login.handle,
+    userId: login.userId,
+    action: decision.action === 'revoke' ? 'revoke' : 'flag',
+    reason: decision.reason,
+    mode: deps.mode,
+    outcome: outcomeOf(decision, ended),
+    baseline,
+    sighting,
+    userAgent: login.userAgent,
+    deviceId: login.deviceId,
+    loginAtMs: login.loginAtMs,
+    queuedAtMs: context.queuedAtMs,
+    decidedAtMs: deps.clock(),
+    ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
+  };
+}
+
+function outcomeOf(decision: Decision, ended: RevokeResult | undefined): Outcome {
+  if (decision.action !== 'revoke') return 'none';
+  return ended?.outcome ?? 'observed';
+}
+
+/** Step 5. Returns the users whose stored baseline another worker changed meanwhile: they are decided again. */
+async function teach(
+  changes: readonly BaselineChange[],
+  judged: readonly Judged[],
+  deps: DetectDeps,
+  failed: Set<LoginEvent>,
+): Promise<Set<string>> {
+  if (changes.length === 0) return new Set();
+  const saved = await deps.baselines.save(changes);
+  await deps.afterEffect?.('learn');
+  const again = new Set<string>();
+  for (const [i, { userId }] of changes.entries()) {
+    const result = saved[i] ?? new Error('no reply');
+    if (result === false) again.add(userId);
+    if (!(result instanceof Error)) continue;
+    for (const { login, decision } of judged) if (login.userId === userId && decision.teaches) failed.add(login);
+  }
+  return again;
+}
+
+/** What is decided again is not counted yet, unless it is on record. */
+function count(judged: readonly Judged[], again: ReadonlySet<string>, counts: Map<string, number>): void {
+  const add = (name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const { login, decision, sighting } of judged) {
+    if (again.has(login.userId) && decision.action === 'allow') continue;
+    add('logins');
+    add(`action:${decision.action}`);
+    add(`reason:${decision.reason}`);
+    if (sighting.kind === 'unlocatable') add(`why:${sighting.why}`);
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Whose address is it? From the socket's peer and, where a trusted proxy wrote it, `X-Forwarded-For`.
+ *
+ * A header is only as good as who wrote it: anyone can send one. Each proxy appends the address it was called from, so the
+ * list is read from the right, and only while the hop that wrote the entry is trusted.
+ */
+
+import { BouncerError } from '../errors.ts';
+import { type Cidr, inAnyCidr, type ParsedAddress, parseAddress, parseCidr, type ValidAddress } from './address.ts';
+import type { AddressProblem } from './types.ts';
+
+/** Which proxies' word is taken. Made by `compileTrust`. */
+export interface TrustProxy {
+  readonly cidrs: readonly Cidr[];
+  /** Some block holds every address of a family: then the leftmost entry counts, and a client may write what it likes there. */
+  readonly trustsAll: boolean;
+}
+
+export interface ForwardedRequest {
+  /** `socket.remoteAddress`. */
+  readonly peer: string | undefined;
+  /** As Node gives them: names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+}
+
+export interface ClientAddress {
+  /** Canonical, or null; then `problem` says why. */
+  readonly address: string | null;
+  readonly problem?: AddressProblem;
+}
+
+/** More proxies than this in a row are no real deployment: stop reading, the client is unknown. */
+const MAX_HOPS = 64;
+
+/** Of one entry with its white space: 72 for brackets, address, zone and port. What is longer is no address. */
+const MAX_HOP_LENGTH = 128;
+
+const NAMED: Readonly<Record<string, readonly string[]>> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+};
+
+const NO_ADDRESS: ClientAddress = Object.freeze({ address: null, problem: 'no_address' });
+const INVALID: ClientAddress = Object.freeze({ address: null, problem: 'invalid_address' });
+const MALFORMED: ClientAddress = Object.freeze({ address: null, problem: 'malformed_forwarding' });
+
+/**
+ * Compiles the operator's list: addresses, CIDR blocks, and the names `loopback` and `private` (RFC 1918 and RFC 4193).
+ *
+ * `0.0.0.0/0` and `::/0` are accepted, for where only the proxy can reach the app and its address is not known in
+ * advance; `trustsAll` then tells the caller to warn, since a client behind such a proxy picks its own address.
+ *
+ * @throws BouncerError `option_invalid` on any other entry; it names the position, not the text.
+ */
+export function compileTrust(list: readonly string[]): TrustProxy {
+  if (!Array.isArray(list)) throw new BouncerError('option_invalid', 'The trusted proxies must be a list of strings.');
+  const cidrs = list.flatMap((entry, index) => {
+    const texts = Object.hasOwn(NAMED, entry) ? (NAMED[entry] ?? []) : [entry];
+    return texts.map((text) => parseCidr(text) ?? badEntry(index));
+  });
+  return { cidrs, trustsAll: cidrs.some((cidr) => cidr.prefix === 0) };
+}
+
+function badEntry(index: number): never {
+  throw new BouncerError(
+    'option_invalid',
+    `Trusted proxy number ${index + 1} is not an IP address, a CIDR block such as 10.0.0.0/8, 'loopback' or 'private'.`,
+  );
+}
+
+/**
+ * The client's address, or why it is unknown. Never throws; the work is bounded whatever the header holds.
+ *
+ * - The peer is not trusted, or there is no (or only a blank) header: the client is the peer.
+ * - Else the first entry from the right that is not a trusted proxy; where all are trusted, the leftmost.
+ * - An entry next to a trusted hop that is no address (`unknown`, `_hidden`, empty): `malformed_forwarding`. What stands
+ *   left of it was written by nobody we know. Ports are accepted, as some proxies add them.
+ */
+export function clientAddress(request: ForwardedRequest, trust: TrustProxy): ClientAddress {
+  if (request.peer === undefined || request.peer === '') return NO_ADDRESS;
+  const peer = parseAddress(request.peer);
+  if (!peer.ok) return INVALID;
+  if (!inAnyCidr(peer, trust.cidrs)) return { address: peer.ip };
+  return walk(peer, hopsFromRight(request.headers['x-forwarded-for']), trust);
+}
+
+/** `nearest` is trusted; so each hop that comes was written by a trusted proxy, until one is not trusted itself. */
+function walk(nearest: ValidAddress, hops: Iterable<ParsedAddress>, trust: TrustProxy): ClientAddress {
+  let client = nearest;
+  let left = MAX_HOPS;
+  for (const hop of hops) {
+    if (!hop.ok || left-- === 0) return MALFORMED;
+    client = hop;
+    if (!inAnyCidr(hop, trust.cidrs)) break;
+  }
+  return { address: client.ip };
+}
+
+/**
+ * The entries of `X-Forwarded-For`, last one first. Several header lines are one list in their order (RFC 9110 section
+ * 5.3). Lazy: what is not asked for is not read. A source of hops for another header only has to yield the same.
+ */
+function* hopsFromRight(header: string | readonly string[] | undefined): Generator<ParsedAddress> {
+  const lines = header === undefined ? [] : typeof header === 'string' ? [header] : header;
+  if (lines.every(isBlank)) return;
+  for (let line = lines.length - 1; line >= 0; line--) {
+    const text = lines[line] ?? '';
+    let end = text.length;
+    while (end >= 0) {
+      const start = end === 0 ? 0 : text.lastIndexOf(',', end - 1) + 1;
+      yield readHop(text.slice(start, end));
+      end = start - 1;
+    }
+  }
+}
+
+const isBlank = (line: string): boolean => line.length <= MAX_HOP_LENGTH && trimSpace(line) === '';
+
+/** An address as proxies write it: plain, `[IPv6]`, and either with a port. */
+function readHop(entry: string): ParsedAddress {
+  return parseAddress(entry.length > MAX_HOP_LENGTH ? '' : withoutPort(trimSpace(entry)));
+}
+
+/** Only the optional white space of RFC 9110 section 5.6.3: spaces and tabs. */
+function trimSpace(text: string): string {
+  let from = 0;
+  let end = text.length;
+  while (from < end && isSpace(text.charCodeAt(from))) from++;
+  while (end > from && isSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(from, end);
+}
+
+const isSpace = (code: number): boolean => code === 32 || code === 9;
+
+/** Empty when brackets or port are not right. A bare IPv6 address has two colons at least, so one colon means a port. */
+function withoutPort(hop: string): string {
+  if (hop.startsWith('[')) {
+    const close = hop.indexOf(']');
+    const inner = hop.slice(1, close);
+    const rest = hop.slice(close + 1);
+    return close > 0 && inner.includes(':') && (rest === '' || isPort(rest)) ? inner : '';
+  }
+  const colon = hop.indexOf(':');
+  if (colon < 0 || colon !== hop.lastIndexOf(':')) return hop;
+  return isPort(hop.slice(colon)) ? hop.slice(0, colon) : '';
+}
+
+/** `:0` to `:65535`. */
+const isPort = (text: string): boolean => /^:\d{1,5}$/.test(text) && Number(text.slice(1)) <= 65_535;

@@ -1,0 +1,38 @@
+/** What the gate must know of a request: framework-free, so that an adapter is a few lines. Untrusted text. */
+export interface RequestView {
+  readonly method: string;
+  /** Path without the query, as it came. */
+  readonly path: string;
+  readonly accept: string;
+  readonly requestedWith: string;
+  /** The `Sec-Fetch-Mode` header, '' where the browser sends none. */
+  readonly fetchMode: string;
+}
+
+export interface GateRules {
+  /** Where a bounced page request is sent; always reachable itself. */
+  readonly gotchaPath: string;
+  /** Reachable with an ended session, on a fresh anonymous one: exact paths, or prefixes that end in `/`. */
+  readonly openPaths: readonly string[];
+}
+
+/** `pass`: go on. `page`: 303 to the gotcha page. `api`: 401 with a code, for XHR and JSON clients. */
+export type Verdict = 'pass' | 'page' | 'api';
+
+/** May this request of a revoked session go on? Everything but the open routes is refused. */
+export function judgeRevoked(request: RequestView, rules: GateRules): Verdict {
+  if (isOpen(request.path, rules)) return 'pass';
+  return wantsPage(request) ? 'page' : 'api';
+}
+
+export function isOpen(path: string, { gotchaPath, openPaths }: GateRules): boolean {
+  if (path === gotchaPath) return true;
+  return openPaths.some((open) => path === open || (open.endsWith('/') && path.startsWith(open)));
+}
+
+/** A person looking at a page, as against a script that fetches: only the former can follow a redirect with sense. */
+function wantsPage({ accept, requestedWith, fetchMode }: RequestView): boolean {
+  if (requestedWith.toLowerCase() === 'xmlhttprequest') return false;
+  if (fetchMode !== '' && fetchMode !== 'navigate') return false;
+  return accept.toLowerCase().includes('text/html');
+}

@@ -1,0 +1,21 @@
+/**
+ * The web tier's API. Importing this loads no geo data, no worker and no web framework.
+ *
+ * @example
+ * const bouncer = createBouncer({ redis: 'redis://localhost:6379' });
+ * app.use(session({ store: bouncer.store(session), secret, resave: false, saveUninitialized: false }));
+ * app.use(bouncer.gate());
+ * app.post('/login', async (req, res) => {
+ *   const user = await authenticate(req.body);
+ *   await bouncer.login(req, { userId: user.id, data: { userId: user.id } });
+ *   res.redirect('/');
+ * });
+ */
+export { type Bouncer, type BouncerOptions, type BouncerStats, createBouncer } from './bouncer.ts';
+export { BouncerError, type ErrorCode } from './errors.ts';
+export type { Log } from './ports.ts';
+export type { RedisTarget } from './redis/connection.ts';
+export type { GateRequest } from './web/gate.ts';
+export type { GotchaContext } from './web/gotcha.ts';
+export { sessionHandle } from './web/handle.ts';
+export type { LoginOptions, LoginReport, LoginResult } from './web/report.ts';

@@ -1,0 +1,65 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import { BouncerError, errorName } from '../errors.ts';
+import type { Log } from '../ports.ts';
+
+/** A URL, ioredis options, or an ioredis instance whose options are taken over (it is never used or closed itself). */
+export type RedisTarget = string | RedisOptions | Redis;
+
+/**
+ * The web tier's connection. A request must never hang on us: while Redis is away commands fail at once (no offline
+ * queue), and a command that gets no answer fails after `timeoutMs` with the socket. We reconnect quickly and for ever.
+ */
+export function openWebRedis(target: RedisTarget, timeoutMs: number, log: Log): Redis {
+  return open(target, log, {
+    connectionName: 'session-bouncer-web',
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: Math.max(timeoutMs, 500),
+    socketTimeout: timeoutMs,
+    retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
+  });
+}
+
+/** The worker's connection: it waits for Redis as long as it takes (and BullMQ demands just that). */
+export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
+  return open(target, log, {
+    connectionName: 'session-bouncer-worker',
+    maxRetriesPerRequest: null,
+    retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
+  });
+}
+
+/** Replies in the shapes we read, whatever the app chose for its own connection; BullMQ refuses a key prefix. */
+type OurOptions = RedisOptions & { replyMapping: 'legacy' };
+
+function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
+  const redis = connect(target, { ...ours, keyPrefix: '', replyMapping: 'legacy' });
+  let failing = false;
+  redis.on('error', (error: unknown) => {
+    if (failing) return; // one line an outage, not one an attempt
+    failing = true;
+    log.error({ event: 'redis_unavailable', error: errorName(error) }, 'Redis is not reachable; reconnecting');
+  });
+  redis.on('ready', () => {
+    if (failing) log.warn({ event: 'redis_back' }, 'Redis is back');
+    failing = false;
+  });
+  return redis;
+}
+
+function connect(target: RedisTarget, ours: OurOptions): Redis {
+  if (typeof target === 'string') {
+    if (!/^(rediss?|unix):\/\//.test(target) && !target.startsWith('/')) {
+      throw new BouncerError('option_invalid', 'redis: give a URL such as redis://localhost:6379 (rediss:// for TLS)');
+    }
+    return new Redis(target, ours);
+  }
+  if (isRedis(target)) return target.duplicate(ours);
+  if (typeof target === 'object' && target !== null) return new Redis({ ...target, ...ours });
+  throw new BouncerError('option_invalid', 'redis: give a URL, ioredis options or an ioredis instance');
+}
+
+function isRedis(target: RedisOptions | Redis): target is Redis {
+  return typeof (target as Redis).duplicate === 'function';
+}

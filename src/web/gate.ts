@@ -1,0 +1,117 @@
+import { isCaseNumber } from '../domain/case-number.ts';
+import { type GateRules, judgeRevoked, type RequestView } from '../domain/gate.ts';
+import type { Visit } from '../domain/incident.ts';
+import { errorName } from '../errors.ts';
+import type { Clock, Incidents, Log } from '../ports.ts';
+import { GOTCHA_HEADERS, type gotchaPage } from './gotcha.ts';
+import type { SessionState } from './session-store.ts';
+
+/** A request as the gate sees it. */
+export interface GateRequest extends RequestView {
+  /** The query's `case`, untrusted. */
+  readonly queryCase: unknown;
+  readonly userAgent: string;
+  /** Canonical, or null when it is not known. */
+  readonly address: string | null;
+}
+
+/** What an adapter must answer; `pass`: call the next handler. Framework-free. */
+export type GateAnswer =
+  | 'pass'
+  | {
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+      /** Clear the session cookie, with the attributes it was set with. */
+      readonly clearCookie: boolean;
+    };
+
+export interface GateOptions extends GateRules {
+  /** A page of the app's own (another site, say) in place of ours; `?case=` is added. */
+  readonly gotchaUrl: string | null;
+  readonly loginUrl: string;
+  readonly render: typeof gotchaPage;
+  /** While Redis is away: may this request go on as anonymous, or is it answered with 503? */
+  needsUser(request: GateRequest): boolean;
+}
+
+export interface GateDeps {
+  readonly incidents: Pick<Incidents, 'visit'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  onBounced(): void;
+}
+
+/** The gate: lets a request pass or bounces it. No I/O before the answer; a visit is noted behind it. */
+export class Gate {
+  readonly #options: GateOptions;
+  readonly #deps: GateDeps;
+
+  constructor(options: GateOptions, deps: GateDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  /** Does this request need more than a look? The common case must cost next to nothing. */
+  concerns(state: SessionState | undefined, path: string): boolean {
+    return state !== undefined || path === this.#options.gotchaPath;
+  }
+
+  answer(state: SessionState | undefined, request: GateRequest): GateAnswer {
+    const { gotchaPath, gotchaUrl } = this.#options;
+    if (gotchaUrl === null && request.path === gotchaPath) return this.#gotcha(state, request);
+    if (state?.unavailable && this.#options.needsUser(request)) return storeAway();
+    if (!state?.revoked) return 'pass';
+    const verdict = judgeRevoked(request, this.#options);
+    if (verdict === 'pass') return 'pass';
+    const { caseId } = state.revoked.tombstone;
+    this.#note(caseId, 'refused', request);
+    this.#deps.onBounced();
+    return verdict === 'page' ? redirect(withCase(gotchaUrl ?? gotchaPath, caseId)) : unauthorized();
+  }
+
+  #gotcha(state: SessionState | undefined, request: GateRequest): GateAnswer {
+    const caseNumber = isCaseNumber(request.queryCase) ? request.queryCase : (state?.revoked?.tombstone.caseId ?? null);
+    if (caseNumber !== null) this.#note(caseNumber, 'gotcha', request);
+    const body = this.#options.render({ caseNumber, loginUrl: this.#options.loginUrl });
+    return { status: 200, headers: GOTCHA_HEADERS, body, clearCookie: state?.revoked !== undefined };
+  }
+
+  #note(caseId: string, kind: Visit['kind'], request: GateRequest): void {
+    const { clock, incidents, log } = this.#deps;
+    const visit: Visit = {
+      atMs: clock(),
+      kind,
+      address: request.address,
+      userAgent: request.userAgent.slice(0, 256),
+      method: request.method.slice(0, 16),
+      path: request.path.slice(0, 256),
+    };
+    incidents.visit(caseId, visit).catch((error: unknown) => {
+      log.warn({ event: 'visit_lost', case: caseId, error: errorName(error) }, 'A visit could not be noted');
+    });
+  }
+}
+
+function withCase(url: string, caseId: string): string {
+  return `${url}${url.includes('?') ? '&' : '?'}case=${caseId}`;
+}
+
+function redirect(location: string): GateAnswer {
+  return { status: 303, headers: { Location: location, 'Cache-Control': 'no-store' }, body: '', clearCookie: true };
+}
+
+function unauthorized(): GateAnswer {
+  return json(401, 'session_ended', true);
+}
+
+/** RFC 9110, 15.6.4: the client may try again soon. */
+function storeAway(): GateAnswer {
+  const answer = json(503, 'session_unavailable', false);
+  return answer === 'pass' ? answer : { ...answer, headers: { ...answer.headers, 'Retry-After': '5' } };
+}
+
+function json(status: number, code: string, clearCookie: boolean): GateAnswer {
+  const headers = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' };
+  return { status, headers, body: JSON.stringify({ code }), clearCookie };
+}

@@ -1,0 +1,16 @@
+import * as crypto from 'node:crypto';
+
+/** Node 20.12 and later have a one-shot hash, about twice as fast; it is on the way of every request. */
+const oneShot = (crypto as { hash?: (algorithm: string, data: string, encoding: 'base64url') => string }).hash;
+
+/** `base64url(sha256(session id))`: the only form in which a session id leaves the web tier. */
+export function sessionHandle(sessionId: string): string {
+  return oneShot
+    ? oneShot('sha256', sessionId, 'base64url')
+    : crypto.createHash('sha256').update(sessionId).digest('base64url');
+}
+
+/** A random token of 128 bits in 22 letters that need no escaping anywhere. */
+export function randomToken(): string {
+  return crypto.randomBytes(16).toString('base64url');
+}

@@ -1,0 +1,66 @@
+import { parseAddress } from '../domain/address.ts';
+import type { AddressProblem, LoginEvent } from '../domain/types.ts';
+import { randomToken, sessionHandle } from './handle.ts';
+
+/** One login, for `reportLogin`. */
+export interface LoginReport {
+  /** The application's own id of the user: 1 to 256 characters, or a number. */
+  readonly userId: string | number;
+  /** The new session's id. It stays in this process: only its hash goes on. */
+  readonly sessionId: string;
+  /** The client's address (see `bouncer.clientAddress`); null when it is not known. */
+  readonly address: string | null;
+  readonly userAgent?: string | undefined;
+  /** The application's own id of the device, at most 128 characters. */
+  readonly deviceId?: string | undefined;
+  /** When the user authenticated, milliseconds since the epoch. Default now. */
+  readonly loginAtMs?: number | undefined;
+  /** Default: a new random one. Reporting the same lid again is harmless. */
+  readonly lid?: string | undefined;
+}
+
+export interface LoginResult {
+  /** The id of this login. */
+  readonly lid: string;
+  /**
+   * `queued`: durably. `pending`: in memory, sent as soon as Redis answers. `dropped`: will not be checked (counted and
+   * logged). `rejected`: the report was not valid, see `field`.
+   */
+  readonly status: 'queued' | 'pending' | 'dropped' | 'rejected';
+  /** With `rejected`: the field that was wrong. */
+  readonly field?: string | undefined;
+  /** `login` only: is the new session stored? False while Redis is away: the user is not logged in. */
+  readonly saved?: boolean | undefined;
+}
+
+export interface LoginOptions {
+  readonly userId: string | number;
+  /** Put into the new session before it is saved, e.g. `{ userId }`: spares a second save. */
+  readonly data?: Readonly<Record<string, unknown>> | undefined;
+  readonly deviceId?: string | undefined;
+}
+
+/** Here the session id ends: what comes out holds its hash. Not checked yet: any of it may be wrong. */
+export function eventOf(report: LoginReport, nowMs: number, problem?: AddressProblem): Partial<LoginEvent> | null {
+  if (typeof report !== 'object' || report === null) return null;
+  const { userId, sessionId, address, userAgent, deviceId, loginAtMs, lid } = report;
+  return {
+    lid: lid ?? randomToken(),
+    handle: typeof sessionId === 'string' && sessionId !== '' ? sessionHandle(sessionId) : '',
+    userId: typeof userId === 'number' ? String(userId) : userId,
+    ...locatable(address, problem),
+    loginAtMs: loginAtMs ?? nowMs,
+    ...(typeof userAgent === 'string' ? { userAgent: userAgent.slice(0, 512) } : {}),
+    ...(deviceId === undefined ? {} : { deviceId }),
+  };
+}
+
+/** An address that is none is not an error: the login is queued, and counted as `unlocatable`. Its text goes no further. */
+function locatable(
+  address: unknown,
+  problem: AddressProblem = 'no_address',
+): Pick<LoginEvent, 'address' | 'addressProblem'> {
+  if (address === null || address === undefined) return { address: null, addressProblem: problem };
+  const parsed = parseAddress(address);
+  return parsed.ok ? { address: parsed.ip } : { address: null, addressProblem: 'invalid_address' };
+}

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { type DetectDeps, detect, type Effect } from './detect.ts';
+import { caseNumber } from './domain/case-number.ts';
+import type { Incident } from './domain/incident.ts';
+import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
+import type { Mode } from './domain/types.ts';
+import { type ChainOptions, openChain } from './geo/chain.ts';
+import { defaultLog, safeUser } from './log.ts';
+import type { Clock, Locator, Log } from './ports.ts';
+import { startConsumer } from './queue/consumer.ts';
+import { redisBaselines } from './redis/baselines.ts';
+import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
+import { redisCounters } from './redis/counters.ts';
+import { redisIncidents } from './redis/incidents.ts';
+import { keysFor, LOGIN_QUEUE } from './redis/keys.ts';
+import { redisSessions } from './redis/sessions.ts';
+import { redisSetAside } from './redis/set-aside.ts';
+import { Releasers } from './release.ts';
+
+const DAY_MS = 86_400_000;
+
+export interface WorkerOptions {
+  /** A URL, ioredis options, or an ioredis instance (duplicated, never used itself). */
+  readonly redis: RedisTarget;
+  /** The same as the web tier's. Default `bouncer`. */
+  readonly prefix?: string | undefined;
+  /** `enforce` (default) ends sessions; `observe` records the same and touches no session. */
+  readonly mode?: Mode | undefined;
+  /** Paths of `.mmdb` files; without any (or if none opens) the databases that npm ships. */
+  readonly databases?: readonly string[] | undefined;
+  /** Databases older than this do not decide any more. Default: they only warn. */
+  readonly maxDatabaseAgeDays?: number | undefined;
+  /** A user's baseline is forgotten after this long without a login. Default 180 days. */
+  readonly baselineTtlDays?: number | undefined;
+  /** Incidents and their visits are kept this long. Default 365 days. */
+  readonly incidentTtlDays?: number | undefined;
+  /** How long a revoked session's tombstone stands at least. Default 30 days. */
+  readonly tombstoneTtlDays?: number | undefined;
+  /** Jobs in hand at the same time; each carries up to 100 logins. Default 4. */
+  readonly concurrency?: number | undefined;
+  /** How soon another worker takes over the job of one that died. Default 30 seconds. */
+  readonly lockDurationSeconds?: number | undefined;
+  /** A pino logger, or anything with its four methods. */
+  readonly log?: Log | undefined;
+  readonly clock?: Clock | undefined;
+  /** For tests: see DetectDeps. */
+  readonly afterEffect?: ((effect: Effect) => void | Promise<void>) | undefined;
+}
+
+export interface LoginWorker {
+  readonly locator: Locator;
+  /** Takes no new job, finishes those in hand, releases everything. With `force` it does not wait for them. */
+  close(options?: { force?: boolean }): Promise<void>;
+  isRunning(): boolean;
+}
+
+/**
+ * Starts a worker that checks the logins of the queue. Resolves when its databases are open; it then waits for Redis
+ * as long as it takes.
+ */
+export async function createWorker(options: WorkerOptions): Promise<LoginWorker> {
+  const log = options.log ?? defaultLog('info');
+  const clock = options.clock ?? Date.now;
+  const releasers = new Releasers(log);
+  const locator = await openChain(chainOptions(options, log, clock));
+  const keys = keysFor(options.prefix ?? 'bouncer');
+  const redis = openWorkerRedis(options.redis, log);
+  releasers.add('redis', () => redis.disconnect());
+  const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
+  const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs };
+  const deps: DetectDeps = {
+    locator,
+    baselines: redisBaselines(redis, keys, baselineTtlMs, log),
+    sessions: redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS),
+    incidents: redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS),
+    counters: redisCounters(redis, keys),
+    policy,
+    mode: options.mode ?? 'enforce',
+    clock,
+    caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
+    onIncident: (incident) => logIncident(log, incident),
+    afterEffect: options.afterEffect,
+  };
+  const consumer = startConsumer(
+    redis,
+    { queue: LOGIN_QUEUE, prefix: keys.queuePrefix },
+    {
+      handle: (logins, context) => detect(logins, context, deps),
+      setAside: redisSetAside(redis, keys),
+      log,
+      clock,
+      concurrency: options.concurrency ?? 4,
+      lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
+    },
+  );
+  let force = false;
+  releasers.add('consumer', () => consumer.close(force));
+  log.info(
+    { event: 'worker_started', mode: deps.mode, sources: locator.sources().length },
+    'The login worker is running',
+  );
+  return {
+    locator,
+    close: (how) => {
+      force = how?.force ?? false;
+      return releasers.run();
+    },
+    isRunning: () => consumer.isRunning(),
+  };
+}
+
+function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {
+  return {
+    log,
+    clock,
+    ...(options.databases === undefined ? {} : { databases: options.databases }),
+    ...(options.maxDatabaseAgeDays === undefined ? {} : { maxAgeDays: options.maxDatabaseAgeDays }),
+  };
+}
+
+/** One line each, for a SIEM. No session id, no handle, no text from outside. */
+function logIncident(log: Log, incident: Incident): void {
+  const family = incident.sighting.family === 4 ? incident.baseline.v4 : incident.baseline.v6;
+  log.warn(
+    {
+      event: 'incident',
+      case: incident.id,
+      user: safeUser(incident.userId),
+      action: incident.action,
+      reason: incident.reason,
+      mode: incident.mode,
+      outcome: incident.outcome,
+      address: incident.sighting.address,
+      seen: incident.sighting.candidates,
+      known: family.places.map((place) => place.countries.join('|')),
+      loginAtMs: incident.loginAtMs,
+      revokedAtMs: incident.revokedAtMs,
+    },
+    'A login did not match its user',
+  );
+}
