@@ -120,18 +120,23 @@ function learnFamily(before: FamilyBaseline, sighting: Located, now: Now): Famil
   return places === live.places && networks === live.networks ? live : { places, networks };
 }
 
-function placeAfter(place: Place | undefined, sighting: Located, now: Now): Place {
-  const agreed = sighting.agreed || place?.agreed === true;
-  return { countries: place?.countries ?? sighting.candidates, agreed, ...seenAfter(place, now) };
+function placeAfter(place: Place | undefined, { candidates, agreed }: Located, { atMs }: Now): Place {
+  if (place === undefined) return { countries: candidates, agreed, firstSeenMs: atMs, lastSeenMs: atMs };
+  return {
+    countries: place.countries,
+    agreed: agreed || place.agreed,
+    firstSeenMs: Math.min(place.firstSeenMs, atMs),
+    lastSeenMs: Math.max(place.lastSeenMs, atMs),
+  };
 }
 
-function networkAfter(network: KnownNetwork | undefined, sighting: Located, now: Now): KnownNetwork {
-  return { network: sighting.network, ...seenAfter(network, now) };
-}
-
-function seenAfter(entry: Seen | undefined, { atMs }: Now): Seen {
-  if (entry === undefined) return { firstSeenMs: atMs, lastSeenMs: atMs };
-  return { firstSeenMs: Math.min(entry.firstSeenMs, atMs), lastSeenMs: Math.max(entry.lastSeenMs, atMs) };
+function networkAfter(known: KnownNetwork | undefined, { network }: Located, { atMs }: Now): KnownNetwork {
+  if (known === undefined) return { network, firstSeenMs: atMs, lastSeenMs: atMs };
+  return {
+    network: known.network,
+    firstSeenMs: Math.min(known.firstSeenMs, atMs),
+    lastSeenMs: Math.max(known.lastSeenMs, atMs),
+  };
 }
 
 type Entry = Seen & { readonly agreed?: boolean };
@@ -146,12 +151,19 @@ function isNews(before: Entry | undefined, after: Entry, now: Now): boolean {
 /** `list` with `after` for `before`, most recently seen first, bounded; the same list when nothing differs. */
 function put<T extends Entry>(list: readonly T[], before: T | undefined, after: T, max: number): readonly T[] {
   if (before !== undefined && sameEntry(before, after)) return list;
-  const next = list.filter((entry) => entry !== before);
-  const later = next.findIndex((entry) => entry.lastSeenMs <= after.lastSeenMs);
-  next.splice(later < 0 ? next.length : later, 0, after);
-  next.length = Math.min(next.length, max);
-  // A late login of long ago may be the one that the bound cuts off again.
-  return next.length === list.length && next.every((entry, index) => entry === list[index]) ? list : next;
+  const next: T[] = [];
+  let isPut = false;
+  for (const entry of list) {
+    if (!isPut && entry.lastSeenMs <= after.lastSeenMs) {
+      next.push(after);
+      isPut = true;
+    }
+    if (entry !== before) next.push(entry);
+  }
+  if (!isPut) next.push(after);
+  if (next.length <= max) return next;
+  // A late login of long ago may be the one that the bound cuts off again: then nothing differs.
+  return next[max] === after && list.length === max ? list : next.slice(0, max);
 }
 
 const sameEntry = (a: Entry, b: Entry): boolean =>
@@ -164,8 +176,9 @@ function dropExpired(family: FamilyBaseline, now: Now): FamilyBaseline {
 }
 
 function liveOnly<T extends Seen>(list: readonly T[], now: Now): readonly T[] {
-  for (const entry of list) if (!isLive(entry, now)) return list.filter((other) => isLive(other, now));
-  return list;
+  // Most recently seen first: the last one expires first.
+  const last = list.at(-1);
+  return last === undefined || isLive(last, now) ? list : list.filter((entry) => isLive(entry, now));
 }
 
 /** Both are sorted and without duplicates. */

@@ -62,7 +62,7 @@ function view(req: ExpressRequest, path: string, search: string, trust: TrustPro
 }
 
 /** The client's address, as far as trusted proxies vouch for it. */
-export function addressOf(req: ExpressRequest, trust: TrustProxy) {
+export function addressOf(req: Pick<ExpressRequest, 'headers' | 'socket'>, trust: TrustProxy) {
   return clientAddress({ peer: req.socket.remoteAddress, headers: req.headers }, trust);
 }
 

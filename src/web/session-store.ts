@@ -193,9 +193,10 @@ export function createSessionStore(Store: StoreClass, deps: StoreDeps): StoreBas
     /** A session that was never stored has nothing to end: one command less on every login. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
       const { session } = req as RequestLike;
-      if (!session || !metaOf(session).first) return super.regenerate(req, done);
-      this.generate?.(req);
-      done();
+      if (session && metaOf(session).first) {
+        this.generate?.(req);
+        done();
+      } else super.regenerate(req, done);
     }
 
     stateOf(req: object): SessionState | undefined {
