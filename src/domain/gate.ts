@@ -5,8 +5,6 @@ export interface RequestView {
   readonly path: string;
   readonly accept: string;
   readonly requestedWith: string;
-  /** The `Sec-Fetch-Mode` header, '' where the browser sends none. */
-  readonly fetchMode: string;
 }
 
 export interface GateRules {
@@ -30,9 +28,10 @@ export function isOpen(path: string, { gotchaPath, openPaths }: GateRules): bool
   return openPaths.some((open) => path === open || (open.endsWith('/') && path.startsWith(open)));
 }
 
-/** A person looking at a page, as against a script that fetches: only the former can follow a redirect with sense. */
-function wantsPage({ accept, requestedWith, fetchMode }: RequestView): boolean {
-  if (requestedWith.toLowerCase() === 'xmlhttprequest') return false;
-  if (fetchMode !== '' && fetchMode !== 'navigate') return false;
-  return accept.toLowerCase().includes('text/html');
+/**
+ * Does the client ask for a page, as against data? A browser's navigation names `text/html`; its `fetch` and XHR do not
+ * unless the script says so, and then it wants a page's text.
+ */
+function wantsPage({ accept, requestedWith }: RequestView): boolean {
+  return requestedWith.toLowerCase() !== 'xmlhttprequest' && accept.toLowerCase().includes('text/html');
 }

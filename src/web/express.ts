@@ -54,7 +54,6 @@ function view(req: ExpressRequest, path: string, search: string, trust: TrustPro
     path,
     accept: header(req, 'accept'),
     requestedWith: header(req, 'x-requested-with'),
-    fetchMode: header(req, 'sec-fetch-mode'),
     userAgent: header(req, 'user-agent'),
     queryCase: new URLSearchParams(search).get('case'),
     address: addressOf(req, trust).address,
