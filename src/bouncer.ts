@@ -107,6 +107,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const trust = compileTrust(options.trustProxy ?? []);
+  if (trust.trustsAll) log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
   const keys = keysFor(options.prefix ?? 'bouncer');
 
   const redis = openWebRedis(options.redis, options.redisTimeoutMs ?? 1000, log);

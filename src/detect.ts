@@ -117,12 +117,15 @@ async function judge(logins: readonly LoginEvent[], deps: DetectDeps): Promise<R
   await deps.afterEffect?.('load');
   const known = new Map<string, StoredBaseline>(users.map((user, i) => [user, stored[i] ?? nothingKnown()]));
   const taught = new Map<string, BaselineChange>();
+  const nowMs = deps.clock();
   const judged = logins.map((login): Judged => {
+    // A web host whose clock runs ahead must not make everything else look long ago.
+    const loginAtMs = Math.min(login.loginAtMs, nowMs);
     const before = taught.get(login.userId) ?? known.get(login.userId) ?? nothingKnown();
     const sighting = deps.locator.locate(login.address, login.addressProblem);
-    const decision = decide(before.baseline, sighting, login.loginAtMs, deps.policy);
+    const decision = decide(before.baseline, sighting, loginAtMs, deps.policy);
     if (decision.teaches && sighting.kind === 'located') {
-      const baseline = learn(before.baseline, sighting, login.loginAtMs, deps.policy);
+      const baseline = learn(before.baseline, sighting, loginAtMs, deps.policy);
       if (baseline !== before.baseline) {
         taught.set(login.userId, { userId: login.userId, revision: before.revision, baseline });
       }
