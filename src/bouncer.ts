@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { compileTrust } from './domain/forwarded.ts';
 import type { AddressProblem } from './domain/types.ts';
 import { BouncerError } from './errors.ts';
@@ -8,7 +9,7 @@ import { loginQueue } from './queue/login-queue.ts';
 import { Producer } from './queue/producer.ts';
 import { openWebRedis, type RedisTarget } from './redis/connection.ts';
 import { redisIncidents } from './redis/incidents.ts';
-import { keysFor, LOGIN_QUEUE } from './redis/keys.ts';
+import { type Keys, keysFor, LOGIN_QUEUE } from './redis/keys.ts';
 import { guardedSessions } from './redis/sessions.ts';
 import { Releasers } from './release.ts';
 import { addressOf, type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
@@ -107,22 +108,13 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const trust = compileTrust(options.trustProxy ?? []);
-  if (trust.trustsAll) log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
+  if (trust.trustsAll)
+    log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
   const keys = keysFor(options.prefix ?? 'bouncer');
 
   const redis = openWebRedis(options.redis, options.redisTimeoutMs ?? 1000, log);
   releasers.add('redis', () => redis.disconnect());
-  const queue = loginQueue(redis, { queue: LOGIN_QUEUE, prefix: keys.queuePrefix }, log);
-  releasers.add('queue', () => queue.close());
-  const producer = new Producer({
-    add: queue.add,
-    log,
-    timeoutMs: options.enqueueTimeoutMs ?? 250,
-    maxWaiting: options.maxWaitingLogins ?? 10_000,
-  });
-  releasers.add('producer', () => producer.close(CLOSE_TIMEOUT_MS));
-  redis.on('ready', () => producer.wake());
-
+  const producer = openProducer(options, redis, keys, log, releasers);
   const counts = { rejected: 0, bounced: 0, refused: {} as Record<string, number> };
   const gate = new Gate(gateOptions(options), {
     incidents: redisIncidents(redis, keys, VISITS_TTL_MS),
@@ -133,17 +125,9 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     },
   });
 
-  const report = async (given: LoginReport, problem?: AddressProblem): Promise<LoginResult> => {
-    const event = loginEventSchema.safeParse(eventOf(given, clock(), problem));
-    if (event.success) return { lid: event.data.lid, status: await producer.report(event.data) };
+  const report = reporter(producer, clock, log, () => {
     counts.rejected += 1;
-    const field = firstField(event.error) ?? undefined;
-    log.error(
-      { event: 'login_rejected', code: 'login_invalid', field },
-      'A login report was not valid; it is not checked',
-    );
-    return { lid: '', status: 'rejected', field };
-  };
+  });
 
   return {
     store: <S>(session: SessionModule<S>) =>
@@ -166,6 +150,35 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     },
     stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
     close: () => releasers.run(),
+  };
+}
+
+function openProducer(options: BouncerOptions, redis: Redis, keys: Keys, log: Log, releasers: Releasers): Producer {
+  const queue = loginQueue(redis, { queue: LOGIN_QUEUE, prefix: keys.queuePrefix }, log);
+  releasers.add('queue', () => queue.close());
+  const producer = new Producer({
+    add: queue.add,
+    log,
+    timeoutMs: options.enqueueTimeoutMs ?? 250,
+    maxWaiting: options.maxWaitingLogins ?? 10_000,
+  });
+  releasers.add('producer', () => producer.close(CLOSE_TIMEOUT_MS));
+  redis.on('ready', () => producer.wake());
+  return producer;
+}
+
+/** Checks a report and hands it on. What is not valid is refused with a code; its text is neither kept nor logged. */
+function reporter(producer: Producer, clock: Clock, log: Log, onRejected: () => void) {
+  return async (given: LoginReport, problem?: AddressProblem): Promise<LoginResult> => {
+    const event = loginEventSchema.safeParse(eventOf(given, clock(), problem));
+    if (event.success) return { lid: event.data.lid, status: await producer.report(event.data) };
+    onRejected();
+    const field = firstField(event.error) ?? undefined;
+    log.error(
+      { event: 'login_rejected', code: 'login_invalid', field },
+      'A login report was not valid; it is not checked',
+    );
+    return { lid: '', status: 'rejected', field };
   };
 }
 

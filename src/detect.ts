@@ -1,7 +1,8 @@
 import { decide, learn } from './domain/decide.ts';
 import type { Incident, Outcome } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
-import type { Baseline, Decision, LoginEvent, Mode, Sighting } from './domain/types.ts';
+import type { Decision, Reason } from './domain/reasons.ts';
+import type { Action, Baseline, LoginEvent, Mode, Sighting } from './domain/types.ts';
 import type {
   BaselineChange,
   Baselines,
@@ -51,6 +52,8 @@ export type Effect = 'load' | 'decide' | 'revoke' | 'record' | 'learn' | 'count'
 export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'record', 'learn', 'count'];
 
 export interface DetectContext {
+  /** Names this delivery of the batch, however often it is repeated. */
+  readonly jobId: string;
   readonly queuedAtMs: number;
   /** This batch may have been worked on before: first look which of its logins are on record. */
   readonly startedBefore: boolean;
@@ -79,9 +82,15 @@ export async function detect(
   deps: DetectDeps,
 ): Promise<readonly LoginEvent[]> {
   const logins = oncePerLid(batch);
-  const onRecord = context.startedBefore ? await recordedBefore(logins, deps) : new Set<string>();
   const failed = new Set<LoginEvent>();
   const counts = new Map<string, number>();
+  const onRecord = new Set<string>();
+  if (context.startedBefore) {
+    for (const { lid, action, reason } of await recordedBefore(logins, deps)) {
+      onRecord.add(lid);
+      countOne(counts, action, reason);
+    }
+  }
   let todo = logins;
   for (let round = 0; todo.length > 0; round++) {
     if (round === MAX_ROUNDS) throw new Error('baselines kept changing');
@@ -92,10 +101,10 @@ export async function detect(
     await deps.afterEffect?.('decide');
     for (const lid of await endAndRecord(judged, context, deps, failed)) onRecord.add(lid);
     const again = await teach(changes, judged, deps, failed);
-    count(judged, again, counts);
+    count(judged, again, failed, counts);
     todo = todo.filter((login) => again.has(login.userId));
   }
-  await deps.counters.add(counts);
+  await deps.counters.add(context.jobId, counts);
   await deps.afterEffect?.('count');
   return [...failed];
 }
@@ -105,9 +114,9 @@ function oncePerLid(batch: readonly LoginEvent[]): readonly LoginEvent[] {
   return batch.filter(({ lid }) => !seen.has(lid) && seen.add(lid));
 }
 
-async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Set<string>> {
+async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Incident[]> {
   const known = await deps.incidents.existing(logins.map((login) => deps.caseOf(login.lid)));
-  return new Set(known.flatMap((incident) => (incident ? [incident.lid] : [])));
+  return known.filter((incident) => incident !== null);
 }
 
 /** Steps 1 and 2. Logins of one user are decided in their order, each with what those before it taught. */
@@ -245,14 +254,26 @@ async function teach(
   return again;
 }
 
-/** What is decided again is not counted yet, unless it is on record. */
-function count(judged: readonly Judged[], again: ReadonlySet<string>, counts: Map<string, number>): void {
-  const add = (name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+/** What is decided again or failed is not counted yet; what is on record is. */
+function count(
+  judged: readonly Judged[],
+  again: ReadonlySet<string>,
+  failed: ReadonlySet<LoginEvent>,
+  counts: Map<string, number>,
+): void {
   for (const { login, decision, sighting } of judged) {
-    if (again.has(login.userId) && decision.action === 'allow') continue;
-    add('logins');
-    add(`action:${decision.action}`);
-    add(`reason:${decision.reason}`);
-    if (sighting.kind === 'unlocatable') add(`why:${sighting.why}`);
+    if (failed.has(login) || (again.has(login.userId) && decision.action === 'allow')) continue;
+    countOne(counts, decision.action, decision.reason);
+    if (sighting.kind === 'unlocatable') bump(counts, `why:${sighting.why}`);
   }
+}
+
+function countOne(counts: Map<string, number>, action: Action, reason: Reason): void {
+  bump(counts, 'logins');
+  bump(counts, `action:${action}`);
+  bump(counts, `reason:${reason}`);
+}
+
+function bump(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
 }

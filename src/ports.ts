@@ -168,7 +168,8 @@ export interface SetAside {
 
 /** Running totals that outlive the process, e.g. `reason:unlocatable`, `why:special_address`. */
 export interface Counters {
-  add(counts: ReadonlyMap<string, number>): Promise<void>;
+  /** Idempotent per batch. */
+  add(batchId: string, counts: ReadonlyMap<string, number>): Promise<void>;
   read(): Promise<Record<string, number>>;
 }
 

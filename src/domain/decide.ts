@@ -6,17 +6,8 @@
 
 import { overlaps, related } from './country.ts';
 import type { Policy } from './policy.ts';
-import { REASONS, type Reason } from './reasons.ts';
-import type {
-  AddressFamily,
-  Baseline,
-  Decision,
-  FamilyBaseline,
-  KnownNetwork,
-  Located,
-  Place,
-  Sighting,
-} from './types.ts';
+import { type Decision, REASONS, type Reason } from './reasons.ts';
+import type { AddressFamily, Baseline, FamilyBaseline, KnownNetwork, Located, Place, Sighting } from './types.ts';
 
 const EMPTY_FAMILY: FamilyBaseline = Object.freeze({ places: Object.freeze([]), networks: Object.freeze([]) });
 

@@ -64,3 +64,11 @@ export const REASONS: Readonly<Record<Reason, ReasonInfo>> = {
     meaning: 'A private, loopback or other special address has no country.',
   },
 };
+
+/** What `decide` says of one login. */
+export interface Decision {
+  readonly action: Action;
+  readonly reason: Reason;
+  /** May this login advance the baseline? Never for a flagged or revoked one, nor for an unlocatable one. */
+  readonly teaches: boolean;
+}

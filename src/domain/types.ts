@@ -11,8 +11,6 @@
  * - **incident**: the reviewable record of a decision that was not `allow`.
  */
 
-import type { Reason } from './reasons.ts';
-
 /** ISO 3166-1 alpha-2 country code in upper case; `XK` (Kosovo) is accepted. */
 export type Country = string;
 
@@ -139,13 +137,6 @@ export interface Baseline {
 
 /** `allow`: nothing happens. `flag`: logged for review. `revoke`: the session is ended. */
 export type Action = 'allow' | 'flag' | 'revoke';
-
-export interface Decision {
-  readonly action: Action;
-  readonly reason: Reason;
-  /** May this login advance the baseline? Never for a flagged or revoked one, nor for an unlocatable one. */
-  readonly teaches: boolean;
-}
 
 /** What the worker does with a `revoke`: end the session, or only record that it would have. */
 export type Mode = 'enforce' | 'observe';

@@ -34,7 +34,7 @@ export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
 type OurOptions = RedisOptions & { replyMapping: 'legacy' };
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
-  const redis = connect(target, { ...ours, keyPrefix: '', replyMapping: 'legacy' });
+  const redis = connect(target, { ...ours, disconnectTimeout: 100, keyPrefix: '', replyMapping: 'legacy' });
   let failing = false;
   redis.on('error', (error: unknown) => {
     if (failing) return; // one line an outage, not one an attempt

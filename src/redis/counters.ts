@@ -1,19 +1,24 @@
 import type { Redis } from 'ioredis';
 import type { Counters } from '../ports.ts';
 import type { Keys } from './keys.ts';
+import { loadScript, runScript } from './script.ts';
+
+const count = loadScript('count-2');
+
+/** Longer than a job whose worker died waits for another one. */
+const MARK_MS = 600_000;
 
 /** Running totals in one hash: what was checked, and what could not be, and why. */
 export function redisCounters(redis: Redis, keys: Keys): Counters {
   return {
-    async add(counts) {
+    async add(batchId, counts) {
       if (counts.size === 0) return;
-      const pipeline = redis.pipeline();
-      for (const [name, count] of counts) pipeline.hincrby(keys.counters(), name, count);
-      await pipeline.exec();
+      const args = [...counts].flatMap(([name, by]) => [name, String(by)]);
+      await runScript(redis, count, [keys.counters(), keys.counted(batchId)], [String(MARK_MS), ...args]);
     },
     async read() {
       const totals = await redis.hgetall(keys.counters());
-      return Object.fromEntries(Object.entries(totals).map(([name, count]) => [name, Number(count)]));
+      return Object.fromEntries(Object.entries(totals).map(([name, total]) => [name, Number(total)]));
     },
   };
 }

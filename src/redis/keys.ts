@@ -21,6 +21,7 @@ export interface Keys {
   setAside(): string;
   setAsideCount(): string;
   counters(): string;
+  counted(batchId: string): string;
 }
 
 /** The name of the BullMQ queue that carries logins. */
@@ -43,5 +44,6 @@ export function keysFor(prefix: string): Keys {
     setAside: () => `${shared}:set-aside`,
     setAsideCount: () => `${shared}:set-aside-count`,
     counters: () => `${shared}:counters`,
+    counted: (batchId) => `${shared}:counted:${batchId}`,
   };
 }

@@ -91,7 +91,9 @@ describe('the story', () => {
       expect(everything).not.toContain(id);
       expect(everything).not.toContain(encodeURIComponent(id));
     }
-    expect(worker.log.entries.filter(({ fields }) => (fields as { event?: string }).event === 'incident')).toHaveLength(1);
+    expect(worker.log.entries.filter(({ fields }) => (fields as { event?: string }).event === 'incident')).toHaveLength(
+      1,
+    );
   });
 
   test('a script gets 401 with a code; the login route stays open, and a login from home works again', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
-import { detect, type DetectDeps } from '../../src/detect.ts';
+import { type DetectDeps, detect } from '../../src/detect.ts';
 import type { Incident } from '../../src/domain/incident.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { Located, LoginEvent, Sighting } from '../../src/domain/types.ts';
@@ -72,7 +72,7 @@ function world(overrides: Partial<DetectDeps> = {}): World {
     deps,
     incidents: seen,
     run: (batch, more = {}, startedBefore = false) =>
-      detect(batch, { queuedAtMs: NOW, startedBefore }, { ...deps, ...more }),
+      detect(batch, { jobId: `job-${++serial}`, queuedAtMs: NOW, startedBefore }, { ...deps, ...more }),
     async countries(userId) {
       const [stored] = await deps.baselines.load([userId]);
       return (stored?.baseline.v4.places ?? []).flatMap((place) => place.countries).sort();
@@ -127,7 +127,11 @@ describe('detect', () => {
     await w.run([login('a', '1.1.1.1'), login('a', '9.9.9.9'), login('a', null)]);
     expect(w.incidents).toEqual([]);
     expect(await w.countries('a')).toEqual(['GB']);
-    expect(await w.deps.counters.read()).toMatchObject({ 'why:no_data': 1, 'why:no_address': 1, 'reason:unlocatable': 2 });
+    expect(await w.deps.counters.read()).toMatchObject({
+      'why:no_data': 1,
+      'why:no_address': 1,
+      'reason:unlocatable': 2,
+    });
   });
 
   test('a login id that is in a batch twice is done once', async () => {
@@ -173,7 +177,11 @@ describe('detect', () => {
     expect(failed).toEqual([]);
     expect(await stateOf(w, late)).toBe('revoked');
     expect(await w.countries('a')).toEqual(['GB']);
-    expect(await w.deps.counters.read()).toMatchObject({ logins: 2, 'reason:first_login': 1, 'reason:country_changed': 1 });
+    expect(await w.deps.counters.read()).toMatchObject({
+      logins: 2,
+      'reason:first_login': 1,
+      'reason:country_changed': 1,
+    });
   });
 
   test('a failure of one login fails, repeats and loses none of the others', async () => {
@@ -208,7 +216,9 @@ describe('detect', () => {
     await store(w, thief);
     await w.run([thief]);
     expect(await stateOf(w, thief)).toBe('live');
-    expect(w.incidents).toMatchObject([{ action: 'revoke', reason: 'country_changed', mode: 'observe', outcome: 'observed' }]);
+    expect(w.incidents).toMatchObject([
+      { action: 'revoke', reason: 'country_changed', mode: 'observe', outcome: 'observed' },
+    ]);
     expect(w.incidents[0]?.revokedAtMs).toBeUndefined();
   });
 });

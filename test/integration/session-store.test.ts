@@ -30,7 +30,8 @@ beforeEach(() => {
 function head(overrides: Partial<LiveHead> = {}): LiveHead {
   return { renewedAtMs: now, endsAtMs: now + 5 * LONG_MS, birth: 'b'.repeat(22), lid: LID, ...overrides };
 }
-const first = (overrides?: Partial<LiveHead>, data: object = DATA) => web.save(HANDLE, true, head(overrides), data, TTL_MS);
+const first = (overrides?: Partial<LiveHead>, data: object = DATA) =>
+  web.save(HANDLE, true, head(overrides), data, TTL_MS);
 const again = (data: object = DATA) => web.save(HANDLE, false, head(), data, TTL_MS);
 const revoke = async (lid = LID, caseId = 'AAAA-BBBB-CCCC') => {
   const [result] = await worker.revoke([{ handle: HANDLE, lid, reason: 'country_changed', caseId, atMs: now }]);

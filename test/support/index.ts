@@ -36,9 +36,13 @@ export function testPrefix(): string {
   return prefix;
 }
 
-/** A client of the shared Redis (or of `url`), closed after the file. Fails fast: no offline queue of minutes. */
+/**
+ * A client of the shared Redis (or of `url`), closed after the file. Its commands fail soon when the server is away. The
+ * short `disconnectTimeout`: a client that has lost its server otherwise keeps the process for two seconds more.
+ */
 export function connect(url: string = testRedisUrl(), options: RedisOptions = {}): Redis {
-  const redis = new Redis(url, { maxRetriesPerRequest: 3, ...options, replyMapping: 'legacy' });
+  const ours = { maxRetriesPerRequest: 3, disconnectTimeout: 50, ...options, replyMapping: 'legacy' } as const;
+  const redis = new Redis(url, ours);
   // Tests of outages cut connections on purpose; the failed command tells.
   redis.on('error', () => {});
   release(() => redis.disconnect());

@@ -1,25 +1,26 @@
 /** The private Redis and the other helpers do what the tests and the demo rely on. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { captureLog, cleanup, connect, freePort, privateRedis, startRedis, testPrefix, until } from './index.ts';
 import { release, releaseAll } from './release.ts';
 
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** Asked by its port: a process that has ended may stay on the list of processes until somebody collects it. */
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTcp(port, '127.0.0.1', () => socket.destroy());
+    socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(true));
+  });
 }
 
-/** Starts a private Redis in a process of its own and tells its pid and directory. */
+/** Starts a private Redis in a process of its own and tells its port and directory. */
 const OWNER = `
   import { startRedis } from './examples/support/private-redis.js';
   const redis = await startRedis();
-  console.log(JSON.stringify({ pid: redis.pid, dir: redis.dir }));
+  console.log(JSON.stringify({ port: redis.port, dir: redis.dir }));
 `;
 
 async function ownerProcess(then: string) {
@@ -34,17 +35,17 @@ async function ownerProcess(then: string) {
     text += data;
   });
   const line = await until(() => text.includes('\n') && text, { timeoutMs: 15_000 });
-  return { child, ...(JSON.parse(line) as { pid: number; dir: string }) };
+  return { child, ...(JSON.parse(line) as { port: number; dir: string }) };
 }
 
 describe('a private Redis', () => {
   test('answers at once, and is gone after stop(), with its directory', async () => {
     const server = await startRedis();
     expect(await connect(server.url).ping()).toBe('PONG');
-    const { pid, dir } = server;
+    const { port, dir } = server;
     await server.stop();
     await server.stop();
-    expect(alive(pid)).toBe(false);
+    expect(await listens(port)).toBe(false);
     expect(existsSync(dir)).toBe(false);
   });
 
@@ -74,7 +75,7 @@ describe('a private Redis', () => {
     expect(await until(() => redis.ping())).toBe('PONG');
     server.pause();
     await server.stop();
-    expect(alive(server.pid)).toBe(false);
+    expect(await listens(server.port)).toBe(false);
   });
 
   test('says why it could not start', async () => {
@@ -95,7 +96,7 @@ describe('a private Redis', () => {
   ] as const)('does not outlive an owner that %s', async (_, then, signal) => {
     const owner = await ownerProcess(then);
     if (signal !== null) owner.child.kill(signal);
-    expect(await until(() => !alive(owner.pid) && !existsSync(owner.dir))).toBe(true);
+    expect(await until(async () => !existsSync(owner.dir) && (await listens(owner.port)) === false)).toBe(true);
   });
 });
 

@@ -1,0 +1,120 @@
+/** One incident, whole: what a person needs to answer it. */
+
+import type { IncidentRecord, Visit } from '../domain/incident.ts';
+import { REASONS } from '../domain/reasons.ts';
+import type { Evidence, FamilyBaseline } from '../domain/types.ts';
+import { countries, done, styleOf } from './incident-list.ts';
+import { type Column, sideBySide, table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+import { clean, cut } from './text.ts';
+import { day, instant } from './time.ts';
+
+export function incidentReport(incident: IncidentRecord, terminal: Terminal): string {
+  const parts = [
+    headline(incident, terminal),
+    sideBySide(before(incident), now(incident), terminal).join('\n'),
+    section('Evidence', table(incident.sighting.evidence, EVIDENCE, terminal), terminal),
+    section('Times (UTC)', table(timesOf(incident), TIMES, terminal), terminal),
+    visitsOf(incident, terminal),
+    answerOf(incident, terminal),
+  ];
+  return parts.filter((part) => part !== '').join('\n\n');
+}
+
+function section(title: string, body: string, terminal: Terminal): string {
+  return `${terminal.paint(title, 'bold')}\n${body}`;
+}
+
+function headline(incident: IncidentRecord, terminal: Terminal): string {
+  const { id, status, userId, reason, mode } = incident;
+  const what = done(incident);
+  const observed = mode === 'observe' ? ' (observe mode: the session was not touched)' : '';
+  return [
+    `${terminal.paint(id, 'bold')}  ${status}`,
+    cut(`User    ${clean(userId)}`, terminal.columns),
+    `Done    ${terminal.paint(what, styleOf(what))}${observed}`,
+    cut(`Reason  ${reason}: ${REASONS[reason]?.meaning ?? ''}`, terminal.columns),
+  ].join('\n');
+}
+
+function before({ baseline }: IncidentRecord): string[] {
+  const lines = [...familyLines('IPv4', baseline.v4), ...familyLines('IPv6', baseline.v6)];
+  return ['KNOWN BEFORE', ...(lines.length === 0 ? ['nothing'] : lines)];
+}
+
+function familyLines(name: string, { places, networks }: FamilyBaseline): string[] {
+  return [
+    ...places.map((place) => {
+      const certainty = place.agreed ? 'sources agree' : 'not certain';
+      return `${name}  ${countries(place)}  ${certainty}  ${day(place.firstSeenMs)} to ${day(place.lastSeenMs)}`;
+    }),
+    ...networks.map(({ network, lastSeenMs }) => `${name}  ${clean(network)}  last ${day(lastSeenMs)}`),
+  ];
+}
+
+function now({ sighting, userAgent, deviceId }: IncidentRecord): string[] {
+  return [
+    'THIS LOGIN',
+    `IPv${sighting.family}  ${sighting.candidates.join('|')}  ${sighting.agreed ? 'sources agree' : 'not certain'}`,
+    `Address  ${clean(sighting.address)}`,
+    `Network  ${clean(sighting.network)}`,
+    `Browser  ${clean(userAgent ?? 'not told')}`,
+    `Device   ${clean(deviceId ?? 'not told')}`,
+  ];
+}
+
+const EVIDENCE: readonly Column<Evidence>[] = [
+  { title: 'DATABASE', value: ({ database }) => database, min: 12 },
+  { title: 'BUILT ON', value: ({ builtOn }) => builtOn ?? 'unknown' },
+  { title: 'COUNTRY', value: ({ country }) => country ?? '-' },
+  { title: 'NETWORK', value: ({ network }) => network ?? '-', min: 9 },
+  { title: 'NOTE', value: ({ note }) => note ?? '', min: 4, optional: true },
+];
+
+interface Time {
+  readonly what: string;
+  readonly atMs: number;
+  /** Milliseconds after the one before; null for the first. */
+  readonly afterMs: number | null;
+}
+
+const TIMES: readonly Column<Time>[] = [
+  { title: 'WHAT', value: ({ what }) => what },
+  { title: 'WHEN', value: ({ atMs }) => instant(atMs) },
+  { title: 'AFTER', value: ({ afterMs }) => (afterMs === null ? '' : `${afterMs} ms`) },
+];
+
+function timesOf(incident: IncidentRecord): Time[] {
+  const all: [string, number | undefined][] = [
+    ['login', incident.loginAtMs],
+    ['queued', incident.queuedAtMs],
+    ['decided', incident.decidedAtMs],
+    ['revoked', incident.revokedAtMs],
+    ['first refused request', incident.firstRefusedAtMs],
+    ['answered', incident.resolvedAtMs],
+  ];
+  const known = all.flatMap(([what, atMs]) => (atMs === undefined ? [] : [{ what, atMs }]));
+  known.sort((a, b) => a.atMs - b.atMs);
+  return known.map((time, i) => ({ ...time, afterMs: i === 0 ? null : time.atMs - (known[i - 1]?.atMs ?? 0) }));
+}
+
+const VISITS: readonly Column<Visit>[] = [
+  { title: 'WHEN (UTC)', value: ({ atMs }) => instant(atMs), min: 10 },
+  { title: 'WHAT', value: ({ kind }) => kind },
+  { title: 'ADDRESS', value: ({ address }) => address ?? 'unknown', min: 9 },
+  { title: 'METHOD', value: ({ method }) => method, optional: true },
+  { title: 'PATH', value: ({ path }) => path, min: 8 },
+  { title: 'BROWSER', value: ({ userAgent }) => userAgent, min: 10, optional: true },
+];
+
+function visitsOf({ visits, visitCount }: IncidentRecord, terminal: Terminal): string {
+  if (visits.length === 0) return section('Visits', 'none yet', terminal);
+  const shown = visitCount > visits.length ? `, ${visits.length} kept` : '';
+  return section(`Visits (${visitCount}${shown})`, table(visits, VISITS, terminal), terminal);
+}
+
+function answerOf({ status, resolvedBy, note }: IncidentRecord, terminal: Terminal): string {
+  if (status === 'open') return '';
+  const why = note === undefined || note === '' ? '' : `: ${clean(note, 2000)}`;
+  return section('Answer', `${status}, by ${clean(resolvedBy ?? 'unknown')}${why}`, terminal);
+}

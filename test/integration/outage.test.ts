@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import { redisCounters } from '../../src/redis/counters.ts';
+import { keysFor } from '../../src/redis/keys.ts';
+import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
+import { openShop } from '../support/shop.ts';
+import { openWorker } from '../support/worker.ts';
+
+const LOGINS_PER_SECOND = 200;
+const OUTAGE_MS = 10_000;
+const REDIS_TIMEOUT_MS = 1000;
+/** Of the handler's own time on a busy two-core machine, beyond its limit. */
+const SLACK_MS = 400;
+
+interface Tally {
+  statuses: Map<number, number>;
+  reports: Map<string, number>;
+  slowestHandlerMs: number;
+}
+
+function bump<K>(map: Map<K, number>, key: K): void {
+  map.set(key, (map.get(key) ?? 0) + 1);
+}
+
+describe('Redis away for 10 s under 200 logins a second', () => {
+  test.each(['stopped', 'frozen'] as const)(
+    'Redis %s: every login is checked afterwards or counted as dropped, and no request fails',
+    async (how) => {
+      const server = await privateRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+      const prefix = testPrefix();
+      const tally: Tally = { statuses: new Map(), reports: new Map(), slowestHandlerMs: 0 };
+      const shop = await openShop(prefix, {
+        bouncer: { redis: server.url, redisTimeoutMs: REDIS_TIMEOUT_MS },
+        routes: (app, bouncer) =>
+          app.post('/timed-login', async (req, res) => {
+            const start = performance.now();
+            const result = await bouncer.login(req, { userId: String(req.query.user) });
+            tally.slowestHandlerMs = Math.max(tally.slowestHandlerMs, performance.now() - start);
+            bump(tally.reports, result.status);
+            res.json(result);
+          }),
+      });
+      await openWorker(prefix, { redis: server.url });
+      const requests: Promise<void>[] = [];
+      const logIn = async (i: number) => {
+        const page = await shop.browser().post(`/timed-login?user=user-${i}`);
+        bump(tally.statuses, page.status);
+      };
+      const start = performance.now();
+      const outage = (async () => {
+        await sleep(1500);
+        if (how === 'stopped') await server.kill('SIGTERM');
+        else server.pause();
+        await sleep(OUTAGE_MS);
+        if (how === 'stopped') await server.restart();
+        else server.resume();
+      })();
+      for (let i = 0; performance.now() - start < OUTAGE_MS + 3000; i++) {
+        requests.push(logIn(i));
+        const due = start + (i + 1) * (1000 / LOGINS_PER_SECOND);
+        if (due > performance.now()) await sleep(due - performance.now());
+      }
+      await outage;
+      await Promise.all(requests);
+
+      expect([...tally.statuses]).toEqual([[200, requests.length]]);
+      expect(tally.slowestHandlerMs).toBeLessThan(REDIS_TIMEOUT_MS + SLACK_MS);
+      const dropped = tally.reports.get('dropped') ?? 0;
+      expect(tally.reports.get('pending')).toBeGreaterThan(0); // the outage was felt
+      const redis = connect(server.url);
+      const counters = redisCounters(redis, keysFor(prefix));
+      const due = requests.length - dropped;
+      await until(async () => ((await counters.read()).logins ?? 0) >= due, { timeoutMs: 20_000, everyMs: 100 });
+      expect((await counters.read()).logins).toBe(due);
+      expect(shop.bouncer.stats()).toMatchObject({ dropped, waiting: 0, queued: due });
+    },
+    90_000,
+  );
+
+  test('what does not fit in memory is dropped, counted and logged, and nobody waits', async () => {
+    const shop = await openShop(testPrefix(), {
+      bouncer: { redis: 'redis://127.0.0.1:1', maxWaitingLogins: 50, enqueueTimeoutMs: 100 },
+    });
+    const start = performance.now();
+    const results = await Promise.all(
+      Array.from({ length: 80 }, (_, i) =>
+        shop.bouncer.reportLogin({ userId: i, sessionId: `session-${i}`, address: null }),
+      ),
+    );
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(results.filter(({ status }) => status === 'pending')).toHaveLength(50);
+    expect(results.filter(({ status }) => status === 'dropped')).toHaveLength(30);
+    expect(shop.bouncer.stats()).toMatchObject({ waiting: 50, dropped: 30, queued: 0 });
+    expect(shop.log.text()).toContain('login_dropped');
+    const lines = shop.log.entries.length;
+    expect(lines).toBeLessThan(20); // an outage is not a flood of lines
+  });
+});
