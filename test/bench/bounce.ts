@@ -1,0 +1,2 @@
+import type { Bench } from './support/report.ts';
+export const bounce: Bench = async () => { throw new Error('todo'); };
