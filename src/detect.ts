@@ -68,6 +68,8 @@ interface Judged {
   readonly decision: Decision;
   /** As it was when this login was decided. */
   readonly baseline: Baseline;
+  /** When that was: before anything was done about it. */
+  readonly atMs: number;
 }
 
 interface Round {
@@ -139,7 +141,7 @@ async function judge(logins: readonly LoginEvent[], deps: DetectDeps): Promise<R
         taught.set(login.userId, { userId: login.userId, revision: before.revision, baseline });
       }
     }
-    return { login, sighting, decision, baseline: before.baseline };
+    return { login, sighting, decision, baseline: before.baseline, atMs: nowMs };
   });
   return { judged, changes: [...taught.values()] };
 }
@@ -203,7 +205,7 @@ async function revoke(
 }
 
 function describe(
-  { login, decision, baseline }: Judged,
+  { login, decision, baseline, atMs }: Judged,
   sighting: Extract<Sighting, { kind: 'located' }>,
   ended: RevokeResult | undefined,
   context: DetectContext,
@@ -224,7 +226,7 @@ function describe(
     deviceId: login.deviceId,
     loginAtMs: login.loginAtMs,
     queuedAtMs: context.queuedAtMs,
-    decidedAtMs: deps.clock(),
+    decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
   };
 }

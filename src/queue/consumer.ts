@@ -70,7 +70,8 @@ export function startConsumer(
   });
   return {
     async close(force = false) {
-      await worker.close(force);
+      // While Redis is away nothing in hand can be finished: another worker will do it. Waiting would be for ever.
+      await worker.close(force || redis.status !== 'ready');
       await queue.close();
     },
     isRunning: () => worker.isRunning(),
