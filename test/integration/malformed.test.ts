@@ -11,10 +11,19 @@ import { openWorker } from '../support/worker.ts';
 
 /** Marks all generated text, so that its way into a log can be looked for. */
 const CANARY = 'cAnArY';
-const text = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.constantFrom('<script>alert(1)</script>', '\u001b[31mred', '\u202eevil', '=cmd()', '8.8.8.8\n', 'x'.repeat(9000)),
-).map((one) => CANARY + one);
+const text = fc
+  .oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.constantFrom(
+      '<script>alert(1)</script>',
+      '\u001b[31mred',
+      '\u202eevil',
+      '=cmd()',
+      '8.8.8.8\n',
+      'x'.repeat(9000),
+    ),
+  )
+  .map((one) => CANARY + one);
 const junk = fc.oneof(
   text,
   fc.constantFrom(null, undefined, '', 0, -1, Number.NaN, true, 1e300),
@@ -50,7 +59,8 @@ describe('10,000 malformed events', () => {
     const reports = fc.sample(spoilt, { numRuns: 5000, seed: 1 });
     const results = await Promise.all(
       reports.map((one) => {
-        const report = typeof one === 'object' && one !== null ? { ...one, sessionId: Reflect.get(one, 'handle') } : one;
+        const report =
+          typeof one === 'object' && one !== null ? { ...one, sessionId: Reflect.get(one, 'handle') } : one;
         return shop.bouncer.reportLogin(report as LoginReport);
       }),
     );
@@ -85,7 +95,17 @@ describe('10,000 malformed events', () => {
       const good = { ...GOOD, lid: `good-${jobs.length}`.padEnd(22, '_'), userId: `good-${jobs.length}` };
       jobs.push({ v: 1, logins: [...bad.slice(i, i + 25), good] });
     }
-    const hopeless = [null, 7, 'text', [], {}, { v: 1 }, { v: 1, logins: [] }, { v: 2, logins: [GOOD] }, { v: 1, logins: {} }];
+    const hopeless = [
+      null,
+      7,
+      'text',
+      [],
+      {},
+      { v: 1 },
+      { v: 1, logins: [] },
+      { v: 2, logins: [GOOD] },
+      { v: 1, logins: {} },
+    ];
     await queue.addBulk([...jobs, ...hopeless].map((data) => ({ name: 'logins', data })));
     const worker = await openWorker(prefix);
     const counters = redisCounters(redis, keys);
@@ -108,7 +128,8 @@ describe('10,000 malformed events', () => {
 function isValid(one: unknown): boolean {
   if (typeof one !== 'object' || one === null || Array.isArray(one)) return false;
   const { lid, handle, userId, address, loginAtMs, userAgent, deviceId } = one as Record<string, unknown>;
-  const short = (value: unknown, max: number) => value === undefined || (typeof value === 'string' && value.length <= max);
+  const short = (value: unknown, max: number) =>
+    value === undefined || (typeof value === 'string' && value.length <= max);
   return (
     lid === GOOD.lid &&
     handle === GOOD.handle &&

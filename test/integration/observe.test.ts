@@ -30,6 +30,8 @@ test('observe mode decides and records the same, and no command of the worker na
   expect(all.length).toBeGreaterThan(10);
   expect(touched).toEqual([]);
   const { incidents } = await redisIncidents(redis, keysFor(prefix), 1e9).list({}, 10);
-  expect(incidents).toMatchObject([{ action: 'revoke', reason: 'country_changed', mode: 'observe', outcome: 'observed' }]);
+  expect(incidents).toMatchObject([
+    { action: 'revoke', reason: 'country_changed', mode: 'observe', outcome: 'observed' },
+  ]);
   expect(await thief.user()).toBe('alice');
 });

@@ -7,7 +7,17 @@ import { captureLog, connect, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
-const SPECIAL = ['10.1.2.3', '192.168.0.7', '127.0.0.1', '::1', '203.0.113.9', '2001:db8::1', '100.64.0.1', 'fd00::1', '0.0.0.0'];
+const SPECIAL = [
+  '10.1.2.3',
+  '192.168.0.7',
+  '127.0.0.1',
+  '::1',
+  '203.0.113.9',
+  '2001:db8::1',
+  '100.64.0.1',
+  'fd00::1',
+  '0.0.0.0',
+];
 
 test('a private, loopback or documentation address never flags and never becomes a baseline; nor does one /24 or /48', async () => {
   const prefix = testPrefix();
