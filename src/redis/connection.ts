@@ -56,13 +56,13 @@ function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
 function writeOncePerTurn(stream: Redis['stream']): void {
   const write = stream.write.bind(stream);
   const flush = () => stream.uncork();
-  stream.write = (...args: Parameters<typeof write>) => {
+  stream.write = ((...args: Parameters<typeof write>) => {
     if (stream.writableCorked === 0) {
       stream.cork();
       setImmediate(flush);
     }
     return write(...args);
-  };
+  }) as typeof stream.write;
 }
 
 function connect(target: RedisTarget, ours: OurOptions): Redis {

@@ -51,9 +51,12 @@ describe('case numbers', () => {
     );
   });
 
-  test.each([null, 7, '', 'AAAA-BBBB', 'aaaa-bbbb-cccc', 'AAAA-BBBB-CCCI', '<script>', 'AAAA-BBBB-CCCC\n'])('%j is none', (text) => {
-    expect(isCaseNumber(text)).toBe(false);
-  });
+  test.each([null, 7, '', 'AAAA-BBBB', 'aaaa-bbbb-cccc', 'AAAA-BBBB-CCCI', '<script>', 'AAAA-BBBB-CCCC\n'])(
+    '%j is none',
+    (text) => {
+      expect(isCaseNumber(text)).toBe(false);
+    },
+  );
 });
 
 describe('the gotcha page', () => {
