@@ -47,8 +47,12 @@ const LAST_RETRY_MS = 1000;
  */
 export class Producer {
   readonly #options: ProducerOptions;
+  /** Batch ids are this and a number: fresh random bytes for each would be dearer than all our own work on a report. */
+  readonly #name = randomBytes(12).toString('base64url');
+  #batches = 0;
   #waiting: Waiting[] = [];
   #current: Batch | null = null;
+  #settling = false;
   #failures = 0;
   #retryTimer: NodeJS.Timeout | null = null;
   #queued = 0;
@@ -74,7 +78,7 @@ export class Producer {
       this.#waiting.push({ login, settle });
       if (away) resolve('pending');
     });
-    if (this.#current === null) void this.#send();
+    if (this.#current === null && !this.#settling) void this.#send();
     return settled;
   }
 
@@ -124,7 +128,7 @@ export class Producer {
   }
 
   async #send(): Promise<void> {
-    this.#current ??= { id: randomBytes(12).toString('base64url'), entries: this.#waiting.splice(0, LOGINS_PER_JOB) };
+    this.#current ??= { id: `${this.#name}-${++this.#batches}`, entries: this.#waiting.splice(0, LOGINS_PER_JOB) };
     const batch = this.#current;
     try {
       await this.#options.add(
@@ -144,6 +148,13 @@ export class Producer {
     this.#queued += batch.entries.length;
     for (const entry of batch.entries) entry.settle('queued');
     this.#current = null;
+    // Those whom this wakes may report again at once: all of them go with the next batch, not the first one ahead of it.
+    this.#settling = true;
+    process.nextTick(() => this.#settled());
+  }
+
+  #settled(): void {
+    this.#settling = false;
     if (this.#waiting.length > 0) void this.#send();
     else this.#idle?.();
   }

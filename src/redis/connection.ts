@@ -35,7 +35,7 @@ type OurOptions = RedisOptions & { replyMapping: 'legacy' };
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
   const redis = connect(target, { ...ours, disconnectTimeout: 100, keyPrefix: '', replyMapping: 'legacy' });
-  redis.on('connect', () => writeOncePerTurn(redis.stream));
+  redis.on('connect', () => gatherWrites(redis.stream));
   let failing = false;
   redis.on('error', (error: unknown) => {
     if (failing) return; // one line an outage, not one an attempt
@@ -50,17 +50,22 @@ function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
 }
 
 /**
- * ioredis makes one system call of each command, which costs an app more than all the rest of loading a session. What
- * one turn of the event loop has to say leaves in one write at its end.
+ * ioredis makes one system call of each command, which costs an app more than all the rest of loading a session. So what
+ * one turn of the event loop has to say leaves together at its end; but a first command leaves at once where the turn
+ * before had no second one: alone it must not wait.
  */
-function writeOncePerTurn(stream: Redis['stream']): void {
+function gatherWrites(stream: Redis['stream']): void {
   const write = stream.write.bind(stream);
-  const flush = () => stream.uncork();
+  let writes = 0;
+  let busy = false;
+  const endOfTurn = () => {
+    busy = writes > 1;
+    writes = 0;
+    stream.uncork();
+  };
   stream.write = ((...args: Parameters<typeof write>) => {
-    if (stream.writableCorked === 0) {
-      stream.cork();
-      setImmediate(flush);
-    }
+    if (writes++ === 0) setImmediate(endOfTurn);
+    if ((busy || writes > 1) && stream.writableCorked === 0) stream.cork();
     return write(...args);
   }) as typeof stream.write;
 }

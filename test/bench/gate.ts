@@ -66,7 +66,9 @@ async function logIn(child: Child<GateServerApi>, kind: 'ours' | 'stock', url: s
 async function measure(rig: Rig, ours: Server, stock: Server, options: BenchOptions): Promise<BenchResult> {
   const run = (server: Server, name: string) => async (round: number) => {
     const result = await oneRound(rig, server);
-    options.say(`round ${round + 1}: ${name} ${result.cpuMicros.toFixed(1)} µs CPU, ${result.commands.toFixed(2)} commands`);
+    options.say(
+      `round ${round + 1}: ${name} ${result.cpuMicros.toFixed(1)} µs CPU, ${result.commands.toFixed(2)} commands`,
+    );
     return result;
   };
   options.say('warming up both ...');

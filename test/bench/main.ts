@@ -21,7 +21,8 @@ async function main(): Promise<void> {
   });
   const [name = ''] = positionals;
   const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
-  if (bench === undefined) throw new Error(`Which bench? ${Object.keys(BENCHES).join(', ')} (e.g. npm run bench -- gate)`);
+  if (bench === undefined)
+    throw new Error(`Which bench? ${Object.keys(BENCHES).join(', ')} (e.g. npm run bench -- gate)`);
   const limit = setTimeout(() => {
     console.error(`bench ${name}: not done after ${LIMIT_MS / 60_000} minutes`);
     process.exit(1);

@@ -1,6 +1,7 @@
 /** The real worker, with its defaults and everything that it does, its log lines included. */
-import { serve } from '../support/child.ts';
+
 import { createWorker, type LoginWorker } from '../../../src/worker.ts';
+import { serve } from '../support/child.ts';
 
 export interface WorkerOursApi {
   start(url: string, prefix: string): Promise<void>;

@@ -87,9 +87,10 @@ export function start<A extends Api<A>>(file: string, dir: string, name = file):
 
 /** In the child. `close` runs when the parent asks for the end, or has gone. */
 export function serve<A extends Api<A>>(api: A, close: () => Promise<void>): void {
-  let closing: Promise<void> | null = null;
+  let closing = false;
   const end = () => {
-    closing ??= close().finally(() => process.exit(0));
+    if (!closing) close().finally(() => process.exit(0));
+    closing = true;
   };
   process.on('disconnect', end);
   process.on('SIGINT', () => {}); // Ctrl-C is the parent's business

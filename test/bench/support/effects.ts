@@ -1,7 +1,7 @@
 /** Did the worker really do it all? Reads Redis after each round; a wrong count fails the bench. */
 import type { Redis } from 'ioredis';
-import { LOGIN_QUEUE, type Keys } from '../../../src/redis/keys.ts';
 import { redisCounters } from '../../../src/redis/counters.ts';
+import { type Keys, LOGIN_QUEUE } from '../../../src/redis/keys.ts';
 
 export interface Totals {
   readonly logins: number;

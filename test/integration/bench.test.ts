@@ -1,0 +1,40 @@
+/** The benches run and say what they measured; what they measured is not judged here. */
+import { describe, expect, test } from '@jest/globals';
+import { spawnNode } from '../support/index.ts';
+
+interface Result {
+  readonly bench: string;
+  readonly ours: number;
+  readonly peer: number;
+  readonly ratio: number;
+  readonly rounds: readonly (readonly [number, number])[];
+}
+
+async function bench(...args: readonly string[]) {
+  const run = spawnNode('test/bench/main.js', args);
+  const { code } = await run.exited;
+  return { code, lastLine: run.stdout.trimEnd().split('\n').at(-1) ?? '', stderr: run.stderr };
+}
+
+describe('npm run bench', () => {
+  test('enqueue: the last line is the result, with every round', async () => {
+    const { code, lastLine } = await bench('enqueue', '--json', '--rounds', '2', '--scale', '0.01');
+    expect(code).toBe(0);
+    const result = JSON.parse(lastLine) as Result;
+    expect(result).toMatchObject({ bench: 'enqueue', inFlight: 64, machine: { node: process.version } });
+    for (const figure of [result.ours, result.peer, result.ratio]) expect(figure).toBeGreaterThan(0);
+    expect(result.rounds).toHaveLength(2);
+  });
+
+  test('worker: a small one finds every effect in Redis', async () => {
+    const { code, lastLine, stderr } = await bench('worker', '--json', '--rounds', '1', '--scale', '0.02');
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(lastLine)).toMatchObject({ bench: 'worker', effects: { logins: 2000 }, loginsPerRound: 2000 });
+  });
+
+  test('an unknown name is refused with the names there are', async () => {
+    const { code, stderr } = await bench('speed');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/worker, enqueue, gate, bounce/);
+  });
+});
