@@ -1,17 +1,21 @@
 import type { Redis } from 'ioredis';
+import { caseOf } from './case-of.ts';
 import { compileTrust } from './domain/forwarded.ts';
 import type { AddressProblem } from './domain/types.ts';
 import { BouncerError } from './errors.ts';
 import { defaultLog } from './log.ts';
-import type { Clock, Log, Refusal } from './ports.ts';
+import type { Clock, Log, Refusal, Sessions } from './ports.ts';
 import { firstField, loginEventSchema } from './queue/job.ts';
 import { loginQueue } from './queue/login-queue.ts';
 import { Producer } from './queue/producer.ts';
 import { openWebRedis, type RedisTarget } from './redis/connection.ts';
+import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE } from './redis/keys.ts';
+import { redisLogins } from './redis/logins.ts';
 import { guardedSessions } from './redis/sessions.ts';
 import { Releasers } from './release.ts';
+import { SessionEngine } from './web/engine.ts';
 import { addressOf, type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
 import { Gate, type GateRequest } from './web/gate.ts';
 import { type GotchaContext, gotchaPage } from './web/gotcha.ts';
@@ -129,18 +133,22 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     counts.rejected += 1;
   });
 
+  const engine = new SessionEngine({
+    ...sessionTimes(options),
+    sessions: guardedSessions(redis, keys),
+    logins: redisLogins(redis, keys),
+    clock,
+    log,
+    onRefused: ({ operation, outcome }: Refusal) => {
+      const name = `${operation}:${outcome}`;
+      counts.refused[name] = (counts.refused[name] ?? 0) + 1;
+    },
+    onReused: (reuse) => endReused(redisSessions(redis, keys, TOMBSTONE_TTL_MS), reuse, clock, log),
+  });
+
   return {
     store: <S>(session: SessionModule<S>) =>
-      createSessionStore(session.Store as unknown as StoreClass, {
-        ...sessionTimes(options),
-        sessions: guardedSessions(redis, keys),
-        clock,
-        log,
-        onRefused: ({ operation, outcome }: Refusal) => {
-          const name = `${operation}:${outcome}`;
-          counts.refused[name] = (counts.refused[name] ?? 0) + 1;
-        },
-      }) as S,
+      createSessionStore(session.Store as unknown as StoreClass, engine) as S,
     gate: () => expressGate(gate, trust, log),
     login: (req, how) => login(req as ExpressRequest, how, { trust, log, report }),
     reportLogin: (given) => report(given),
@@ -182,7 +190,21 @@ function reporter(producer: Producer, clock: Clock, log: Log, onRejected: () => 
   };
 }
 
+/** Two parties hold one login: whoever is the thief, it ends for both, and the owner signs in again. */
+async function endReused(
+  sessions: Sessions,
+  { lid, handle }: { lid: string; handle: string },
+  clock: Clock,
+  log: Log,
+): Promise<void> {
+  const caseId = caseOf(lid);
+  const [ended] = await sessions.revoke([{ lid, handle, reason: 'session_reused', caseId, atMs: clock() }]);
+  if (ended instanceof Error) throw ended;
+  log.warn({ event: 'session_reused', case: caseId }, 'An old session id came back: the whole login was ended');
+}
+
 const DAY_MS = 86_400_000;
+const TOMBSTONE_TTL_MS = 30 * DAY_MS;
 /** Visits are kept as long as incidents are by default; the worker's own setting rules the incidents. */
 const VISITS_TTL_MS = 365 * DAY_MS;
 

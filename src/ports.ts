@@ -48,7 +48,7 @@ export interface Baselines {
 export interface Revocation {
   readonly handle: string;
   readonly lid: string;
-  readonly reason: Reason;
+  readonly reason: EndReason;
   readonly caseId: string;
   readonly atMs: number;
 }
@@ -86,17 +86,35 @@ export interface LiveHead {
   readonly birth: string;
   /** The login it belongs to; '' for an anonymous session. */
   readonly lid: string;
+  /** The handle it moved from, while its holder has not used the new id yet; else ''. */
+  readonly movedFrom: string;
 }
 
-export type Tombstone =
-  | {
-      readonly kind: 'revoked';
-      readonly atMs: number;
-      readonly lid: string;
-      readonly reason: Reason;
-      readonly caseId: string;
-    }
-  | { readonly kind: 'logout' | 'moved'; readonly atMs: number; readonly lid: string };
+export interface RevokedTombstone {
+  readonly kind: 'revoked';
+  readonly atMs: number;
+  readonly lid: string;
+  readonly reason: EndReason;
+  readonly caseId: string;
+}
+
+export interface MovedTombstone {
+  readonly kind: 'moved';
+  readonly atMs: number;
+  readonly lid: string;
+  /** When the successor was first used, or 0. */
+  readonly successorUsedAtMs: number;
+  /** Oldest first; `sealedId` is null where nobody is forwarded (the login changed with the id). */
+  readonly successors: readonly { readonly handle: string; readonly sealedId: string | null }[];
+}
+
+export interface LogoutTombstone {
+  readonly kind: 'logout';
+  readonly atMs: number;
+  readonly lid: string;
+}
+
+export type Tombstone = RevokedTombstone | MovedTombstone | LogoutTombstone;
 
 export type LoadedSession =
   | { readonly kind: 'absent' }
@@ -106,19 +124,57 @@ export type LoadedSession =
 /** What a write came to. Only `live` means written; the others say why it was refused. */
 export type WriteOutcome = 'live' | 'gone' | 'taken' | 'moved' | 'logout' | 'revoked' | 'foreign';
 
-/** The web tier's side of the sessions: every write is guarded, a refusal is an outcome and never an error. */
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+  /** See `MovedTombstone`. */
+  readonly sealedId: string | null;
+  readonly atMs: number;
+  readonly tombstoneTtlMs: number;
+}
+
+/**
+ * The web tier's side of the sessions. Every write is guarded and atomic on its one key; a refusal is an outcome and
+ * never an error. All may throw when Redis is away.
+ */
 export interface GuardedSessions {
   load(handle: string): Promise<LoadedSession>;
   save(handle: string, first: boolean, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome>;
   touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
+  /** Logout. A moved id logs its successors out too. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
+  /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
+  move(move: Move): Promise<WriteOutcome>;
+  /** The holder of a moved session has used its new id: starts the tail in which the old one is still served. */
+  arrive(handle: string, nowMs: number): Promise<void>;
+  /** Puts the tombstone of an ended login where an id of it was about to be created. */
+  bury(handle: string, lid: string, mark: EndMark, tombstoneTtlMs: number): Promise<void>;
+}
+
+/** Why a login ended: what a decision found, or what a person or the store did. */
+export type EndReason = Reason | 'session_reused' | 'forced_logout';
+
+/** The one fact that ends a login: written before anything else, and looked at before any id of the login is created. */
+export interface EndMark {
+  readonly reason: EndReason;
+  readonly caseId: string;
+  readonly atMs: number;
+}
+
+/** Which session ids a login has, and whether it has ended. Each method is atomic on one key. */
+export interface Logins {
+  /** Adds an id to the login's index. MUST be done before `endMark` is read, and that before the id is first saved. */
+  enroll(lid: string, handle: string, ttlMs: number): Promise<void>;
+  endMark(lid: string): Promise<EndMark | null>;
+  /** "No session authenticated before this", milliseconds since the epoch; 0 for none. */
+  epochOf(userId: string): Promise<number>;
 }
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */
 export interface Refusal {
-  readonly operation: 'save' | 'touch' | 'destroy';
+  readonly operation: 'save' | 'touch' | 'destroy' | 'move';
   /** `unavailable`: Redis was away. `reserved_name`: the app used a member name that is ours. */
-  readonly outcome: Exclude<WriteOutcome, 'live'> | 'unavailable' | 'reserved_name';
+  readonly outcome: WriteOutcome | 'unavailable' | 'reserved_name';
 }
 
 /** The reviewable records. `record` is idempotent: once per case number; false means that it was there already. */

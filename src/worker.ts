@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
+import { caseOf } from './case-of.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
-import { caseNumber } from './domain/case-number.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
@@ -13,7 +12,7 @@ import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
 import { redisIncidents } from './redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE } from './redis/keys.ts';
-import { redisSessions } from './redis/sessions.ts';
+import { redisSessions } from './redis/ender.ts';
 import { redisSetAside } from './redis/set-aside.ts';
 import { Releasers } from './release.ts';
 
@@ -77,7 +76,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     policy,
     mode: options.mode ?? 'enforce',
     clock,
-    caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
+    caseOf,
     onIncident: (incident) => logIncident(log, incident),
     afterEffect: options.afterEffect,
   };

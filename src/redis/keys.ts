@@ -10,6 +10,12 @@ export interface Keys {
   /** Passed to BullMQ as its key prefix. */
   readonly queuePrefix: string;
   session(handle: string): string;
+  /** The set of handles that a login has had. */
+  loginIds(lid: string): string;
+  /** The mark that a login has ended. */
+  loginEnd(lid: string): string;
+  /** "No session of this user authenticated before". */
+  epoch(userId: string): string;
   baseline(userId: string): string;
   incident(caseId: string): string;
   visits(caseId: string): string;
@@ -33,6 +39,9 @@ export function keysFor(prefix: string): Keys {
     prefix,
     queuePrefix: shared,
     session: (handle) => `${prefix}:session:${handle}`,
+    loginIds: (lid) => `${prefix}:login-ids:${lid}`,
+    loginEnd: (lid) => `${prefix}:login-end:${lid}`,
+    epoch: (userId) => `${prefix}:epoch:${userId}`,
     baseline: (userId) => `${shared}:baseline:${userId}`,
     incident: (caseId) => `${shared}:incident:${caseId}`,
     visits: (caseId) => `${shared}:visits:${caseId}`,

@@ -23,20 +23,25 @@ interface SessionObject {
  * in between, there is a session that was not checked or a check of a session that was never stored; neither harms.
  */
 export async function login(req: ExpressRequest, options: LoginOptions, deps: LoginDeps): Promise<LoginResult> {
-  await regenerate(req);
+  const lid = randomToken();
+  const renewed = renew(req, lid, deps.log);
+  if (!isBouncerStore(req.sessionStore)) await renewed;
   const session = req.session as SessionObject;
   const sessionId = req.sessionID ?? '';
-  const lid = randomToken();
   Object.assign(session, options.data);
-  const saved = store(req, session, sessionId, lid, deps.log);
+  const saved = store(req, session, sessionId);
   const { address, problem } = addressOf(req, deps.trust);
   const { userId, deviceId } = options;
   const userAgent = header(req, 'user-agent');
   const reported = deps.report({ userId, sessionId, address, userAgent, deviceId, lid }, problem);
+  await renewed;
   return { ...(await reported), saved: await saved };
 }
 
-function regenerate(req: ExpressRequest): Promise<void> {
+let warned = false;
+
+/** With our store the new session is there at once, and the old one's end goes out ahead of what follows. */
+function renew(req: ExpressRequest, lid: string, log: Log): Promise<void> {
   const session = req.session as Partial<SessionObject> | undefined;
   if (typeof session?.regenerate !== 'function') {
     throw new BouncerError(
@@ -44,31 +49,22 @@ function regenerate(req: ExpressRequest): Promise<void> {
       'login: no session on this request; mount session({ store: bouncer.store(session) }) before the login route',
     );
   }
+  if (isBouncerStore(req.sessionStore)) return req.sessionStore.renew(req, lid);
+  if (!warned) {
+    log.error(
+      { event: 'store_foreign', code: 'store_foreign' },
+      'This session is not in our store: the worker cannot end it',
+    );
+  }
+  warned = true;
   const { regenerate } = session;
   return new Promise((resolve, reject) => {
     regenerate.call(session, (error) => (error ? reject(error) : resolve()));
   });
 }
 
-let warned = false;
-
-async function store(
-  req: ExpressRequest,
-  session: SessionObject,
-  sessionId: string,
-  lid: string,
-  log: Log,
-): Promise<boolean> {
+async function store(req: ExpressRequest, session: SessionObject, sessionId: string): Promise<boolean> {
   const ours = req.sessionStore;
-  if (isBouncerStore(ours)) {
-    ours.stamp(session, lid);
-    return (await ours.store(sessionId, session)) === 'live';
-  }
-  if (!warned)
-    log.error(
-      { event: 'store_foreign', code: 'store_foreign' },
-      'This session is not in our store: the worker cannot end it',
-    );
-  warned = true;
+  if (isBouncerStore(ours)) return (await ours.store(sessionId, session)) === 'live';
   return new Promise((resolve) => session.save((error) => resolve(!error)));
 }

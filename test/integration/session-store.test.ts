@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import type { GuardedSessions, LiveHead, Sessions } from '../../src/ports.ts';
 import { type Keys, keysFor } from '../../src/redis/keys.ts';
-import { guardedSessions, redisSessions } from '../../src/redis/sessions.ts';
+import { redisSessions } from '../../src/redis/ender.ts';
+import { guardedSessions } from '../../src/redis/sessions.ts';
 import { connect, testPrefix, until } from '../support/index.ts';
 import { openShop } from '../support/shop.ts';
 
@@ -28,7 +29,7 @@ beforeEach(() => {
 });
 
 function head(overrides: Partial<LiveHead> = {}): LiveHead {
-  return { renewedAtMs: now, endsAtMs: now + 5 * LONG_MS, birth: 'b'.repeat(22), lid: LID, ...overrides };
+  return { renewedAtMs: now, endsAtMs: now + 5 * LONG_MS, birth: 'b'.repeat(22), lid: LID, movedFrom: '', ...overrides };
 }
 const first = (overrides?: Partial<LiveHead>, data: object = DATA) =>
   web.save(HANDLE, true, head(overrides), data, TTL_MS);

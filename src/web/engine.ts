@@ -1,0 +1,234 @@
+import { judgeMoved } from '../domain/grace.ts';
+import { errorName } from '../errors.ts';
+import type {
+  Clock,
+  GuardedSessions,
+  LiveHead,
+  Log,
+  Logins,
+  MovedTombstone,
+  Refusal,
+  RevokedTombstone,
+  WriteOutcome,
+} from '../ports.ts';
+import { randomToken, sessionHandle } from './handle.ts';
+import { openId, sealId } from './seal.ts';
+
+export interface EngineDeps {
+  readonly sessions: GuardedSessions;
+  readonly logins: Logins;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Life of a session whose cookie says none, milliseconds. */
+  readonly ttlMs: number;
+  /** No session lives longer than this (or its first cookie, if that is longer), however often it is renewed. */
+  readonly absoluteTtlMs: number;
+  /** The time to live is renewed when this part of it (0..1) has gone. */
+  readonly renewAfter: number;
+  /** Told of every write that was refused; never an error into the app. */
+  onRefused(refusal: Refusal): void;
+  /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
+  onReused(reuse: { lid: string; handle: string }): Promise<void>;
+  /** For the mutation check of the tests only: the writer's order, swapped. */
+  readonly mutation?: 'save_before_enroll' | undefined;
+}
+
+/**
+ * What we know of one session in one request, beside the app's data. An adapter keeps it with the session object (or the
+ * request) and hands it back with every call; it never reaches the app.
+ */
+export interface Entry {
+  /** Of the id that is written to. In the tail after a move this is the successor's, whatever id the cookie has. */
+  handle: string;
+  head: LiveHead;
+  /** Generated in this request and not stored yet. */
+  first: boolean;
+  /** Its login began in this request: no mark of its end can exist yet. */
+  newLogin: boolean;
+  /** Nothing is ever written: Redis was away when it was to be loaded, or the move to this id was refused. */
+  blocked: Refusal['outcome'] | null;
+}
+
+export type Opened =
+  /** `forwardTo`: the id that the cookie must be changed to. */
+  | { readonly kind: 'live'; readonly entry: Entry; readonly data: Record<string, unknown>; readonly forwardTo: string | null }
+  /** Unknown, expired, logged out: plain anonymous. */
+  | { readonly kind: 'anonymous' }
+  /** For a fraud reason: the gate's business. */
+  | { readonly kind: 'revoked'; readonly tombstone: RevokedTombstone }
+  /** Redis could not be asked. The entry is blocked. */
+  | { readonly kind: 'unavailable'; readonly entry: Entry };
+
+/** Sessions for any framework: which store calls may happen when, in which order, and what each outcome means. */
+export class SessionEngine {
+  readonly #deps: EngineDeps;
+
+  constructor(deps: EngineDeps) {
+    this.#deps = deps;
+  }
+
+  /** A session object that this request has just generated. */
+  fresh(sessionId: string, lid = ''): Entry {
+    const head: LiveHead = { renewedAtMs: 0, endsAtMs: 0, birth: randomToken(), lid, movedFrom: '' };
+    return { handle: sessionHandle(sessionId), head, first: true, newLogin: lid !== '', blocked: null };
+  }
+
+  /** What the cookie's id stands for: one plain GET, unless the session has moved. Never throws. */
+  async open(sessionId: string): Promise<Opened> {
+    const handle = sessionHandle(sessionId);
+    try {
+      const found = await this.#deps.sessions.load(handle);
+      if (found.kind === 'absent') return { kind: 'anonymous' };
+      if (found.kind === 'live') return this.#live(handle, found.head, found.data);
+      if (found.tombstone.kind === 'moved') return await this.#moved(sessionId, handle, found.tombstone);
+      return this.#ended(found.tombstone);
+    } catch (error) {
+      this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be loaded');
+      return { kind: 'unavailable', entry: { ...this.fresh(sessionId), blocked: 'unavailable' } };
+    }
+  }
+
+  #ended(tombstone: RevokedTombstone | { kind: 'logout' }): Opened {
+    // Somebody whom a person logged out is simply logged out; the gotcha page is for thieves.
+    if (tombstone.kind !== 'revoked' || tombstone.reason === 'forced_logout') return { kind: 'anonymous' };
+    return { kind: 'revoked', tombstone };
+  }
+
+  #live(handle: string, head: LiveHead, data: Record<string, unknown>): Opened {
+    if (head.movedFrom !== '') this.#arrived(handle);
+    return { kind: 'live', entry: { handle, head, first: false, newLogin: false, blocked: null }, data, forwardTo: null };
+  }
+
+  /** Not waited for: it only starts the old id's tail. */
+  #arrived(handle: string): void {
+    this.#deps.sessions.arrive(handle, this.#deps.clock()).catch((error: unknown) => {
+      this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A first use could not be noted');
+    });
+  }
+
+  async #moved(sessionId: string, handle: string, moved: MovedTombstone): Promise<Opened> {
+    const last = moved.successors.at(-1);
+    // Not one login, or none at all: forwarding would hand a session to whoever planted the old id.
+    if (moved.lid === '' || last === undefined || last.sealedId === null) return { kind: 'anonymous' };
+    const verdict = judgeMoved(moved.successorUsedAtMs, this.#deps.clock());
+    if (verdict === 'reused') {
+      await this.#deps.onReused({ lid: moved.lid, handle });
+      const now = await this.#deps.sessions.load(handle);
+      return now.kind === 'tombstone' && now.tombstone.kind !== 'moved' ? this.#ended(now.tombstone) : { kind: 'anonymous' };
+    }
+    const successorId = openId(last.sealedId, sessionId);
+    if (successorId === null) return { kind: 'anonymous' };
+    return this.#follow(successorId, last.handle, moved.lid, verdict === 'forward');
+  }
+
+  async #follow(id: string, handle: string, lid: string, name: boolean): Promise<Opened> {
+    const found = await this.#deps.sessions.load(handle);
+    if (found.kind === 'live') {
+      if (found.head.lid !== lid) return { kind: 'anonymous' };
+      const entry: Entry = { handle, head: found.head, first: false, newLogin: false, blocked: null };
+      return { kind: 'live', entry, data: found.data, forwardTo: name ? id : null };
+    }
+    if (found.kind === 'absent') return { kind: 'anonymous' };
+    // It moved again before its holder came back: two generations old. Only the chain's newest id may be served.
+    if (found.tombstone.kind === 'moved') return this.#moved(id, handle, found.tombstone);
+    return this.#ended(found.tombstone);
+  }
+
+  /** Null when Redis was away. `ttlMs`: what the cookie asks for, or null for the default. */
+  async save(entry: Entry, data: object, wantedTtlMs: number | null): Promise<WriteOutcome | null> {
+    if (entry.blocked !== null) return this.#refuse('save', entry.blocked);
+    if ('__bouncer' in data) return this.#refuse('save', 'reserved_name');
+    const { clock, absoluteTtlMs, ttlMs: defaultTtlMs } = this.#deps;
+    const nowMs = clock();
+    const wanted = wantedTtlMs ?? defaultTtlMs;
+    const endsAtMs = entry.head.endsAtMs > 0 ? entry.head.endsAtMs : nowMs + Math.max(absoluteTtlMs, wanted);
+    const ttlMs = Math.min(wanted, endsAtMs - nowMs);
+    if (ttlMs <= 0) return this.end(entry.handle);
+    const head: LiveHead = { ...entry.head, renewedAtMs: nowMs, endsAtMs };
+    const outcome = await this.#write('save', () => this.#saveInOrder(entry, head, data, ttlMs));
+    if (outcome === 'live') Object.assign(entry, { head, first: false, newLogin: false });
+    return outcome;
+  }
+
+  /**
+   * A new id of a login: enrol it, then look whether the login has ended, then save. The revoker marks first and then
+   * reads the index, so one of the two sees the other. The order must not change: a test shows that swapping it fails.
+   */
+  async #saveInOrder(entry: Entry, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome> {
+    const { sessions, logins, mutation } = this.#deps;
+    const save = () => sessions.save(entry.handle, entry.first, head, data, ttlMs);
+    if (!entry.first || head.lid === '') return save();
+    const enroll = () => logins.enroll(head.lid, entry.handle, head.endsAtMs - head.renewedAtMs);
+    // The login began in this request: no mark can exist, so both go out in one go, in order on one connection.
+    if (entry.newLogin) return (await Promise.all([enroll(), save()]))[1];
+    if (mutation !== 'save_before_enroll') await enroll();
+    const mark = await logins.endMark(head.lid);
+    if (mark !== null) {
+      await sessions.bury(entry.handle, head.lid, mark, this.#deps.absoluteTtlMs);
+      return 'revoked';
+    }
+    const outcome = await save();
+    if (mutation === 'save_before_enroll') await enroll();
+    return outcome;
+  }
+
+  /** Most unmodified requests need no second command: the time to live is renewed when part of it has gone. */
+  needsTouch(entry: Entry, wantedTtlMs: number | null): boolean {
+    if (entry.first || entry.blocked !== null) return false;
+    return this.#deps.clock() - entry.head.renewedAtMs >= (wantedTtlMs ?? this.#deps.ttlMs) * this.#deps.renewAfter;
+  }
+
+  async touch(entry: Entry, wantedTtlMs: number | null): Promise<void> {
+    if (!this.needsTouch(entry, wantedTtlMs)) return;
+    const nowMs = this.#deps.clock();
+    const ttlMs = wantedTtlMs ?? this.#deps.ttlMs;
+    const outcome = await this.#write('touch', () => this.#deps.sessions.touch(entry.handle, nowMs, ttlMs));
+    if (outcome === 'live') entry.head = { ...entry.head, renewedAtMs: nowMs };
+  }
+
+  /** Logout. */
+  end(handle: string): Promise<WriteOutcome | null> {
+    const { sessions, clock, absoluteTtlMs } = this.#deps;
+    return this.#write('destroy', () => sessions.destroy(handle, clock(), absoluteTtlMs));
+  }
+
+  /**
+   * The session goes on under a new id: the new entry carries the login with it, also when the app does not know of us.
+   * Where the move is refused the new entry is blocked: what has ended does not go on under another name.
+   */
+  async move(old: Entry, oldId: string, newId: string): Promise<Entry> {
+    const entry = this.fresh(newId);
+    if (old.first) {
+      entry.head = { ...entry.head, lid: old.head.lid };
+      entry.newLogin = old.newLogin;
+      return entry;
+    }
+    if (old.blocked !== null) return { ...entry, blocked: old.blocked };
+    const sealedId = old.head.lid === '' ? null : sealId(newId, oldId);
+    const tombstoneTtlMs = this.#deps.absoluteTtlMs;
+    const move = { from: old.handle, to: entry.handle, sealedId, atMs: this.#deps.clock(), tombstoneTtlMs };
+    const outcome = await this.#write('move', () => this.#deps.sessions.move(move));
+    if (outcome !== 'moved') return { ...entry, blocked: outcome ?? 'unavailable' };
+    const { lid, endsAtMs } = old.head;
+    entry.head = { ...entry.head, lid, endsAtMs, movedFrom: lid === '' ? '' : old.handle };
+    return entry;
+  }
+
+  /** Null when Redis was away. */
+  async #write(operation: Refusal['operation'], write: () => Promise<WriteOutcome>): Promise<WriteOutcome | null> {
+    try {
+      const outcome = await write();
+      const done = operation === 'destroy' || outcome === (operation === 'move' ? 'moved' : 'live');
+      if (!done) this.#refuse(operation, outcome);
+      return outcome;
+    } catch (error) {
+      this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be written');
+      return this.#refuse(operation, 'unavailable');
+    }
+  }
+
+  #refuse(operation: Refusal['operation'], outcome: Refusal['outcome']): null {
+    this.#deps.onRefused({ operation, outcome });
+    return null;
+  }
+}
