@@ -101,7 +101,9 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   return {
     locator,
     close: (how) => {
-      force = how?.force ?? false;
+      force ||= how?.force ?? false;
+      // A drain that is under way already cannot be hurried otherwise: it ends with its connection.
+      if (force) redis.disconnect();
       return releasers.run();
     },
     isRunning: () => consumer.isRunning(),

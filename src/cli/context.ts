@@ -4,11 +4,13 @@ import { Command, Option } from 'commander';
 import type { Redis } from 'ioredis';
 import {
   type Config,
+  DEFAULTS,
   loadConfig,
   maskUrl,
   type ResolvedConfig,
   SETTINGS,
   type SettingName,
+  shownValue,
 } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Log } from '../ports.ts';
@@ -31,7 +33,8 @@ export function command(name: string, description: string, settings: readonly Se
   made.option('--config <path>', 'configuration file (default: session-bouncer.config.json, if it is there)');
   for (const setting of SETTINGS) {
     if (!['redisUrl', 'prefix', ...settings].includes(setting.name)) continue;
-    made.addOption(new Option(`${setting.flag} ${setting.placeholder}`, `${setting.description} [${setting.env}]`));
+    const origin = `[${setting.env}, default ${shownValue(DEFAULTS, setting.name)}]`;
+    made.addOption(new Option(`${setting.flag} ${setting.placeholder}`, `${setting.description} ${origin}`));
   }
   return made;
 }

@@ -7,30 +7,48 @@ import { type Column, table } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
 import { minute } from './time.ts';
 
-const COLUMNS: readonly Column<IncidentRecord>[] = [
-  { title: 'CASE', value: ({ id }) => id },
-  { title: 'LOGIN (UTC)', value: ({ loginAtMs }) => minute(loginAtMs) },
-  { title: 'USER', value: ({ userId }) => userId, min: 6 },
-  { title: 'ADDRESS', value: ({ sighting }) => sighting.address, min: 9 },
-  { title: 'KNOWN', value: (incident) => knownPlaces(incident).map(countries).join(' '), min: 5 },
-  { title: 'SEEN', value: ({ sighting }) => sighting.candidates.join('|'), min: 4 },
-  { title: 'DONE', value: done, style: (incident) => styleOf(done(incident)) },
-  { title: 'STATUS', value: ({ status }) => status, style: ({ status }) => (status === 'open' ? 'bold' : 'dim') },
-  { title: 'VISITS', value: ({ visitCount }) => String(visitCount), optional: true },
-  { title: 'REASON', value: ({ reason }) => reason, optional: true },
-];
+/** From here on there is room for the year. */
+const WIDE = 100;
+
+/** At 80 columns a common incident is whole; below that the columns that are needed least go first. */
+function columnsFor({ columns }: Terminal): Column<IncidentRecord>[] {
+  const login = (atMs: number) => (columns < WIDE ? minute(atMs).slice(5) : minute(atMs));
+  return [
+    { title: 'CASE', value: ({ id }) => id },
+    { title: 'LOGIN (UTC)', value: ({ loginAtMs }) => login(loginAtMs), optional: true },
+    { title: 'USER', value: ({ userId }) => userId, min: 6 },
+    { title: 'ADDRESS', value: ({ sighting }) => sighting.address, min: 15 },
+    { title: 'PLACE', value: moved, min: 7 },
+    { title: 'DONE', value: done, min: 7, style: (incident) => styleOf(done(incident)) },
+    {
+      title: 'STATUS',
+      value: ({ status }) => status,
+      min: 4,
+      style: (one) => (one.status === 'open' ? 'bold' : 'dim'),
+    },
+    { title: 'VISITS', value: ({ visitCount }) => String(visitCount), optional: true },
+    { title: 'REASON', value: ({ reason }) => reason, optional: true },
+  ];
+}
+
+/** e.g. `GB > BR`, `GB DE > BR|UY`. */
+function moved(incident: Incident): string {
+  return `${knownPlaces(incident).map(countries).join(' ')} > ${incident.sighting.candidates.join('|')}`;
+}
 
 /** What a reviewer reads in one word. */
 export function done({ action, outcome }: Incident): string {
-  return action === 'flag' ? 'flagged' : outcome;
+  if (action === 'flag') return 'flagged';
+  // A repeated job found what it had done before.
+  return outcome === 'already_revoked' ? 'revoked' : outcome;
 }
 
 export function styleOf(what: string): Style | null {
-  return what === 'revoked' || what === 'already_revoked' ? 'red' : 'yellow';
+  return what === 'revoked' ? 'red' : 'yellow';
 }
 
 /** Of the address family that was seen; of the other one where nothing is known of it. */
-export function knownPlaces({ baseline, sighting }: Incident): readonly Place[] {
+function knownPlaces({ baseline, sighting }: Incident): readonly Place[] {
   const [own, other] = sighting.family === 4 ? [baseline.v4, baseline.v6] : [baseline.v6, baseline.v4];
   return own.places.length > 0 ? own.places : other.places;
 }
@@ -41,6 +59,6 @@ export function countries(place: Place): string {
 
 export function incidentPage({ incidents, cursor }: IncidentPage, terminal: Terminal): string {
   if (incidents.length === 0) return 'No incidents.';
-  const rows = table(incidents, COLUMNS, terminal);
+  const rows = table(incidents, columnsFor(terminal), terminal);
   return cursor === null ? rows : `${rows}\n\nThere are more: add --cursor ${cursor}`;
 }

@@ -6,7 +6,7 @@ import type { Evidence, FamilyBaseline } from '../domain/types.ts';
 import { countries, done, styleOf } from './incident-list.ts';
 import { type Column, sideBySide, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
-import { clean, cut } from './text.ts';
+import { clean, cut, wrapped } from './text.ts';
 import { day, instant } from './time.ts';
 
 export function incidentReport(incident: IncidentRecord, terminal: Terminal): string {
@@ -33,29 +33,35 @@ function headline(incident: IncidentRecord, terminal: Terminal): string {
     `${terminal.paint(id, 'bold')}  ${status}`,
     cut(`User    ${clean(userId)}`, terminal.columns),
     `Done    ${terminal.paint(what, styleOf(what))}${observed}`,
-    cut(`Reason  ${reason}: ${REASONS[reason]?.meaning ?? ''}`, terminal.columns),
+    wrapped(`Reason  ${reason}: ${REASONS[reason]?.meaning ?? ''}`, terminal.columns, 8),
   ].join('\n');
 }
 
 function before({ baseline }: IncidentRecord): string[] {
-  const lines = [...familyLines('IPv4', baseline.v4), ...familyLines('IPv6', baseline.v6)];
+  const lines = [...familyLines('v4', baseline.v4), ...familyLines('v6', baseline.v6)];
   return ['KNOWN BEFORE', ...(lines.length === 0 ? ['nothing'] : lines)];
 }
 
 function familyLines(name: string, { places, networks }: FamilyBaseline): string[] {
   return [
-    ...places.map((place) => {
-      const certainty = place.agreed ? 'sources agree' : 'not certain';
-      return `${name}  ${countries(place)}  ${certainty}  ${day(place.firstSeenMs)} to ${day(place.lastSeenMs)}`;
-    }),
-    ...networks.map(({ network, lastSeenMs }) => `${name}  ${clean(network)}  last ${day(lastSeenMs)}`),
+    ...places.map((place) => `${name}  ${countries(place)}  ${certainty(place)}  ${period(place)}`),
+    ...networks.map((known) => `${name}  ${clean(known.network)}  ${period(known)}`),
   ];
+}
+
+function certainty({ agreed }: { readonly agreed: boolean }): string {
+  return agreed ? 'certain' : 'disputed';
+}
+
+function period({ firstSeenMs, lastSeenMs }: { readonly firstSeenMs: number; readonly lastSeenMs: number }): string {
+  const [first, last] = [day(firstSeenMs), day(lastSeenMs)];
+  return first === last ? first : `${first}..${last}`;
 }
 
 function now({ sighting, userAgent, deviceId }: IncidentRecord): string[] {
   return [
     'THIS LOGIN',
-    `IPv${sighting.family}  ${sighting.candidates.join('|')}  ${sighting.agreed ? 'sources agree' : 'not certain'}`,
+    `v${sighting.family}  ${sighting.candidates.join('|')}  ${certainty(sighting)}`,
     `Address  ${clean(sighting.address)}`,
     `Network  ${clean(sighting.network)}`,
     `Browser  ${clean(userAgent ?? 'not told')}`,
@@ -116,5 +122,9 @@ function visitsOf({ visits, visitCount }: IncidentRecord, terminal: Terminal): s
 function answerOf({ status, resolvedBy, note }: IncidentRecord, terminal: Terminal): string {
   if (status === 'open') return '';
   const why = note === undefined || note === '' ? '' : `: ${clean(note, 2000)}`;
-  return section('Answer', `${status}, by ${clean(resolvedBy ?? 'unknown')}${why}`, terminal);
+  return section(
+    'Answer',
+    wrapped(`${status}, by ${clean(resolvedBy ?? 'unknown')}${why}`, terminal.columns),
+    terminal,
+  );
 }

@@ -6,7 +6,7 @@ import { clean, cut, padded, widthOf } from './text.ts';
 export interface Column<T> {
   readonly title: string;
   value(row: T): string;
-  /** Columns it keeps at least; its whole width when left out. */
+  /** It keeps this width as long as a column can be left out instead. When left out, it is never cut. */
   readonly min?: number;
   /** Left out where there is no room for it. */
   readonly optional?: boolean;
@@ -14,6 +14,8 @@ export interface Column<T> {
 }
 
 const GAP = 2;
+/** Two letters and an ellipsis still tell something. */
+const LEAST = 3;
 
 /** A head line and one line a row, without a line break at the end. */
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[], terminal: Terminal): string {
@@ -47,16 +49,21 @@ function fitted<T>(columns: readonly Column<T>[], natural: readonly number[], ro
     least[i] = 0;
     widths[i] = 0;
   }
-  while (total(widths) > room) {
-    const widest = widthsThatGive(widths, least);
-    if (widest === -1) break;
-    widths[widest] = (widths[widest] ?? 0) - 1;
-  }
+  shrink(widths, least, () => total(widths) > room);
+  const last = columns.map(({ min }, i) => (min === undefined ? (natural[i] ?? 0) : LEAST));
+  shrink(widths, last, () => total(widths) > room);
   return widths;
 }
 
+/** The widest give way first, a column at a time. */
+function shrink(widths: number[], least: readonly number[], tooWide: () => boolean): void {
+  for (let at = widestAbove(widths, least); at !== -1 && tooWide(); at = widestAbove(widths, least)) {
+    widths[at] = (widths[at] ?? 0) - 1;
+  }
+}
+
 /** The widest column that may still give way, or -1. */
-function widthsThatGive(widths: readonly number[], least: readonly number[]): number {
+function widestAbove(widths: readonly number[], least: readonly number[]): number {
   let found = -1;
   for (const [i, width] of widths.entries()) {
     if (width > (least[i] ?? 0) && width > (widths[found] ?? 0)) found = i;

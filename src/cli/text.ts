@@ -56,3 +56,19 @@ export function cut(text: string, columns: number): string {
 export function padded(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - widthOf(text)));
 }
+
+/** A clean text in lines of at most so many columns, broken between words; all but the first are indented. */
+export function wrapped(text: string, columns: number, indent = 0): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (widthOf(longer) <= columns || line.trim() === '') {
+      line = longer;
+      continue;
+    }
+    lines.push(line);
+    line = ' '.repeat(indent) + word;
+  }
+  return [...lines, line].map((one) => cut(one, columns)).join('\n');
+}

@@ -35,6 +35,7 @@ type OurOptions = RedisOptions & { replyMapping: 'legacy' };
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
   const redis = connect(target, { ...ours, disconnectTimeout: 100, keyPrefix: '', replyMapping: 'legacy' });
+  redis.on('connect', () => writeOncePerTurn(redis.stream));
   let failing = false;
   redis.on('error', (error: unknown) => {
     if (failing) return; // one line an outage, not one an attempt
@@ -46,6 +47,22 @@ function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
     failing = false;
   });
   return redis;
+}
+
+/**
+ * ioredis makes one system call of each command, which costs an app more than all the rest of loading a session. What
+ * one turn of the event loop has to say leaves in one write at its end.
+ */
+function writeOncePerTurn(stream: Redis['stream']): void {
+  const write = stream.write.bind(stream);
+  const flush = () => stream.uncork();
+  stream.write = (...args: Parameters<typeof write>) => {
+    if (stream.writableCorked === 0) {
+      stream.cork();
+      setImmediate(flush);
+    }
+    return write(...args);
+  };
 }
 
 function connect(target: RedisTarget, ours: OurOptions): Redis {

@@ -43,7 +43,12 @@ const LAYERS: readonly Layer[] = [
     files: /^src\/worker\.ts$/,
     ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
   },
-  { name: 'cli', files: /^src\/cli\//, ours: new RegExp(`^(src/(cli/|${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
+  { name: 'review', files: /^src\/review\.ts$/, ours: under(WORDS), packages: /^node:/ },
+  {
+    name: 'cli',
+    files: /^src\/cli\//,
+    ours: new RegExp(`^(src/(cli/|geo/|redis/|queue/|review\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`),
+  },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
   { name: 'config', files: /^config\//, ours: /^(config\/|src\/(errors\.ts$|domain\/))/ },
 ];

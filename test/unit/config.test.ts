@@ -1,12 +1,11 @@
 /** Where a value comes from, what is refused and how that is told. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { CONFIG_FILE, loadConfig, loadTerminal, parseFlags } from '../../config/load.ts';
 import { type ConfigSources, maskUrl, nearest, resolveConfig, shownValue } from '../../config/resolve.ts';
 import { DEFAULTS, SETTINGS } from '../../config/schema.ts';
-import example from '../../config/session-bouncer.example.json' with { type: 'json' };
 import { BouncerError } from '../../src/errors.ts';
 
 const NOTHING: ConfigSources = { flags: {}, env: {}, file: null, cwd: '/here' };
@@ -163,6 +162,8 @@ describe('settings', () => {
   });
 
   test('the example has all of them, and is valid', () => {
+    const text = readFileSync(new URL('../../config/session-bouncer.example.json', import.meta.url), 'utf8');
+    const example = JSON.parse(text) as object;
     expect(Object.keys(example).sort()).toEqual(SETTINGS.map(({ name }) => name).sort());
     expect(resolveConfig({ ...NOTHING, file: fileOf(example) }).config.mode).toBe('observe');
   });
