@@ -51,6 +51,8 @@ export interface Revocation {
   readonly reason: EndReason;
   readonly caseId: string;
   readonly atMs: number;
+  /** A re-check that found it standing: only who missed the news need hear of it. */
+  readonly repeat?: boolean | undefined;
 }
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
@@ -145,10 +147,45 @@ export interface GuardedSessions {
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
   /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
   move(move: Move): Promise<WriteOutcome>;
-  /** The holder of a moved session has used its new id: starts the tail in which the old one is still served. */
-  arrive(handle: string, nowMs: number): Promise<void>;
+  /**
+   * The holder of a moved session has used its new id: starts the tail in which the old one is still served. Idempotent:
+   * the first use counts.
+   */
+  arrive(handle: string, predecessor: string, nowMs: number): Promise<void>;
   /** Puts the tombstone of an ended login where an id of it was about to be created. */
   bury(handle: string, lid: string, mark: EndMark, tombstoneTtlMs: number): Promise<void>;
+}
+
+/** What web processes are told when a login has ended. Only these: no session id, nothing of the user. */
+export interface RevocationNotice {
+  readonly lid: string;
+  /** The handles that were ended; those of a login with very many ids are cut off. */
+  readonly handles: readonly string[];
+  readonly reason: EndReason;
+  readonly caseId: string;
+  /** When the login was ended, milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+/**
+ * The news of ended logins, in every web process. A listener hears of each login at least once, mostly once; one that
+ * throws or rejects is logged and harms nobody. `watching`: the logins that this listener cares for; where news may have been
+ * missed (the connection was away) they are looked up, so that none of them is.
+ */
+export interface Revocations {
+  /** Returns the way to stop listening. */
+  listen(listener: (notice: RevocationNotice) => unknown, watching?: () => Iterable<string>): () => void;
+}
+
+/** Looks whether what was revoked is still so. One round trip or two for the batch; may throw when Redis is away. */
+export interface Standing {
+  /** In the order asked. `live`: sessions of this login that are live again; `mark`: does its mark stand? */
+  look(revocations: readonly Revocation[]): Promise<{ readonly live: number; readonly mark: boolean }[]>;
+}
+
+/** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */
+export interface Rechecks {
+  schedule(revocations: readonly Revocation[]): Promise<void>;
 }
 
 /** Why a login ended: what a decision found, or what a person or the store did. */

@@ -11,8 +11,13 @@ export type GraceVerdict = 'forward' | 'serve' | 'reused';
 /** How long after its successor's first use an old id is still served. */
 export const TAIL_MS = 30_000;
 
-/** @param successorUsedAtMs when the newest successor was first used, or 0 */
-export function judgeMoved(successorUsedAtMs: number, nowMs: number): GraceVerdict {
+/**
+ * @param successorUsedAtMs when the newest successor was first used, or 0
+ * @param successorMoved that successor has moved on in its turn: the id is two generations old. Who has used the one
+ * between has no reason to bring this one, tail or not.
+ */
+export function judgeMoved(successorUsedAtMs: number, nowMs: number, successorMoved = false): GraceVerdict {
   if (successorUsedAtMs === 0) return 'forward';
+  if (successorMoved) return 'reused';
   return nowMs - successorUsedAtMs <= TAIL_MS ? 'serve' : 'reused';
 }

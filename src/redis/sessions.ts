@@ -10,7 +10,7 @@ import { loadScript, runScript, type Script } from './script.ts';
  *
  * live:     {"__bouncer":{"k":"live","r":<renewed>,"e":<absolute end>,"b":"<birth>","l":"<lid>","p":"<predecessor>"},...}
  * moved:    {"__bouncer":{"k":"moved","u":"<first use>","at":<ms>,"l":"<lid>","s":"<handles>","f":"<sealed ids>"},"cookie":{}}
- * logout:   {"__bouncer":{"k":"logout","at":<ms>,"l":"<lid>"},"cookie":{}}
+ * logout:   {"__bouncer":{"k":"logout","at":<ms>,"l":"<lid>","s":"<handles>"},"cookie":{}}
  * revoked:  {"__bouncer":{"k":"revoked","at":<ms>,"l":"<lid>","was":...,"reason":...,"case":...,"s":...},"cookie":{}}
  *
  * The scripts match these bytes: field order, spelling and widths must not change without them.
@@ -53,14 +53,22 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
   return {
     load: async (handle) => parse(await redis.get(keys.session(handle))),
     save: async (handle, first, head, data, ttlMs) =>
-      (await run(scripts.save, handle, first ? '1' : '0', head.birth, serialise(head, data), whole(ttlMs))) as WriteOutcome,
+      (await run(
+        scripts.save,
+        handle,
+        first ? '1' : '0',
+        head.birth,
+        serialise(head, data),
+        whole(ttlMs),
+      )) as WriteOutcome,
     touch: async (handle, nowMs, ttlMs) =>
       (await run(scripts.touch, handle, whole(nowMs), whole(ttlMs))) as WriteOutcome,
     destroy,
     move,
-    async arrive(handle, nowMs) {
-      const predecessor = (await run(scripts.arrive, handle)) as string;
-      if (predecessor !== '') await run(scripts.used, predecessor, whole(nowMs));
+    // First the note, then the name off: in between, the next use only notes it again.
+    async arrive(handle, predecessor, nowMs) {
+      await run(scripts.used, predecessor, whole(nowMs));
+      await run(scripts.arrive, handle);
     },
     async bury(handle, lid, mark, tombstoneTtlMs) {
       await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });

@@ -4,6 +4,7 @@ import type {
   Clock,
   GuardedSessions,
   LiveHead,
+  LoadedSession,
   Log,
   Logins,
   MovedTombstone,
@@ -47,11 +48,18 @@ export interface Entry {
   newLogin: boolean;
   /** Nothing is ever written: Redis was away when it was to be loaded, or the move to this id was refused. */
   blocked: Refusal['outcome'] | null;
+  /** In the tail after a move: the id that `handle` is of, which the cookie does not have. Never leaves this process. */
+  readonly id?: string;
 }
 
 export type Opened =
   /** `forwardTo`: the id that the cookie must be changed to. */
-  | { readonly kind: 'live'; readonly entry: Entry; readonly data: Record<string, unknown>; readonly forwardTo: string | null }
+  | {
+      readonly kind: 'live';
+      readonly entry: Entry;
+      readonly data: Record<string, unknown>;
+      readonly forwardTo: string | null;
+    }
   /** Unknown, expired, logged out: plain anonymous. */
   | { readonly kind: 'anonymous' }
   /** For a fraud reason: the gate's business. */
@@ -95,13 +103,15 @@ export class SessionEngine {
   }
 
   #live(handle: string, head: LiveHead, data: Record<string, unknown>): Opened {
-    if (head.movedFrom !== '') this.#arrived(handle);
-    return { kind: 'live', entry: { handle, head, first: false, newLogin: false, blocked: null }, data, forwardTo: null };
+    if (head.movedFrom !== '') this.#arrived(handle, head.movedFrom);
+    // It has arrived: a save of this request must not write the predecessor's name back.
+    const entry: Entry = { handle, head: { ...head, movedFrom: '' }, first: false, newLogin: false, blocked: null };
+    return { kind: 'live', entry, data, forwardTo: null };
   }
 
   /** Not waited for: it only starts the old id's tail. */
-  #arrived(handle: string): void {
-    this.#deps.sessions.arrive(handle, this.#deps.clock()).catch((error: unknown) => {
+  #arrived(handle: string, predecessor: string): void {
+    this.#deps.sessions.arrive(handle, predecessor, this.#deps.clock()).catch((error: unknown) => {
       this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A first use could not be noted');
     });
   }
@@ -111,27 +121,39 @@ export class SessionEngine {
     // Not one login, or none at all: forwarding would hand a session to whoever planted the old id.
     if (moved.lid === '' || last === undefined || last.sealedId === null) return { kind: 'anonymous' };
     const verdict = judgeMoved(moved.successorUsedAtMs, this.#deps.clock());
-    if (verdict === 'reused') {
-      await this.#deps.onReused({ lid: moved.lid, handle });
-      const now = await this.#deps.sessions.load(handle);
-      return now.kind === 'tombstone' && now.tombstone.kind !== 'moved' ? this.#ended(now.tombstone) : { kind: 'anonymous' };
-    }
+    if (verdict === 'reused') return this.#reused(moved.lid, handle);
     const successorId = openId(last.sealedId, sessionId);
     if (successorId === null) return { kind: 'anonymous' };
-    return this.#follow(successorId, last.handle, moved.lid, verdict === 'forward');
+    const found = await this.#deps.sessions.load(last.handle);
+    if (found.kind === 'absent') return { kind: 'anonymous' };
+    if (found.kind === 'live')
+      return this.#successor(successorId, last.handle, found, moved.lid, verdict === 'forward');
+    if (found.tombstone.kind !== 'moved') return this.#ended(found.tombstone);
+    // Two generations old. Where the id between was never used, answers were lost: the chain's newest id is served.
+    const older = judgeMoved(moved.successorUsedAtMs, this.#deps.clock(), true);
+    if (older === 'reused') return this.#reused(moved.lid, handle);
+    return this.#moved(successorId, last.handle, found.tombstone);
   }
 
-  async #follow(id: string, handle: string, lid: string, name: boolean): Promise<Opened> {
-    const found = await this.#deps.sessions.load(handle);
-    if (found.kind === 'live') {
-      if (found.head.lid !== lid) return { kind: 'anonymous' };
-      const entry: Entry = { handle, head: found.head, first: false, newLogin: false, blocked: null };
-      return { kind: 'live', entry, data: found.data, forwardTo: name ? id : null };
-    }
-    if (found.kind === 'absent') return { kind: 'anonymous' };
-    // It moved again before its holder came back: two generations old. Only the chain's newest id may be served.
-    if (found.tombstone.kind === 'moved') return this.#moved(id, handle, found.tombstone);
-    return this.#ended(found.tombstone);
+  #successor(
+    id: string,
+    handle: string,
+    { head, data }: Extract<LoadedSession, { kind: 'live' }>,
+    lid: string,
+    name: boolean,
+  ): Opened {
+    if (head.lid !== lid) return { kind: 'anonymous' };
+    const entry: Entry = { handle, head, first: false, newLogin: false, blocked: null, id };
+    return { kind: 'live', entry, data, forwardTo: name ? id : null };
+  }
+
+  /** Two parties hold this login: it ends for both, and whoever brought the old id is told as a thief is. */
+  async #reused(lid: string, handle: string): Promise<Opened> {
+    await this.#deps.onReused({ lid, handle });
+    const now = await this.#deps.sessions.load(handle);
+    return now.kind === 'tombstone' && now.tombstone.kind !== 'moved'
+      ? this.#ended(now.tombstone)
+      : { kind: 'anonymous' };
   }
 
   /** Null when Redis was away. `ttlMs`: what the cookie asks for, or null for the default. */
@@ -199,12 +221,12 @@ export class SessionEngine {
   async move(old: Entry, oldId: string, newId: string): Promise<Entry> {
     const entry = this.fresh(newId);
     if (old.first) {
+      // Not `newLogin`: the login may have been reported under the old id already, so its mark must be looked at.
       entry.head = { ...entry.head, lid: old.head.lid };
-      entry.newLogin = old.newLogin;
       return entry;
     }
     if (old.blocked !== null) return { ...entry, blocked: old.blocked };
-    const sealedId = old.head.lid === '' ? null : sealId(newId, oldId);
+    const sealedId = old.head.lid === '' ? null : sealId(newId, old.id ?? oldId);
     const tombstoneTtlMs = this.#deps.absoluteTtlMs;
     const move = { from: old.handle, to: entry.handle, sealedId, atMs: this.#deps.clock(), tombstoneTtlMs };
     const outcome = await this.#write('move', () => this.#deps.sessions.move(move));

@@ -18,7 +18,7 @@ local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
 local lid = string.match(head, '"l":"([%w_-]*)"') or ''
 local successors = ''
-if kind == 'moved' or kind == 'revoked' then successors = string.match(value, '"s":"([%w_ -]*)"') or '' end
+if kind and kind ~= 'live' then successors = string.match(value, '"s":"([%w_ -]*)"') or '' end
 if kind == 'revoked' then
   local at = string.match(head, '"at":(%d+)')
   if lid ~= ARGV[2] then return { 'already_revoked', at, '' } end
