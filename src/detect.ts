@@ -10,6 +10,8 @@ import type {
   Counters,
   Incidents,
   Locator,
+  Rechecks,
+  Revocation,
   RevokeResult,
   Sessions,
   StoredBaseline,
@@ -20,7 +22,7 @@ import type {
  *
  *   1 locate    memory   where is each address?
  *   2 decide    pure     against the user's baseline; logins of one user one after the other
- *   3 revoke    Redis    the tombstone
+ *   3 revoke    Redis    the tombstone; then the re-checks of it are scheduled, by lid, so that a repeat adds none
  *   4 record    Redis    the incident
  *   5 learn     Redis    the baseline, LAST, and only from logins that may teach
  *
@@ -35,6 +37,8 @@ export interface DetectDeps {
   readonly locator: Locator;
   readonly baselines: Baselines;
   readonly sessions: Sessions;
+  /** None: what is revoked is not looked at again. */
+  readonly rechecks?: Rechecks | undefined;
   readonly incidents: Incidents;
   readonly counters: Counters;
   readonly policy: Policy;
@@ -48,8 +52,8 @@ export interface DetectDeps {
   readonly afterEffect?: ((effect: Effect) => void | Promise<void>) | undefined;
 }
 
-export type Effect = 'load' | 'decide' | 'revoke' | 'record' | 'learn' | 'count';
-export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'record', 'learn', 'count'];
+export type Effect = 'load' | 'decide' | 'revoke' | 'schedule' | 'record' | 'learn' | 'count';
+export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'schedule', 'record', 'learn', 'count'];
 
 export interface DetectContext {
   /** Names this delivery of the batch, however often it is repeated. */
@@ -160,7 +164,6 @@ async function endAndRecord(
   const suspicious = judged.filter(({ decision }) => decision.action !== 'allow');
   if (suspicious.length === 0) return [];
   const ended = await revoke(suspicious, deps, failed);
-  await deps.afterEffect?.('revoke');
   const incidents = suspicious.flatMap((one) => {
     if (failed.has(one.login) || one.sighting.kind !== 'located') return [];
     return [{ login: one.login, incident: describe(one, one.sighting, ended.get(one.login.lid), context, deps) }];
@@ -186,21 +189,26 @@ async function revoke(
   const toEnd = deps.mode === 'enforce' ? suspicious.filter(({ decision }) => decision.action === 'revoke') : [];
   if (toEnd.length === 0) return new Map();
   const atMs = deps.clock();
-  const results = await deps.sessions.revoke(
-    toEnd.map(({ login, decision }) => ({
-      handle: login.handle,
-      lid: login.lid,
-      reason: decision.reason,
-      caseId: deps.caseOf(login.lid),
+  const revocations = toEnd.map(
+    ({ login: { handle, lid }, decision: { reason } }): Revocation => ({
+      handle,
+      lid,
+      reason,
+      caseId: deps.caseOf(lid),
       atMs,
-    })),
+    }),
   );
+  const results = await deps.sessions.revoke(revocations);
+  await deps.afterEffect?.('revoke');
   const ended = new Map<string, RevokeResult>();
   for (const [i, { login }] of toEnd.entries()) {
     const result = results[i] ?? new Error('no reply');
     if (result instanceof Error) failed.add(login);
     else ended.set(login.lid, result);
   }
+  const done = revocations.filter(({ lid }) => ended.has(lid));
+  if (done.length > 0) await deps.rechecks?.schedule(done);
+  await deps.afterEffect?.('schedule');
   return ended;
 }
 

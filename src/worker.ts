@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { caseOf } from './case-of.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
 import type { Incident } from './domain/incident.ts';
@@ -5,15 +6,20 @@ import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
 import { type ChainOptions, openChain } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
-import type { Clock, Locator, Log } from './ports.ts';
+import type { Clock, Counters, Locator, Log, Rechecks, Sessions } from './ports.ts';
 import { startConsumer } from './queue/consumer.ts';
+import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
+import { RecentRevocations, type RecheckDeps, recheck } from './recheck.ts';
 import { redisBaselines } from './redis/baselines.ts';
 import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
-import { redisIncidents } from './redis/incidents.ts';
-import { keysFor, LOGIN_QUEUE } from './redis/keys.ts';
 import { redisSessions } from './redis/ender.ts';
+import { redisIncidents } from './redis/incidents.ts';
+import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
+import { onReplicas } from './redis/replicas.ts';
+import { watchServer } from './redis/server-change.ts';
 import { redisSetAside } from './redis/set-aside.ts';
+import { redisStanding } from './redis/standing.ts';
 import { Releasers } from './release.ts';
 
 const DAY_MS = 86_400_000;
@@ -39,6 +45,12 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** How soon another worker takes over the job of one that died. Default 30 seconds. */
   readonly lockDurationSeconds?: number | undefined;
+  /** A revocation is not done until this many replicas have it (or all that are connected, if fewer). 0: none. Default 1. */
+  readonly waitReplicas?: number | undefined;
+  /** How long to wait for them, milliseconds; then the login is tried again. Default 1000. */
+  readonly waitReplicasTimeoutMs?: number | undefined;
+  /** When each revocation is applied again, milliseconds after it. Default 5 s, 60 s and 10 min. */
+  readonly recheckDelaysMs?: readonly number[] | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -67,12 +79,15 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   releasers.add('redis', () => redis.disconnect());
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
   const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs };
+  const counters = redisCounters(redis, keys);
+  let force = false;
+  const ending = openEnding(redis, keys, options, { counters, log, clock, releasers, isForced: () => force });
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, baselineTtlMs, log),
-    sessions: redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS),
+    ...ending,
     incidents: redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS),
-    counters: redisCounters(redis, keys),
+    counters,
     policy,
     mode: options.mode ?? 'enforce',
     clock,
@@ -92,7 +107,6 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
     },
   );
-  let force = false;
   releasers.add('consumer', () => consumer.close(force));
   log.info(
     { event: 'worker_started', mode: deps.mode, sources: locator.sources().length },
@@ -108,6 +122,36 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     },
     isRunning: () => consumer.isRunning(),
   };
+}
+
+interface EndingContext {
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly releasers: Releasers;
+  isForced(): boolean;
+}
+
+/** All that makes an end last: on replicas, applied again by delayed jobs, and from memory after a failover. */
+function openEnding(
+  redis: Redis,
+  keys: Keys,
+  options: WorkerOptions,
+  { counters, log, clock, releasers, isForced }: EndingContext,
+): { sessions: Sessions; rechecks: Rechecks } {
+  const { waitReplicas: replicas = 1, waitReplicasTimeoutMs: timeoutMs = 1000 } = options;
+  const recent = new RecentRevocations({ clock });
+  const inRedis = redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS);
+  const sessions = recent.remembering(onReplicas(inRedis, redis, { replicas, timeoutMs, log, clock }));
+  const deps: RecheckDeps = { sessions, standing: redisStanding(redis, keys), counters, log };
+  watchServer(redis, log, (server) => recent.reapply(`reconnect:${server}`, deps));
+
+  const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
+  const rechecks = recheckQueue(redis, names, options.recheckDelaysMs ?? RECHECK_DELAYS_MS, log);
+  releasers.add('recheck queue', () => rechecks.close());
+  const consumer = startRechecks(redis, names, (one, pass) => recheck([one], pass, deps), log);
+  releasers.add('rechecks', () => consumer.close(isForced()));
+  return { sessions, rechecks };
 }
 
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Revocation, RevokeResult, Sessions } from '../ports.ts';
 import type { Keys } from './keys.ts';
 import { parseMark } from './logins.ts';
+import { publishRevoked } from './publisher.ts';
 import { type EndOneResult, endOne } from './sessions.ts';
 
 /** For the mutation check of the tests: which of the two orders is swapped. */
@@ -26,10 +27,19 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     while (todo.length > 0) {
       const results = await Promise.all(todo.map((handle) => endOne(redis, keys, handle, end)));
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
-      const found = [...results.flatMap((result) => result.successors), ...(await redis.smembers(keys.loginIds(one.lid)))];
+      const found = [
+        ...results.flatMap((result) => result.successors),
+        ...(await redis.smembers(keys.loginIds(one.lid))),
+      ];
       todo = [...new Set(found)].filter((handle) => !done.has(handle));
     }
     if (mutation === 'mark_last') await markEnded(redis, keys, one, tombstoneTtlMs);
+    const handles = [...done].flatMap(([handle, { outcome }]) => (outcome === 'other_login' ? [] : [handle]));
+    const { reason, caseId, atMs } = mark;
+    // After the commit. The login has ended, told or not: a user without the right to publish must not fail the revoke;
+    // the re-checks tell again, and whoever reconnects reads the marks.
+    const told = { lid: one.lid, handles, reason, caseId, atMs, repeat: one.repeat ?? false };
+    await publishRevoked(redis, keys, told).catch(() => {});
     return summary(one.handle, done);
   };
   return {

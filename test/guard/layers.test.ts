@@ -30,7 +30,12 @@ const LAYERS: readonly Layer[] = [
   { name: 'errors', files: /^src\/errors\.ts$/, ours: NONE, packages: NONE },
   { name: 'domain', files: /^src\/domain\//, ours: /^src\/(domain\/|errors\.ts$)/, packages: NONE },
   { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
-  { name: 'detect', files: /^src\/detect\.ts$/, ours: /^src\/(ports\.ts|domain\/|errors\.ts)/, packages: /^node:/ },
+  {
+    name: 'effects',
+    files: /^src\/(detect|recheck)\.ts$/,
+    ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
+    packages: /^node:/,
+  },
   ...['geo', 'redis', 'queue', 'web', 'console'].map(adapter),
   { name: 'tools', files: /^src\/(log|release)\.ts$/, ours: under(WORDS) },
   {
@@ -41,7 +46,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'worker composition root',
     files: /^src\/worker\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
+    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', TOOLS, WORDS),
   },
   { name: 'review', files: /^src\/review\.ts$/, ours: under(WORDS), packages: /^node:/ },
   {
