@@ -33,6 +33,8 @@ export interface SessionState {
 export interface BouncerStore {
   stateOf(req: object): SessionState | undefined;
   lidOf(session: object | undefined): string;
+  /** Null for a session object that the store has not seen. */
+  entryOf(session: object): Entry | null;
   /** Gives the request a new session with a new id that belongs to a new login; the old session is logged out. */
   renew(req: object, lid: string): Promise<void>;
   /** Stores it now; null when that was refused or Redis was away. */
@@ -94,6 +96,10 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
 
     lidOf(session: object | undefined): string {
       return core.lidOf(session);
+    }
+
+    entryOf(session: object): Entry | null {
+      return core.known(session);
     }
 
     store(sessionId: string, session: object): Promise<WriteOutcome | null> {
@@ -192,6 +198,10 @@ class ExpressCore {
 
   lidOf(session: object | undefined): string {
     return session === undefined ? '' : (this.#entries.get(session)?.head.lid ?? '');
+  }
+
+  known(session: object): Entry | null {
+    return this.#entries.get(session) ?? null;
   }
 
   entryOf(sessionId: string, session: object): Entry {
