@@ -85,14 +85,14 @@ export class RecentRevocations {
   /** A repeat neither renews it nor changes its place. */
   #remember({ repeat: _, ...one }: Revocation): void {
     if (this.#byLid.has(one.lid)) return;
-    this.#prune();
     this.#byLid.set(one.lid, { one, atMs: this.#clock() });
+    this.#prune();
   }
 
   #prune(): void {
     const oldestMs = this.#clock() - this.#keepMs;
     for (const [lid, { atMs }] of this.#byLid) {
-      if (atMs >= oldestMs && this.#byLid.size < this.#max) return;
+      if (atMs >= oldestMs && this.#byLid.size <= this.#max) return;
       this.#byLid.delete(lid);
     }
   }
