@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'session_missing'
   | 'session_ended'
   | 'store_foreign'
+  | 'guard_context_missing'
+  | 'guard_unsupported'
   | 'login_invalid'
   | 'incident_unknown'
   | 'incident_closed'

@@ -59,9 +59,14 @@ export class GuardedRequest {
     return cookies.includes(sessionId) || cookies.includes(encodeURIComponent(sessionId));
   }
 
+  /** Of the request's session now; null where it is not stored (yet). */
+  entry(): Entry | null {
+    return this.entries.get(this.req.sessionID ?? '') ?? null;
+  }
+
   /** The login that the request's session belongs to; '' for an anonymous one. */
   lid(): string {
-    return this.entries.get(this.req.sessionID ?? '')?.head.lid ?? '';
+    return this.entry()?.head.lid ?? '';
   }
 
   /** The session was loaded, but through no guarded client: this request's store is some other one. */
