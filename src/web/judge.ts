@@ -1,4 +1,4 @@
-import type { Logins } from '../ports.ts';
+import type { EndMark, Logins } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import { askGate, type HttpRequest } from './http.ts';
 import { RequestSession } from './request-session.ts';
@@ -36,18 +36,25 @@ export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins
     state = session.state;
     lid = session.entry?.head.lid ?? '';
   } else if (request.lid !== undefined) {
-    state = await stateOfLogin(request.lid, deps.logins);
-    lid = state === undefined ? request.lid : '';
+    const mark = await markOf(request.lid, deps.logins);
+    state = stateOf(request.lid, mark);
+    lid = mark === null ? request.lid : '';
   }
   const answer = askGate(deps.gate, state, { ...request, peer: request.peer }, deps.trust);
   return answer === 'pass' ? { action: 'pass', lid, data } : { action: 'answer', ...answer };
 }
 
-async function stateOfLogin(lid: string, logins: Logins): Promise<SessionState | undefined> {
+async function markOf(lid: string, logins: Logins): Promise<EndMark | null | 'away'> {
   try {
-    const mark = await logins.endMark(lid);
-    return mark === null ? undefined : { revoked: { tombstone: { kind: 'revoked', lid, ...mark }, sessionId: '' } };
+    return await logins.endMark(lid);
   } catch {
-    return { unavailable: true };
+    return 'away';
   }
+}
+
+/** Somebody whom a person logged out is simply logged out; the gotcha page is for thieves. */
+function stateOf(lid: string, mark: EndMark | null | 'away'): SessionState | undefined {
+  if (mark === 'away') return { unavailable: true };
+  if (mark === null || mark.reason === 'forced_logout') return undefined;
+  return { revoked: { tombstone: { kind: 'revoked', lid, ...mark }, sessionId: '' } };
 }

@@ -180,6 +180,10 @@ describe('any other framework', () => {
       expect(await bouncer.judge(request({ ...named, target: '/login' }))).toMatchObject({ action: 'pass', lid: '' });
     }
 
+    const other = 'a login that a person ended';
+    await worker.revoke([{ handle: 'h', lid: other, reason: 'forced_logout', caseId: CASE, atMs: Date.now() }]);
+    expect(await bouncer.judge(request({ lid: other }))).toEqual({ action: 'pass', lid: '', data: null });
+
     server.pause();
     for (const named of [{ sessionId }, { lid }]) {
       expect(await bouncer.judge(request(named))).toMatchObject({ action: 'answer', status: 503, clearCookie: false });
