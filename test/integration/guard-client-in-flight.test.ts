@@ -45,6 +45,26 @@ describe.each(KINDS)('%s', (kind) => {
     });
   });
 
+  test.each(Object.keys(IN_FLIGHT))(
+    'known by its id only, and revoked while a request is in flight that %s',
+    async (name) => {
+      const prefix = testPrefix();
+      const shop = await openHeld(kind, prefix, IN_FLIGHT[name] as Work);
+      const thief = shop.browser();
+      const { lid } = (await thief.post('/own-login?user=alice')).json();
+      expect(await thief.user()).toBe('alice');
+      const sessionId = await thief.sessionId();
+      const before = await cookieOf(thief, shop.url);
+      const request = thief.post('/held');
+      await until(() => shop.held.release);
+      await revoke(redis, prefix, sessionId, lid);
+      shop.held.release?.();
+      expect((await request).status).toBe(200);
+      expect(await userWith(shop.url, before)).toBe(303);
+      expect([null, 303]).toContain(await userWith(shop.url, await cookieOf(thief, shop.url)));
+    },
+  );
+
   test('the login request itself: a second save after the enqueue does not revive it', async () => {
     const prefix = testPrefix();
     const shop = await openStockShop(kind, prefix, {

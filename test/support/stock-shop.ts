@@ -135,6 +135,13 @@ function routes(app: Express, bouncer: Bouncer, options: StockOptions): void {
       res.json(me(req));
     });
   });
+  // An app that only reports its logins: the session does not know which login it belongs to.
+  app.post('/own-login', (req, res) =>
+    ownLogin(req, () => {
+      const report = { userId: 'alice', sessionId: req.sessionID, address: null };
+      void bouncer.reportLogin(report).then((result) => res.json(result));
+    }),
+  );
   app.post('/login', (req, res, next) => {
     const userId = String(req.query.user);
     if (!options.stock) {
@@ -146,9 +153,13 @@ function routes(app: Express, bouncer: Bouncer, options: StockOptions): void {
       finish().catch(next);
       return;
     }
-    req.session.regenerate(() => {
-      Object.assign(req.session, { userId });
-      req.session.save(() => res.json({}));
-    });
+    ownLogin(req, () => res.json({}));
+  });
+}
+
+function ownLogin(req: Request, done: () => void): void {
+  req.session.regenerate(() => {
+    Object.assign(req.session, { userId: String(req.query.user) });
+    req.session.save(done);
   });
 }
