@@ -109,6 +109,25 @@ describe('scheduling', () => {
     ]);
   });
 
+  test('a batch without a revocation costs no command for all this', async () => {
+    const server = await privateRedis();
+    const w = await world(server.url);
+    await openWorker(w.prefix, { redis: server.url });
+    const counters = redisCounters(w.redis, w.keys);
+    const checked = (count: number) => until(async () => (await counters.read())['action:allow'] === count);
+    await w.report('job-1', [login({ address: ADDRESS.london })]); // whatever the workers do once is behind them
+    await checked(1);
+    const monitor = await connect(server.url).monitor();
+    release(() => monitor.disconnect());
+    const seen: string[] = [];
+    monitor.on('monitor', (_time: string, args: string[]) => seen.push(args.join(' ').slice(0, 500)));
+    await w.report('job-2', [login({ address: ADDRESS.londonElsewhere })]);
+    await checked(2);
+    expect(seen.filter((line) => line.includes('job-2'))).not.toEqual([]);
+    const ours = new RegExp(`^(publish|wait|info)\\b|:login-end:|:${RECHECK_QUEUE}:`, 'i');
+    expect(seen.filter((line) => ours.test(line))).toEqual([]);
+  });
+
   test('a repeated login adds no job', async () => {
     const w = await world();
     const queue = recheckQueue(w.redis, { queue: RECHECK_QUEUE, prefix: w.keys.queuePrefix }, [1e6, 2e6], captureLog());
