@@ -1,6 +1,8 @@
 /** Stock connect-redis over a guarded client: whatever a request is doing while the worker ends its session. */
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Request } from 'express';
 import type { Redis } from 'ioredis';
+import type { BouncerError } from '../../src/index.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { connect, testPrefix, until } from '../support/index.ts';
@@ -64,6 +66,31 @@ describe.each(KINDS)('%s', (kind) => {
       expect([null, 303]).toContain(await userWith(shop.url, await cookieOf(thief, shop.url)));
     },
   );
+
+  test('a handler that looks again before it does something that cannot be undone', async () => {
+    const prefix = testPrefix();
+    const seen: unknown[] = [];
+    const look = async (req: Request) =>
+      seen.push(
+        await shop.bouncer.assertNotRevoked(req).then(
+          () => 'lives',
+          (error: BouncerError) => error.code,
+        ),
+      );
+    const shop = await openHeld(kind, prefix, async (req, pause) => {
+      await look(req);
+      await pause();
+      await look(req);
+    });
+    const thief = shop.browser();
+    const { lid } = (await thief.login('alice')).json();
+    const request = thief.post('/held');
+    await until(() => shop.held.release);
+    await revoke(redis, prefix, await thief.sessionId(), lid);
+    shop.held.release?.();
+    await request;
+    expect(seen).toEqual(['lives', 'session_ended']);
+  });
 
   test('the login request itself: a second save after the enqueue does not revive it', async () => {
     const prefix = testPrefix();

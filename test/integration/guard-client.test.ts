@@ -1,11 +1,16 @@
 /** Stock connect-redis, in every version that is in use, over a guarded client. */
 import { AsyncResource } from 'node:async_hooks';
-import { connect as connectSocket } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectSocket } from 'node:net';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
+import { createClient, type RedisClientType } from 'redis';
+import { createApp } from '../../examples/stock-store/app.ts';
+import { createBouncer } from '../../src/index.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
-import { connect, privateRedis, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { Browser } from '../support/shop.ts';
 import { CASE, call, cookieOf, put, revoke, SETTINGS, userWith } from '../support/stock-held.ts';
 import { KINDS, openStockShop, type StockOptions } from '../support/stock-shop.ts';
 
@@ -236,6 +241,28 @@ describe.each(KINDS)('%s', (kind) => {
     expect(await browser.user()).toBe('alice');
     expect(await browser.user()).toBe('alice');
   });
+});
+
+test("the example: login, logout, and nothing under the store's own prefix", async () => {
+  const prefix = testPrefix();
+  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log: captureLog() });
+  const client = createClient({ url: testRedisUrl() });
+  await client.connect();
+  const app = createApp(bouncer, client as RedisClientType, 'not a secret in a test');
+  const server = app.listen(0, '127.0.0.1');
+  release(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    await bouncer.close();
+    client.destroy();
+  });
+  await once(server, 'listening');
+  const browser = new Browser(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, '127.0.0.1');
+  const user = async () => (await browser.get('/')).json().user;
+  await until(async () => (await browser.post('/login?user=alice')).status === 303 && (await user()) === 'alice');
+  expect(await keysUnder(`*${await browser.sessionId()}*`)).toEqual([]);
+  await browser.post('/logout');
+  expect(await user()).toBeNull();
 });
 
 /**
