@@ -14,6 +14,8 @@ export interface ReplicaOptions {
 /** How long the number of connected replicas is believed, milliseconds. */
 const COUNT_TTL_MS = 5000;
 
+const REFUSED = /^(NOPERM\b|ERR unknown command\b|ERR .*\bnot (supported|allowed)\b)/i;
+
 /** A revoke is not done until it is on a replica too. Not an error of ours to show: the login is tried again. */
 export class ReplicaShortfall extends Error {
   override readonly name = 'ReplicaShortfall';
@@ -108,9 +110,12 @@ class Replicas {
     }
   }
 
-  /** A user without the right to ask, or a service that hides its replicas: a revoke must not fail for ever for that. */
+  /**
+   * A user without the right to ask, or a service that hides its replicas: a revoke must not fail for ever for that. Any
+   * other error is none of that: a timeout, or UNBLOCKED, which a server says that is being demoted.
+   */
   #refuse(error: unknown, instead: number): number {
-    if (this.#redis.status !== 'ready') throw error;
+    if (!(error instanceof Error && REFUSED.test(error.message))) throw error;
     if (!this.#refused) {
       this.#options.log.warn(
         { event: 'replicas_unknown', error: errorName(error) },

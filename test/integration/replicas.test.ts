@@ -46,7 +46,7 @@ async function world(replicaCount: number): Promise<World> {
   const keys = keysFor(prefix);
   const inRedis = redisSessions(redis, keys, 1e7);
   const sessions = (wanted = 1, inner = inRedis) =>
-    onReplicas(inner, redis, { replicas: wanted, timeoutMs: 300, log, clock: Date.now });
+    onReplicas(inner, redis, { replicas: wanted, timeoutMs: 500, log, clock: Date.now });
   return { master, replicas, redis, prefix, keys, log, sessions };
 }
 
@@ -56,6 +56,10 @@ function revocation(): Revocation {
   serial += 1;
   const lid = `lid-${String(serial).padStart(18, '0')}`;
   return { lid, handle: lid.padEnd(43, 'h'), reason: 'country_changed', caseId: 'AAAA-BBBB-CCCC', atMs: Date.now() };
+}
+
+async function blocked(redis: Redis): Promise<number> {
+  return Number(/blocked_clients:(\d+)/.exec(await redis.info('clients'))?.[1] ?? 0);
 }
 
 /** How often each command was called since the server began. */
@@ -134,6 +138,18 @@ describe('WAIT', () => {
       },
     };
     expect(await sessions(1, inner).revoke([revocation()])).toEqual([expect.any(ReplicaShortfall)]);
+  });
+
+  test('a server that unblocks the WAIT because its role changes has acknowledged nothing', async () => {
+    const { master, replicas, redis, sessions } = await world(1);
+    replicas[0]?.pause();
+    const id = await redis.client('ID');
+    const revoked = sessions(1).revoke([revocation()]);
+    revoked.catch(() => {}); // awaited below
+    const admin = connect(master.url);
+    await until(async () => (await blocked(admin)) === 1);
+    await admin.client('UNBLOCK', id, 'ERROR');
+    await expect(revoked).rejects.toThrow(/UNBLOCKED/);
   });
 
   test('a user who may not ask for replicas still ends sessions; that is told once', async () => {
