@@ -1,5 +1,4 @@
 import { type CookieAttributes, clearCookie, setCookie } from './cookie.ts';
-import { randomToken } from './handle.ts';
 import type { RequestSession } from './request-session.ts';
 import { signId } from './sign.ts';
 
@@ -24,7 +23,7 @@ export interface CookieRules {
 /** A session for frameworks without a session middleware of their own. `data` is plain JSON, saved when it has changed. */
 export class CookieSession {
   data: Record<string, unknown> = {};
-  #id = randomToken();
+  #id: string;
   /** The id in the browser's cookie, or null. */
   readonly #brought: string | null;
   readonly #session: RequestSession;
@@ -35,16 +34,16 @@ export class CookieSession {
   private constructor(session: RequestSession, brought: string | null, rules: CookieRules) {
     this.#session = session;
     this.#brought = brought;
+    this.#id = '';
     this.#rules = rules;
   }
 
   /** @param id from the cookie, its signature checked; null where there is none. Never throws. */
   static async open(session: RequestSession, id: string | null, rules: CookieRules): Promise<CookieSession> {
     const own = new CookieSession(session, id, rules);
-    if (id === null) return own;
-    const loaded = await session.load(id);
-    if (loaded.kind === 'none') return own;
-    own.#id = session.forwardTo ?? id;
+    const loaded = id === null ? null : await session.load(id);
+    own.#id = id === null || loaded?.kind === 'none' ? session.makeId() : (session.forwardTo ?? id);
+    if (loaded === null || loaded.kind === 'none') return own;
     if (loaded.kind === 'live') own.data = loaded.data;
     return own;
   }
@@ -68,7 +67,7 @@ export class CookieSession {
 
   /** A new id; data and login go on. */
   async rotate(): Promise<void> {
-    this.#id = randomToken();
+    this.#id = this.#session.makeId();
     this.#ended = false;
     await this.save();
   }
@@ -82,9 +81,8 @@ export class CookieSession {
 
   /** A new login under a new id; see `bouncer.login`. */
   begin(lid: string, data: Readonly<Record<string, unknown>>): { sessionId: string; saved: Promise<boolean> } {
-    const sessionId = randomToken();
-    const ended = this.#session.begin(lid, sessionId);
-    this.#id = sessionId;
+    const { sessionId, ended } = this.#session.begin(lid);
+    this.#id = this.#session.makeId();
     this.#ended = false;
     this.data = { ...data };
     return { sessionId, saved: Promise.all([this.save(), ended]).then(([done]) => done) };

@@ -2,20 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
 import { type CookieAttributes, clearCookie } from './cookie.ts';
-import { randomToken } from './handle.ts';
+import { type FastifySession, type FastifySlot, fastifyStore, IDLE } from './fastify-store.ts';
 import { askGate, type HttpRequest } from './http.ts';
-import { RequestSession } from './request-session.ts';
+import { newSessionId, RequestSession } from './request-session.ts';
 import { signedPart } from './sign.ts';
 import { type Screened, screenCookie } from './strict-id.ts';
 
-/** @fastify/session's session object, as far as we use it. */
-interface FastifySession {
-  readonly sessionId: string;
-  cookie?: { expires?: Date | string | null };
-  regenerate(done: (error?: unknown) => void): void;
-  save(done: (error?: unknown) => void): void;
-  options(cookie: object): void;
-}
 export interface FastifyRequestLike {
   readonly method: string;
   readonly originalUrl: string;
@@ -42,28 +34,13 @@ interface SessionOptions {
   readonly cookie?: CookieAttributes;
   readonly secret?: unknown;
 }
-type Done = (error?: unknown, value?: unknown) => void;
-
-interface Slot {
-  readonly session: RequestSession;
-  readonly screened: Screened;
-  /** The latest id that was made in this request. */
-  made: string | null;
-  /** The next id, where it is decided already: after a forward, and at a login. */
-  next: string | null;
-  /** The data of a forwarded session, on its way to its new id. */
-  moving: Record<string, unknown> | null;
-  /** A login is changing the id: the store keeps still. */
-  still: boolean;
-}
-
 /**
  * @fastify/session with our store, and the gate behind it. Its store is told ids and never a request, so the request's own
  * session travels in an AsyncLocalStorage; it is entered again where Fastify's body parsing loses it, and before the save.
  */
 export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
-  const current = new AsyncLocalStorage<Slot>();
-  const slots = new WeakMap<object, Slot>();
+  const current = new AsyncLocalStorage<FastifySlot>();
+  const slots = new WeakMap<object, FastifySlot>();
   const enter: Hook = (request, _reply, done) => runIn(request, done);
   const runIn = (request: object, done: () => void) => {
     const slot = slots.get(request);
@@ -74,7 +51,7 @@ export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
     const name = options.cookieName ?? 'sessionId';
     app.addHook('onRequest', ((request, _reply, next) => {
       const screened = screen(request, name, options, deps);
-      const slot: Slot = { session: new RequestSession(deps.engine), screened, ...IDLE };
+      const slot: FastifySlot = { session: new RequestSession(deps.engine), screened, ...IDLE };
       slots.set(request, slot);
       current.run(slot, next);
     }) as Hook);
@@ -83,7 +60,7 @@ export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
     app.register(plugin, {
       ...options,
       store: fastifyStore(current, deps),
-      idGenerator: (request: object) => makeId(slots.get(request)),
+      idGenerator: (request: object) => slots.get(request)?.session.makeId() ?? newSessionId(),
     });
     app.register(asSibling(gateOf(slots, name, options, deps)), {});
     done();
@@ -91,17 +68,9 @@ export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
   return asSibling(bouncer);
 }
 
-const IDLE = { made: null, next: null, moving: null, still: false };
-
 /** Fastify's own mark for a plugin whose hooks belong to the surrounding app (what fastify-plugin sets). */
 function asSibling<P extends object>(plugin: P): P {
   return Object.assign(plugin, { [Symbol.for('skip-override')]: true });
-}
-
-function makeId(slot: Slot | undefined): string {
-  const id = slot?.next ?? randomToken() + randomToken().slice(0, 10);
-  if (slot !== undefined) Object.assign(slot, { made: id, next: null });
-  return id;
 }
 
 /** With a signer of the app's own we cannot know where in the value the id is: the store judges it alone. */
@@ -118,52 +87,7 @@ function screen(request: FastifyRequestLike, name: string, options: SessionOptio
   return screened;
 }
 
-function fastifyStore(current: AsyncLocalStorage<Slot>, deps: AdapterDeps) {
-  return {
-    get(sessionId: string, done: Done): void {
-      const session = current.getStore()?.session ?? new RequestSession(deps.engine);
-      const slot = current.getStore();
-      session.load(sessionId).then((loaded) => {
-        if (loaded.kind === 'none') return done(null, null);
-        if (loaded.kind === 'away') return done(null, {});
-        if (session.forwardTo === null || slot === undefined) return done(null, loaded.data);
-        // A fresh object under the new id: the gate's hook puts the data in, and the change has the cookie set.
-        Object.assign(slot, { next: session.forwardTo, moving: loaded.data });
-        done(null, null);
-      }, done);
-    },
-
-    set(sessionId: string, data: FastifySession, done: Done): void {
-      const slot = current.getStore();
-      if (slot?.still) return done(null);
-      // Outside a request nobody can say which login an id belongs to: it is not written.
-      if (slot === undefined) {
-        deps.log.warn(
-          { event: 'session_without_request' },
-          'A session was saved outside its request; it is not written',
-        );
-        return done(null);
-      }
-      const expires = data.cookie?.expires;
-      const ttlMs = expires ? new Date(expires).getTime() - Date.now() : null;
-      slot.session.save(sessionId, data, ttlMs).then(() => done(null), done);
-    },
-
-    destroy(sessionId: string, done: Done): void {
-      const slot = current.getStore();
-      if (slot?.still) return done(null);
-      const session = slot?.session ?? new RequestSession(deps.engine);
-      // regenerate() has made the new id already; a logout has not.
-      if (slot?.made && slot.made !== sessionId) {
-        session.leave(sessionId);
-        return done(null);
-      }
-      session.end(sessionId).then(() => done(null), done);
-    },
-  };
-}
-
-function gateOf(slots: WeakMap<object, Slot>, name: string, options: SessionOptions, deps: AdapterDeps) {
+function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: SessionOptions, deps: AdapterDeps) {
   const gate: Hook = (request, reply, next) => {
     const slot = slots.get(request);
     if (slot === undefined) return next();
@@ -206,7 +130,7 @@ function putForwarded(session: FastifySession, { cookie, ...data }: Record<strin
   Object.assign(session, data);
 }
 
-function begin(request: FastifyRequestLike, slot: Slot, lid: string, data: Readonly<Record<string, unknown>>) {
+function begin(request: FastifyRequestLike, slot: FastifySlot, lid: string, data: Readonly<Record<string, unknown>>) {
   const before = request.session as Partial<FastifySession> | null;
   if (typeof before?.regenerate !== 'function') {
     throw new BouncerError(
@@ -214,9 +138,8 @@ function begin(request: FastifyRequestLike, slot: Slot, lid: string, data: Reado
       'login: this request has no session (another path than the cookie, or destroyed)',
     );
   }
-  const sessionId = randomToken() + randomToken().slice(0, 10);
-  const ended = slot.session.begin(lid, sessionId);
-  Object.assign(slot, { next: sessionId, still: true });
+  const { sessionId, ended } = slot.session.begin(lid);
+  slot.still = true;
   before.regenerate(() => {});
   slot.still = false;
   const session = request.session as FastifySession;

@@ -1,9 +1,8 @@
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
 import { type CookieAttributes, clearCookie } from './cookie.ts';
-import { randomToken } from './handle.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
-import { RequestSession } from './request-session.ts';
+import { newSessionId, RequestSession } from './request-session.ts';
 import { type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 
 interface KoaSession {
@@ -36,8 +35,6 @@ export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => P
 interface Slot {
   readonly session: RequestSession;
   readonly screened: Screened;
-  /** The id of a login, decided before koa-session asks for one. */
-  next: string | null;
 }
 interface Told {
   readonly ctx: object;
@@ -52,11 +49,11 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
   const inner = make({
     ...options,
     store: koaStore(slots, deps),
-    genid: (ctx: object) => takeId(slots.get(ctx)),
+    genid: (ctx: object) => slots.get(ctx)?.session.makeId() ?? newSessionId(),
   });
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> => {
     if (slots.has(ctx)) return next();
-    const slot: Slot = { session: new RequestSession(deps.engine), screened: screen(ctx, options, deps), next: null };
+    const slot: Slot = { session: new RequestSession(deps.engine), screened: screen(ctx, options, deps) };
     slots.set(ctx, slot);
     try {
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
@@ -65,12 +62,6 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
       nameForwarded(ctx, slot.session.forwardTo, options);
     }
   };
-}
-
-function takeId(slot: Slot | undefined): string {
-  const id = slot?.next ?? randomToken() + randomToken().slice(0, 10);
-  if (slot !== undefined) slot.next = null;
-  return id;
 }
 
 function keyOf(options: KoaSessionOptions): string {
@@ -89,21 +80,23 @@ function screen(ctx: KoaContext, options: KoaSessionOptions, deps: AdapterDeps):
 }
 
 function koaStore(slots: WeakMap<object, Slot>, deps: AdapterDeps) {
-  const sessionOf = ({ ctx }: Told) => slots.get(ctx)?.session ?? new RequestSession(deps.engine);
+  // An app that calls the store itself may leave the context out: then it is nobody's session.
+  const sessionOf = (told?: Told) => (told && slots.get(told.ctx)?.session) ?? new RequestSession(deps.engine);
   return {
-    async get(sessionId: string, _maxAge: unknown, told: Told): Promise<object | undefined> {
+    async get(sessionId: string, _maxAge?: unknown, told?: Told): Promise<object | undefined> {
       const loaded = await sessionOf(told).load(sessionId);
       if (loaded.kind !== 'live') return loaded.kind === 'away' ? {} : undefined;
       const { data, renewedAtMs } = loaded;
       // koa-session's own expiry stands in the value, which is not written anew when only the time to live is renewed.
       return typeof data._maxAge === 'number' ? { ...data, _expire: renewedAtMs + data._maxAge } : data;
     },
-    async set(sessionId: string, data: object, maxAge: unknown, told: Told): Promise<void> {
+    async set(sessionId: string, data: object, maxAge?: unknown, told?: Told): Promise<void> {
       await sessionOf(told).save(sessionId, data, typeof maxAge === 'number' ? maxAge : null);
     },
-    async destroy(sessionId: string, told: Told): Promise<void> {
+    async destroy(sessionId: string, told?: Told): Promise<void> {
       const session = sessionOf(told);
-      if ((told.ctx as KoaContext).session === null) return session.end(sessionId);
+      const goesOn = session.owns(sessionId) && (told?.ctx as KoaContext | undefined)?.session !== null;
+      if (!goesOn) return session.end(sessionId);
       session.leave(sessionId);
     },
   };
@@ -143,15 +136,17 @@ function nameForwarded(ctx: KoaContext, id: string | null, options: KoaSessionOp
 }
 
 function begin(ctx: KoaContext, slot: Slot, lid: string, data: Readonly<Record<string, unknown>>) {
-  const sessionId = randomToken() + randomToken().slice(0, 10);
-  const ended = slot.session.begin(lid, sessionId);
-  slot.next = null;
+  if (ctx.session === undefined) throw missing();
   ctx.session = { ...data }; // nothing of the old session; what koa-session regenerates keeps its data
-  slot.next = sessionId;
+  const { sessionId, ended } = slot.session.begin(lid);
   const session = ctx.session as Partial<KoaSession> | null;
   if (typeof session?.regenerate !== 'function') {
-    throw new BouncerError('session_missing', 'login: this context has no session of koa-session');
+    throw missing();
   }
   const saved = Promise.resolve(session.regenerate()).then(() => slot.session.lastSave === 'saved');
   return { sessionId, saved: Promise.all([saved, ended]).then(([done]) => done) };
+}
+
+function missing(): BouncerError {
+  return new BouncerError('session_missing', 'login: this context has no session of koa-session');
 }

@@ -1,5 +1,6 @@
 import type { RevokedTombstone } from '../ports.ts';
 import type { Entry, SessionEngine } from './engine.ts';
+import { randomToken } from './handle.ts';
 import type { HttpRequest } from './http.ts';
 import type { SessionState } from './session-store.ts';
 
@@ -32,6 +33,9 @@ export class RequestSession {
   #entry: Entry | null = null;
   #text: string | null = null;
   #leaving = false;
+  /** The ids that were made in this request; no other new one is ever stored. */
+  readonly #made: string[] = [];
+  #next: string | null = null;
   /** Logged out by a login in this request already. */
   #left: readonly string[] = [];
   #entering: { readonly id: string; readonly entry: Promise<Entry> } | null = null;
@@ -45,8 +49,32 @@ export class RequestSession {
     return this.#entry;
   }
 
-  /** One GET, unless the session has moved. Never throws. */
+  /** A new id, for whatever the framework wants one: the one that was decided on before, or a random one. */
+  makeId(): string {
+    const id = this.#next ?? newSessionId();
+    this.#next = null;
+    this.#made.push(id);
+    return id;
+  }
+
+  /** For a framework that names a session only by making it: the forwarded one is made under its own id. */
+  makeForwarded(): void {
+    this.#next = this.forwardTo;
+  }
+
+  /** Does this id stand for this request's session, now or before? */
+  owns(sessionId: string): boolean {
+    return this.#ids.includes(sessionId) || this.#made.includes(sessionId);
+  }
+
+  /** Has another id been made since this one? Then a framework that drops it goes on with the session. */
+  outlived(sessionId: string): boolean {
+    return this.owns(sessionId) && this.#made.length > 0 && this.#made.at(-1) !== sessionId;
+  }
+
+  /** One GET, unless the session has moved. Never throws. An app may look at another session than its own. */
   async load(sessionId: string): Promise<Loaded> {
+    if (this.asked && !this.#ids.includes(sessionId)) return new RequestSession(this.#engine).load(sessionId);
     this.asked = true;
     const opened = await this.#engine.open(sessionId);
     if (opened.kind === 'anonymous') return { kind: 'none' };
@@ -70,12 +98,16 @@ export class RequestSession {
 
   /**
    * Writes what has changed; what has not only renews its time to live, when a part of it has gone. A refusal is no error.
-   * An id that is new to this request is where the session goes on.
+   * An id that was made in this request is where the session goes on; any other one is not ours to write.
    *
    * @param ttlMs what the cookie asks for, or null for the default
    */
   async save(sessionId: string, data: object, ttlMs: number | null): Promise<Saved> {
     const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : await this.#enter(sessionId);
+    if (entry === null) {
+      await this.#engine.save({ ...this.#engine.fresh(sessionId), blocked: 'foreign' }, data, ttlMs);
+      return 'refused';
+    }
     this.lastSave = await this.#write(entry, data, ttlMs);
     return this.lastSave;
   }
@@ -93,7 +125,8 @@ export class RequestSession {
   }
 
   /** Two saves of a new id in one request make one move. */
-  async #enter(sessionId: string): Promise<Entry> {
+  async #enter(sessionId: string): Promise<Entry | null> {
+    if (!this.#made.includes(sessionId)) return null;
     if (this.#entering?.id !== sessionId) {
       const [oldId] = this.#ids;
       const old = this.#entry;
@@ -133,16 +166,24 @@ export class RequestSession {
   }
 
   /** A new login under a new id, which is saved next. The session before it is logged out, if there was one. */
-  async begin(lid: string, sessionId: string): Promise<void> {
+  begin(lid: string): { sessionId: string; ended: Promise<unknown> } {
     const old = this.#entry;
-    this.#left = [...this.#left, ...this.#ids];
+    const sessionId = newSessionId();
+    this.#next = sessionId;
+    this.#left = [...this.#left, ...this.#ids, ...this.#made];
     this.#entry = this.#engine.fresh(sessionId, lid);
     this.#ids = [sessionId];
     this.#text = null;
     this.forwardTo = null;
     this.#leaving = false;
-    if (old !== null && !old.first) await this.#engine.end(old.handle);
+    const ended = old !== null && !old.first ? this.#engine.end(old.handle) : Promise.resolve(null);
+    return { sessionId, ended };
   }
+}
+
+/** A session id of 192 bits in 32 letters, as express-session and @fastify/session make them. */
+export function newSessionId(): string {
+  return randomToken() + randomToken().slice(0, 10);
 }
 
 /** What `bouncer.login` and `assertNotRevoked` need of a request, whatever the framework. */

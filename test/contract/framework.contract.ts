@@ -191,6 +191,23 @@ export function frameworkContract(framework: Framework): void {
       expect((await site.alive()).length).toBe(1);
     });
 
+    test('an app that regenerates in the very request that was forwarded', async () => {
+      const { browser, lid, id } = await site.loggedIn();
+      const second = site.browser();
+      for (const cookie of await browser.jar.getCookies(site.url)) await second.jar.setCookie(cookie, site.url);
+      await browser.post('/regenerate');
+      const named = await site.id(browser);
+      expect((await second.post('/regenerate')).json()).toMatchObject({ user: 'alice' });
+      const ids = [id, named, await site.id(second)];
+      expect(new Set(ids).size).toBe(3);
+      expect(await second.user()).toBe('alice');
+      expect(await browser.user()).toBe('alice'); // within the tail
+      expect((await site.alive()).length).toBe(1);
+      await site.revoke(lid, id);
+      for (const each of [browser, second]) expect(await each.user()).toBe('status 303');
+      expect(await site.alive()).toEqual([]);
+    });
+
     test.each(['/slow-change', '/slow-save', '/slow-regenerate', '/slow-read'])(
       'a request in flight at the revoke cannot bring it back, and its answer is whole: %s',
       async (path) => {
@@ -248,6 +265,13 @@ export function frameworkContract(framework: Framework): void {
       expect((await running).status).toBe(200);
       const page = await fetch(`${site.url}/me`, { headers: { cookie } });
       expect([page.status, await page.json()]).toEqual([200, { user: null, visits: 0 }]);
+    });
+
+    test('a logout in a request that has regenerated', async () => {
+      const { browser } = await site.loggedIn();
+      expect((await browser.post('/regenerate-and-logout')).json()).toEqual({ bye: true });
+      expect(await browser.user()).toBe(null);
+      expect(await site.alive()).toEqual([]);
     });
 
     test('assertNotRevoked: a sensitive handler that the gate had let pass stops', async () => {

@@ -71,6 +71,96 @@ describe('fastify', () => {
   });
 });
 
+/** An administrator's request, which has a session of its own, deals with another one through the store. */
+interface OtherSession {
+  readonly url: string;
+  readonly prefix: string;
+  readonly idIn: (cookie: string) => string;
+}
+
+async function dealsWithAnother({ url, prefix, idIn }: OtherSession): Promise<void> {
+  const redis = connect();
+  const user = new Browser(url, ADDRESS.london);
+  const admin = new Browser(url, ADDRESS.london);
+  await user.login('alice');
+  await admin.login('root');
+  const other = idIn(decodeURIComponent(await user.jar.getCookieString(url)));
+  const before = await redis.get(keysFor(prefix).session(sessionHandle(other)));
+  expect((await admin.post(`/look?id=${other}`)).json()).toEqual({ found: 'alice' });
+  expect((await admin.post(`/write?id=${other}`)).json()).toEqual({ me: 'root' });
+  expect(await redis.get(keysFor(prefix).session(sessionHandle(other)))).toBe(before);
+  expect(await user.user()).toBe('alice');
+  expect(await admin.user()).toBe('root');
+  await admin.post(`/end?id=${other}`);
+  expect(await user.user()).toBe(null);
+  expect(await admin.user()).toBe('root');
+}
+
+describe("another session than the request's own", () => {
+  test('fastify', async () => {
+    const { bouncer, prefix } = await openBouncer();
+    const app = fastify();
+    app.register(cookie);
+    app.register(bouncer.fastify(fastifySession), { secret: SECRET, cookie: { secure: false } });
+    const idOf = (request: { query: unknown }) => String((request.query as { id: string }).id);
+    const mine = (request: { session: object }) => request.session as { userId?: string };
+    app.post('/login', (request) => {
+      const userId = String((request.query as { user: string }).user);
+      return bouncer.login(request, { userId, data: { userId } });
+    });
+    app.get('/me', (request) => ({ user: mine(request).userId ?? null }));
+    app.post('/look', (request, reply) => {
+      request.sessionStore.get(idOf(request), (_error, found) =>
+        reply.send({ found: (found as { userId?: string }).userId }),
+      );
+    });
+    app.post('/write', (request, reply) => {
+      request.sessionStore.set(idOf(request), { ...request.session, evil: true } as never, () =>
+        reply.send({ me: mine(request).userId }),
+      );
+    });
+    app.post('/end', (request, reply) => {
+      request.session.regenerate(['userId'] as never, () =>
+        request.sessionStore.destroy(idOf(request), () => reply.send('')),
+      );
+    });
+    release(() => app.close());
+    const url = await app.listen({ port: 0, host: '127.0.0.1' });
+    await dealsWithAnother({ url, prefix, idIn: (text) => text.split('=')[1]?.split('.')[0] ?? '' });
+    expect(bouncer.stats().refused).toMatchObject({ 'save:foreign': 1 });
+  });
+
+  test('koa', async () => {
+    const { bouncer, prefix } = await openBouncer();
+    const app = new Koa();
+    let store: { [name in 'get' | 'set' | 'destroy']: (...args: unknown[]) => Promise<{ userId?: string }> };
+    const grab = (options: { store: typeof store }, on: never) => {
+      store = options.store;
+      return koaSession(options as never, on);
+    };
+    app.use(bouncer.koa(grab, { key: 'sid', signed: false }, app) as never);
+    app.use(async (ctx) => {
+      const mine = (ctx as unknown as { session: { userId?: string; regenerate(): Promise<void> } }).session;
+      const id = String(ctx.query.id);
+      const userId = String(ctx.query.user);
+      if (ctx.path === '/login') ctx.body = await bouncer.login(ctx, { userId, data: { userId } });
+      else if (ctx.path === '/look') ctx.body = { found: (await store.get(id, 1000, { ctx })).userId };
+      else if (ctx.path === '/write') {
+        await store.set(id, { evil: true }, 1000, { ctx });
+        ctx.body = { me: mine.userId };
+      } else if (ctx.path === '/end') {
+        await mine.regenerate();
+        await store.destroy(id, { ctx });
+        ctx.body = '';
+      } else ctx.body = { user: mine.userId ?? null };
+    });
+    const { url, close } = await listening(createServer(app.callback()));
+    release(close);
+    await dealsWithAnother({ url, prefix, idIn: (text) => text.split('=')[1] ?? '' });
+    expect(bouncer.stats().refused).toMatchObject({ 'save:foreign': 1 });
+  });
+});
+
 describe('koa', () => {
   test('`signed: false`: one cookie, and it is cleared', async () => {
     const { bouncer, prefix } = await openBouncer();
@@ -121,7 +211,7 @@ describe('hono', () => {
     const login = await ask('/login', '', 'POST');
     const { lid } = (await login.json()) as { lid: string };
     const [set = ''] = login.headers.getSetCookie();
-    expect(set).toMatch(/^__Host-sid=[\w-]{22}\.[\w+/]{43}; Path=\/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax$/);
+    expect(set).toMatch(/^__Host-sid=[\w-]{32}\.[\w+/]{43}; Path=\/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax$/);
     const first = set.split(';')[0] ?? '';
     const rotated = await ask('/rotate', first, 'POST');
     expect(await rotated.json()).toEqual({ userId: 'alice' });

@@ -91,6 +91,11 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     await turn.destroy();
     return { bye: true };
   },
+  'POST /regenerate-and-logout': async (turn) => {
+    await regenerateAndCopy(turn);
+    await turn.destroy();
+    return { bye: true };
+  },
   'POST /slow-read': async (turn, _bouncer, held) => {
     const before = me(turn);
     await held.wait();
