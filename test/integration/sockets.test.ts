@@ -1,6 +1,7 @@
 import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect as connectTcp, type Socket as TcpSocket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
+import { RedisStore } from 'connect-redis8';
 import express from 'express';
 import session from 'express-session';
 import { type Socket, Server as SocketIo } from 'socket.io';
@@ -50,16 +51,16 @@ interface Visitor {
 }
 
 /** An app with a `ws` server on /ws and a socket.io server, as their manuals show them, over our store. */
-async function openChat(redisUrl = testRedisUrl()): Promise<Chat> {
+async function openChat(redisUrl = testRedisUrl(), kind: 'ours' | 'stock' = 'ours'): Promise<Chat> {
   const prefix = testPrefix();
   const log = captureLog();
   const bouncer = createBouncer({ redis: redisUrl, prefix, log });
-  const withSession = session({
-    store: bouncer.store(session),
-    secret: 'not a secret in a test',
-    resave: false,
-    saveUninitialized: false,
-  });
+  const stock = () => new RedisStore({ client: bouncer.guardClient(connect(redisUrl)) });
+  const store = kind === 'ours' ? bouncer.store(session) : stock();
+  const sessions = session({ store, secret: 'not a secret in a test', resave: false, saveUninitialized: false });
+  const context = kind === 'ours' ? null : bouncer.context();
+  const withSession: express.RequestHandler = (req, res, next) =>
+    context ? context(req, res, () => sessions(req, res, next)) : sessions(req, res, next);
   const app = express();
   app.use(withSession, bouncer.gate());
   app.post('/login', async (req, res) => {
@@ -264,6 +265,19 @@ describe('a ws socket', () => {
     proxy.open();
     expect((await gone).code).toBe(4401);
   });
+});
+
+test('a ws and a socket.io socket under a guarded stock store are closed too', async () => {
+  const chat = await openChat(testRedisUrl(), 'stock');
+  const thief = await chat.login('alice');
+  const [socket, client] = [await thief.ws(), thief.io()];
+  await happens(client, 'welcome');
+  const gone = [closed(socket), happens(client, 'disconnect')] as const;
+  await thief.end();
+  expect(await gone[0]).toMatchObject({ code: 4401 });
+  expect(await gone[1]).toBeLessThan(1000);
+  for (const held of chat.opened) await saveHeld(held);
+  expect(await thief.state()).toBe('revoked');
 });
 
 describe('a socket.io socket', () => {
