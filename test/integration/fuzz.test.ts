@@ -34,12 +34,15 @@ class World {
   /** Loads and saves that began when the revoker had finished, and still found or made a live session. */
   survived = 0;
   #ended = false;
+  /** In half of the worlds the store itself gives new ids as well. */
+  readonly #rotateEvery: number;
   readonly #random: () => number;
   readonly #mutants: Mutants;
 
   constructor(random: () => number, mutants: Mutants) {
     this.#random = random;
     this.#mutants = mutants;
+    this.#rotateEvery = this.chance(0.5) ? 3 : 0;
   }
 
   /** The web tier as one request sees it. A reuse alarm does not count here: the revoker alone must do. */
@@ -52,6 +55,8 @@ class World {
       ttlMs: LONG_MS,
       absoluteTtlMs: LONG_MS,
       renewAfter: 0,
+      rotateEvery: this.#rotateEvery,
+      random: this.#random,
       onRefused: () => {},
       onReused: async () => {},
       mutation: this.#mutants.writer,
@@ -71,7 +76,9 @@ class World {
   async open(engine: SessionEngine, id: string): Promise<Opened> {
     const late = this.#ended;
     const opened = await engine.open(id);
-    if (late && opened.kind === 'live') this.survived += 1;
+    if (opened.kind !== 'live') return opened;
+    if (late) this.survived += 1;
+    if (opened.forwardTo !== null) this.ids.push(opened.forwardTo);
     return opened;
   }
 
