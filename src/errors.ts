@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'option_invalid'
   | 'session_unavailable'
   | 'session_missing'
+  | 'session_unknown'
   | 'session_ended'
   | 'store_foreign'
   | 'guard_context_missing'

@@ -98,6 +98,8 @@ export interface RevokedTombstone {
   readonly lid: string;
   readonly reason: EndReason;
   readonly caseId: string;
+  /** In the one request whose old id ended this login: that id's handle. Never stored. */
+  readonly reused?: string | undefined;
 }
 
 export interface MovedTombstone {
@@ -133,6 +135,8 @@ export interface Move {
   readonly sealedId: string | null;
   readonly atMs: number;
   readonly tombstoneTtlMs: number;
+  /** Of two requests that move one session at the same time, the second is refused (`taken`). */
+  readonly onlyOnce?: boolean | undefined;
 }
 
 /**
@@ -189,7 +193,7 @@ export interface Rechecks {
 }
 
 /** Why a login ended: what a decision found, or what a person or the store did. */
-export type EndReason = Reason | 'session_reused' | 'forced_logout';
+export type EndReason = Reason | 'forced_logout';
 
 /** The one fact that ends a login: written before anything else, and looked at before any id of the login is created. */
 export interface EndMark {
@@ -198,13 +202,98 @@ export interface EndMark {
   readonly atMs: number;
 }
 
-/** Which session ids a login has, and whether it has ended. Each method is atomic on one key. */
+export interface Enrolment {
+  readonly lid: string;
+  readonly handle: string;
+  readonly nowMs: number;
+  /** The session's absolute end. */
+  readonly endsAtMs: number;
+  /** When the login began, where it began in this request; else null, and the time on record counts. */
+  readonly loginAtMs: number | null;
+}
+
+/** Which session ids a login has, and whether it has ended. Each method is atomic. */
 export interface Logins {
-  /** Adds an id to the login's index. MUST be done before `endMark` is read, and that before the id is first saved. */
-  enroll(lid: string, handle: string, ttlMs: number): Promise<void>;
+  /**
+   * Adds an id to the login's index and tells, in the same step, whether the login has ended: by its own mark, or by an
+   * epoch of its user that it began before. MUST be done before the id is first saved.
+   */
+  enroll(enrolment: Enrolment): Promise<EndMark | null>;
   endMark(lid: string): Promise<EndMark | null>;
-  /** "No session authenticated before this", milliseconds since the epoch; 0 for none. */
-  epochOf(userId: string): Promise<number>;
+}
+
+/** One login of a user. Text is untrusted. */
+export interface LoginEntry {
+  readonly lid: string;
+  /** Of its newest session id. */
+  readonly handle: string;
+  /** Null where the login was never reported, or that report could not be noted. */
+  readonly userId: string | null;
+  /** Milliseconds since the epoch, as the two below; 0 where it is not known. */
+  readonly loginAtMs: number;
+  /** It lives no longer than this. */
+  readonly endsAtMs: number;
+  readonly address: string | null;
+  /** Where that address may be, once the worker has located it. */
+  readonly countries: readonly string[];
+  readonly userAgent?: string | undefined;
+  readonly deviceId?: string | undefined;
+}
+
+/** Which logins a user has. A hint that cleans itself: the sessions' own keys are the truth. May throw when Redis is away. */
+export interface Registry {
+  /** Idempotent. */
+  add(login: LoginEvent, nowMs: number, endsAtMs: number): Promise<void>;
+  /** Notes where logins came from; those that are gone stay gone. */
+  located(
+    notes: readonly { readonly userId: string; readonly lid: string; readonly countries: readonly string[] }[],
+  ): Promise<void>;
+  /** The logins that live, oldest first: the index, then one look at all of them in one go. Removes the dead behind it. */
+  list(userId: string, nowMs: number): Promise<LoginEntry[]>;
+  find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean }) | null>;
+  /** Every login on record, whether it lives or not. */
+  all(userId: string): Promise<LoginEntry[]>;
+  /**
+   * Writes the user's epoch and tells the logins on record, in one step: a login that enrols an id later is told that it
+   * has ended, one that did before is in the answer.
+   */
+  bar(userId: string, atMs: number, ttlMs: number): Promise<LoginEntry[]>;
+  /** Removes the dead of one user (by tag). */
+  prune(userTag: string, nowMs: number): Promise<{ readonly kept: number; readonly removed: number }>;
+}
+
+export interface Swept {
+  readonly users: number;
+  /** Logins taken out of the registry. */
+  readonly removed: number;
+  /** Were there more users than this sweep was to do? */
+  readonly more: boolean;
+}
+
+/** Cleans the registry of users who never list their sessions. Two at once do not harm each other. */
+export interface Sweeper {
+  /** These users have logged in: they are to be swept one interval from now. */
+  note(userIds: readonly string[], nowMs: number): Promise<void>;
+  sweep(nowMs: number, maxUsers: number): Promise<Swept>;
+}
+
+/** One end of one login by a person, or of all of a user's logins. */
+export interface AuditEntry {
+  readonly atMs: number;
+  readonly what: 'end' | 'end_all' | 'end_others';
+  readonly by: string;
+  readonly why: string;
+  readonly userId: string | null;
+  /** Null for the act as a whole. */
+  readonly lid: string | null;
+  readonly outcome: string;
+}
+
+/** Kept in order, bounded; never changed. May throw when Redis is away. */
+export interface Audit {
+  add(entries: readonly AuditEntry[]): Promise<void>;
+  /** Newest first. */
+  list(limit: number): Promise<AuditEntry[]>;
 }
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */

@@ -4,23 +4,30 @@ import { type DetectDeps, detect, type Effect } from './detect.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
+import { errorName } from './errors.ts';
 import { type ChainOptions, openChain } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
-import type { Clock, Counters, Locator, Log, Rechecks, Sessions } from './ports.ts';
+import type { Clock, Counters, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
 import { startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
+import { startSweeps } from './queue/sweeps.ts';
 import { RecentRevocations, type RecheckDeps, recheck } from './recheck.ts';
 import { redisBaselines } from './redis/baselines.ts';
 import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
 import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
-import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
+import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE, SWEEP_QUEUE } from './redis/keys.ts';
+import { redisRegistry } from './redis/registry.ts';
 import { onReplicas } from './redis/replicas.ts';
 import { watchServer } from './redis/server-change.ts';
 import { redisSetAside } from './redis/set-aside.ts';
 import { redisStanding } from './redis/standing.ts';
+import { redisSweeper, SWEEP_USER_EVERY_MS } from './redis/sweeper.ts';
 import { Releasers } from './release.ts';
+
+/** How often the lists of sessions are cleaned, by default. */
+const SWEEP_EVERY_MINUTES = 60;
 
 const DAY_MS = 86_400_000;
 
@@ -51,6 +58,8 @@ export interface WorkerOptions {
   readonly waitReplicasTimeoutMs?: number | undefined;
   /** When each revocation is applied again, milliseconds after it. Default 5 s, 60 s and 10 min. */
   readonly recheckDelaysMs?: readonly number[] | undefined;
+  /** How often the lists of sessions are cleaned of those that ended, minutes. Default 60. */
+  readonly sweepEveryMinutes?: number | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -93,6 +102,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     clock,
     caseOf,
     onIncident: (incident) => logIncident(log, incident),
+    onLocated: openRegistry(redis, keys, options, { log, clock, releasers, isForced: () => force }),
     afterEffect: options.afterEffect,
   };
   const consumer = startConsumer(
@@ -154,6 +164,39 @@ function openEnding(
   return { sessions, rechecks };
 }
 
+/** The list of sessions: what the worker adds to it, and its sweep. */
+function openRegistry(
+  redis: Redis,
+  keys: Keys,
+  { sweepEveryMinutes = SWEEP_EVERY_MINUTES }: WorkerOptions,
+  { log, clock, releasers, isForced }: Omit<EndingContext, 'counters'>,
+): NonNullable<DetectDeps['onLocated']> {
+  const registry = redisRegistry(redis, keys);
+  const sweeper = redisSweeper(redis, keys, registry, SWEEP_USER_EVERY_MS);
+  const names = { queue: SWEEP_QUEUE, prefix: keys.queuePrefix };
+  const sweeps = startSweeps(redis, names, { sweeper, everyMs: sweepEveryMinutes * 60_000, clock, log });
+  releasers.add('sweeps', () => sweeps.close(isForced()));
+  return noteLogins(registry, sweeper, log, clock);
+}
+
+/** For the list of a user's sessions; the check of a login does not depend on it. */
+function noteLogins(
+  registry: Registry,
+  sweeper: Sweeper,
+  log: Log,
+  clock: Clock,
+): NonNullable<DetectDeps['onLocated']> {
+  return async (logins) => {
+    const known = logins.filter(({ countries }) => countries.length > 0);
+    const userIds = logins.map(({ userId }) => userId);
+    try {
+      await Promise.all([registry.located(known), sweeper.note(userIds, clock())]);
+    } catch (error) {
+      log.warn({ event: 'registry_failed', error: errorName(error) }, 'Where logins came from could not be noted');
+    }
+  };
+}
+
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {
   return {
     log,
@@ -165,7 +208,9 @@ function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOpti
 
 /** One line each, for a SIEM. No session id, no handle, no text from outside. */
 function logIncident(log: Log, incident: Incident): void {
-  const family = incident.sighting.family === 4 ? incident.baseline.v4 : incident.baseline.v6;
+  const { sighting, baseline } = incident;
+  const isV6 = sighting.kind === 'located' && sighting.family === 6;
+  const family = isV6 ? baseline.v6 : baseline.v4;
   log.warn(
     {
       event: 'incident',
@@ -175,8 +220,8 @@ function logIncident(log: Log, incident: Incident): void {
       reason: incident.reason,
       mode: incident.mode,
       outcome: incident.outcome,
-      address: incident.sighting.address,
-      seen: incident.sighting.candidates,
+      address: sighting.address,
+      seen: sighting.kind === 'located' ? sighting.candidates : sighting.why,
       known: family.places.map((place) => place.countries.join('|')),
       loginAtMs: incident.loginAtMs,
       revokedAtMs: incident.revokedAtMs,

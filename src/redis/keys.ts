@@ -45,6 +45,9 @@ export interface Keys {
 /** The name of the BullMQ queue that carries logins. */
 export const LOGIN_QUEUE = 'logins';
 
+/** The name of the BullMQ queue whose scheduler sweeps the registry. */
+export const SWEEP_QUEUE = 'sweep';
+
 /** The name of the BullMQ queue that carries re-checks of revocations. */
 export const RECHECK_QUEUE = 'rechecks';
 

@@ -42,8 +42,16 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     return kind as WriteOutcome;
   };
 
-  const move = async ({ from, to, sealedId, atMs, tombstoneTtlMs }: Move): Promise<WriteOutcome> => {
-    const reply = await run(scripts.move, from, whole(atMs), to, sealedId ?? '-', whole(tombstoneTtlMs));
+  const move = async ({ from, to, sealedId, atMs, tombstoneTtlMs, onlyOnce = false }: Move): Promise<WriteOutcome> => {
+    const reply = await run(
+      scripts.move,
+      from,
+      whole(atMs),
+      to,
+      sealedId ?? '-',
+      whole(tombstoneTtlMs),
+      onlyOnce ? '1' : '0',
+    );
     const [kind, lid = '', reason = '', caseId = '', at = ''] = reply as string[];
     // An app that ignores the refusal and saves the new id all the same must find it dead.
     if (kind === 'revoked') await run(scripts.revoke, to, at, lid, reason, caseId, whole(tombstoneTtlMs));

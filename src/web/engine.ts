@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { judgeMoved } from '../domain/grace.ts';
 import { errorName } from '../errors.ts';
 import type {
   Clock,
+  EndMark,
   GuardedSessions,
   LiveHead,
   LoadedSession,
@@ -14,6 +16,7 @@ import type {
 } from '../ports.ts';
 import { randomToken, sessionHandle } from './handle.ts';
 import { openId, sealId } from './seal.ts';
+import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
 
 export interface EngineDeps {
   readonly sessions: GuardedSessions;
@@ -26,6 +29,14 @@ export interface EngineDeps {
   readonly absoluteTtlMs: number;
   /** The time to live is renewed when this part of it (0..1) has gone. */
   readonly renewAfter: number;
+  /** The shape of the ids that the session middleware issues; others are refused before Redis. Default: see ID_PATTERN. */
+  readonly idPattern?: RegExp | undefined;
+  /** Told of every id that was refused before Redis was asked. */
+  onRefusedId?(problem: IdProblem): void;
+  /** A session's id is changed about once in so many requests; 0 or left out: only when the app does it. */
+  readonly rotateEvery?: number | undefined;
+  /** 0 to 1. For tests: whether a request rotates. Default Math.random. */
+  readonly random?: (() => number) | undefined;
   /** Told of every write that was refused; never an error into the app. */
   onRefused(refusal: Refusal): void;
   /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
@@ -44,8 +55,10 @@ export interface Entry {
   head: LiveHead;
   /** Generated in this request and not stored yet. */
   first: boolean;
-  /** Its login began in this request: no mark of its end can exist yet. */
+  /** Its login began in this request. */
   newLogin: boolean;
+  /** Where its login began in this request: when, milliseconds since the epoch. */
+  loginAtMs?: number | undefined;
   /** Nothing is ever written: Redis was away when it was to be loaded, or the move to this id was refused. */
   blocked: Refusal['outcome'] | null;
   /** In the tail after a move: the id that `handle` is of, which the cookie does not have. Never leaves this process. */
@@ -67,6 +80,15 @@ export type Opened =
   /** Redis could not be asked. The entry is blocked. */
   | { readonly kind: 'unavailable'; readonly entry: Entry };
 
+type OpenedLive = Extract<Opened, { kind: 'live' }>;
+
+/** Milliseconds that a stored session's cookie asks for, as express-session and @fastify/session, or koa-session, write it. */
+function lifeIn(data: Record<string, unknown>): number | null {
+  const { cookie, _maxAge } = data as { cookie?: { originalMaxAge?: unknown } | null; _maxAge?: unknown };
+  const life = cookie?.originalMaxAge ?? _maxAge;
+  return typeof life === 'number' && life > 0 ? life : null;
+}
+
 /** Sessions for any framework: which store calls may happen when, in which order, and what each outcome means. */
 export class SessionEngine {
   readonly #deps: EngineDeps;
@@ -78,16 +100,25 @@ export class SessionEngine {
   /** A session object that this request has just generated. */
   fresh(sessionId: string, lid = ''): Entry {
     const head: LiveHead = { renewedAtMs: 0, endsAtMs: 0, birth: randomToken(), lid, movedFrom: '' };
-    return { handle: sessionHandle(sessionId), head, first: true, newLogin: lid !== '', blocked: null };
+    const newLogin = lid !== '' ? { newLogin: true, loginAtMs: this.#deps.clock() } : { newLogin: false };
+    return { handle: sessionHandle(sessionId), head, first: true, ...newLogin, blocked: null };
   }
 
   /** What the cookie's id stands for: one plain GET, unless the session has moved. Never throws. */
   async open(sessionId: string): Promise<Opened> {
+    const problem = idProblem(sessionId, this.#deps.idPattern ?? ID_PATTERN);
+    if (problem !== null) {
+      this.#deps.onRefusedId?.(problem);
+      return { kind: 'anonymous' };
+    }
     const handle = sessionHandle(sessionId);
     try {
       const found = await this.#deps.sessions.load(handle);
       if (found.kind === 'absent') return { kind: 'anonymous' };
-      if (found.kind === 'live') return this.#live(handle, found.head, found.data);
+      if (found.kind === 'live') {
+        const opened = this.#live(handle, found.head, found.data);
+        return this.#isDue(found.head) ? await this.#rotate(sessionId, opened) : opened;
+      }
       if (found.tombstone.kind === 'moved') return await this.#moved(sessionId, handle, found.tombstone);
       return this.#ended(found.tombstone);
     } catch (error) {
@@ -102,7 +133,7 @@ export class SessionEngine {
     return { kind: 'revoked', tombstone };
   }
 
-  #live(handle: string, head: LiveHead, data: Record<string, unknown>): Opened {
+  #live(handle: string, head: LiveHead, data: Record<string, unknown>): OpenedLive {
     if (head.movedFrom !== '') this.#arrived(handle, head.movedFrom);
     // It has arrived: a save of this request must not write the predecessor's name back.
     const entry: Entry = { handle, head: { ...head, movedFrom: '' }, first: false, newLogin: false, blocked: null };
@@ -151,9 +182,48 @@ export class SessionEngine {
   async #reused(lid: string, handle: string): Promise<Opened> {
     await this.#deps.onReused({ lid, handle });
     const now = await this.#deps.sessions.load(handle);
-    return now.kind === 'tombstone' && now.tombstone.kind !== 'moved'
-      ? this.#ended(now.tombstone)
-      : { kind: 'anonymous' };
+    if (now.kind !== 'tombstone' || now.tombstone.kind === 'moved') return { kind: 'anonymous' };
+    const { tombstone } = now;
+    // The gate reports it: it knows who the request came from.
+    return this.#ended(tombstone.kind === 'revoked' ? { ...tombstone, reused: handle } : tombstone);
+  }
+
+  /**
+   * By chance, once in n: an exact count would need a write with every request, or requests that always reach the same
+   * process. Never an id that its holder has only now begun to use, nor an anonymous session.
+   */
+  #isDue({ lid, movedFrom }: LiveHead): boolean {
+    const { rotateEvery = 0, random = Math.random } = this.#deps;
+    return rotateEvery > 0 && lid !== '' && movedFrom === '' && random() * rotateEvery < 1;
+  }
+
+  /**
+   * The session goes on under a new id, its data kept. The new id is stored first: from the moment that the old one names
+   * it, requests with the old id are forwarded to it. Whatever goes wrong, this request is served as it would have been.
+   */
+  async #rotate(sessionId: string, old: OpenedLive): Promise<Opened> {
+    const { sessions, clock, absoluteTtlMs, log } = this.#deps;
+    const newId = randomBytes(24).toString('base64url');
+    const entry = this.fresh(newId);
+    const { lid, endsAtMs } = old.entry.head;
+    const nowMs = clock();
+    const head: LiveHead = { ...entry.head, lid, endsAtMs, renewedAtMs: nowMs, movedFrom: old.entry.handle };
+    const ttlMs = Math.min(lifeIn(old.data) ?? this.#deps.ttlMs, endsAtMs - nowMs);
+    if (ttlMs <= 0) return old;
+    try {
+      if ((await this.#saveInOrder(entry, head, old.data, ttlMs)) !== 'live') return old;
+      const move = { from: old.entry.handle, to: entry.handle, sealedId: sealId(newId, sessionId), atMs: nowMs };
+      const outcome = await sessions.move({ ...move, tombstoneTtlMs: absoluteTtlMs, onlyOnce: true });
+      if (outcome === 'moved') {
+        return { ...old, entry: { ...entry, head, first: false, newLogin: false, id: newId }, forwardTo: newId };
+      }
+      // It ended, or another request was faster: nobody has been told of the new id.
+      await sessions.destroy(entry.handle, nowMs, absoluteTtlMs);
+      return outcome === 'taken' ? await this.open(sessionId) : old;
+    } catch (error) {
+      log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be given a new id');
+      return old;
+    }
   }
 
   /** Null when Redis was away. `ttlMs`: what the cookie asks for, or null for the default. */
@@ -173,22 +243,30 @@ export class SessionEngine {
   }
 
   /**
-   * A new id of a login: enrol it, then look whether the login has ended, then save. The revoker marks first and then
+   * A new id of a login: enrol it, which tells whether the login has ended, then save. The revoker marks first and then
    * reads the index, so one of the two sees the other. The order must not change: a test shows that swapping it fails.
+   * An epoch ("no session authenticated before") is told by the same step, because it lies with the user's registry: who
+   * writes it either finds this login there, or is found by it.
    */
   async #saveInOrder(entry: Entry, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome> {
     const { sessions, logins, mutation } = this.#deps;
     const save = () => sessions.save(entry.handle, entry.first, head, data, ttlMs);
     if (!entry.first || head.lid === '') return save();
-    const enroll = () => logins.enroll(head.lid, entry.handle, head.endsAtMs - head.renewedAtMs);
-    // The login began in this request: no mark can exist, so both go out in one go, in order on one connection.
-    if (entry.newLogin) return (await Promise.all([enroll(), save()]))[1];
-    if (mutation !== 'save_before_enroll') await enroll();
-    const mark = await logins.endMark(head.lid);
-    if (mark !== null) {
-      await sessions.bury(entry.handle, head.lid, mark, this.#deps.absoluteTtlMs);
+    const { lid, renewedAtMs: nowMs, endsAtMs } = head;
+    const { loginAtMs = null } = entry;
+    const enroll = () => logins.enroll({ lid, handle: entry.handle, nowMs, endsAtMs, loginAtMs });
+    const bury = async (mark: EndMark): Promise<WriteOutcome> => {
+      await sessions.bury(entry.handle, lid, mark, this.#deps.absoluteTtlMs);
       return 'revoked';
+    };
+    // The login began in this request and nobody has been told its id: both go out in one go, and in the rare case that
+    // all of the user's logins were ended meanwhile, what was saved is ended before the answer.
+    if (entry.newLogin) {
+      const [mark, outcome] = await Promise.all([enroll(), save()]);
+      return mark === null ? outcome : bury(mark);
     }
+    const mark = await (mutation === 'save_before_enroll' ? logins.endMark(lid) : enroll());
+    if (mark !== null) return bury(mark);
     const outcome = await save();
     if (mutation === 'save_before_enroll') await enroll();
     return outcome;
@@ -208,6 +286,15 @@ export class SessionEngine {
     if (outcome === 'live') entry.head = { ...entry.head, renewedAtMs: nowMs };
   }
 
+  /**
+   * Has this session ended since it was loaded? One GET: of its login's mark, the first thing that a revocation writes,
+   * or of its own key where it has no login. Throws when Redis is away.
+   */
+  async hasEnded({ handle, head, first }: Entry): Promise<boolean> {
+    if (head.lid !== '') return (await this.#deps.logins.endMark(head.lid)) !== null;
+    return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
+  }
+
   /** Logout. */
   end(handle: string): Promise<WriteOutcome | null> {
     const { sessions, clock, absoluteTtlMs } = this.#deps;
@@ -223,6 +310,7 @@ export class SessionEngine {
     if (old.first) {
       // Not `newLogin`: the login may have been reported under the old id already, so its mark must be looked at.
       entry.head = { ...entry.head, lid: old.head.lid };
+      entry.loginAtMs = old.loginAtMs;
       return entry;
     }
     if (old.blocked !== null) return { ...entry, blocked: old.blocked };

@@ -115,11 +115,18 @@ function ttlOf(session: SessionLike): number | null {
   return expires ? new Date(expires).getTime() - Date.now() : null;
 }
 
+/** As express-session compares: without the cookie, which changes with every request. */
+function textOf(session: object): string {
+  return JSON.stringify({ ...session, cookie: undefined });
+}
+
 /** Keeps the engine's entries with express-session's objects. */
 class ExpressCore {
   readonly #engine: SessionEngine;
   readonly #entries = new WeakMap<object, Entry>();
   readonly #states = new WeakMap<object, SessionState>();
+  /** express-session always saves a session under another id than the cookie's; an unchanged one is stored already. */
+  readonly #asLoaded = new WeakMap<object, string>();
   /** What a loaded value turned out to be, until express-session makes a session object of it. */
   readonly #opened = new WeakMap<object, Exclude<Opened, { kind: 'anonymous' }>>();
 
@@ -150,6 +157,7 @@ class ExpressCore {
     if (opened.forwardTo !== null) req.sessionID = opened.forwardTo;
     const session = create(opened.forwardTo === null ? data : opened.data);
     this.#entries.set(session, opened.entry);
+    if (opened.forwardTo !== null) this.#asLoaded.set(session, textOf(session));
     return session;
   }
 
@@ -166,7 +174,13 @@ class ExpressCore {
     return session;
   }
 
-  save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
+  async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
+    const loaded = this.#asLoaded.get(session);
+    this.#asLoaded.delete(session);
+    if (loaded !== undefined && loaded === textOf(session)) {
+      await this.#engine.touch(this.entryOf(sessionId, session), ttlOf(session));
+      return 'live';
+    }
     return this.#engine.save(this.entryOf(sessionId, session), session, ttlOf(session));
   }
 

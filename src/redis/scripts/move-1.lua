@@ -9,8 +9,9 @@
   ARGV[3]  the new id, sealed with a key that only a holder of the old id has, or '-': old and new are not one login,
            nobody is forwarded
   ARGV[4]  the tombstone's time to live in milliseconds, at least
+  ARGV[5]  '1': only once (of two requests that rotate at the same time, one does); '0': also what has moved before
 
-  Output: { 'moved' }; or { 'gone' }, { 'logout' }, { 'foreign' }, or { 'revoked', lid, reason, case, time } when refused
+  Output: { 'moved' }; or { 'gone' }, { 'logout' }, { 'foreign' }, { 'taken' } (moved before), or { 'revoked', lid, reason, case, time } when refused
 ]]
 local value = redis.call('GET', KEYS[1])
 if not value then return { 'gone' } end
@@ -21,6 +22,7 @@ if kind == 'revoked' then
   return { kind, lid, string.match(head, '"reason":"([%w_]+)"'), string.match(head, '"case":"([%w-]+)"'),
     string.match(head, '"at":(%d+)') }
 end
+if kind == 'moved' and ARGV[5] == '1' then return { 'taken' } end
 if kind ~= 'live' and kind ~= 'moved' then return { kind or 'foreign' } end
 local used, successors, sealed = '0000000000000', ARGV[2], ARGV[3]
 if kind == 'moved' then
