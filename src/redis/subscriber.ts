@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { errorName } from '../errors.ts';
 import type { Log, RevocationNotice, Revocations } from '../ports.ts';
+import { duplicateOf } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { parseMark } from './logins.ts';
 import { parseTold, type Told } from './publisher.ts';
@@ -82,7 +83,7 @@ class Feed implements RevocationFeed {
   #open(): Redis {
     // We subscribe ourselves, because we must know when that is done. Its options (timeouts, no offline queue) are the
     // web connection's: a ping without an answer ends the connection, and a new one is made.
-    const subscriber = this.#redis.duplicate({ connectionName: 'session-bouncer-news', autoResubscribe: false });
+    const subscriber = duplicateOf(this.#redis, { connectionName: 'session-bouncer-news', autoResubscribe: false });
     subscriber.on('error', () => {}); // the web connection's own log tells of the outage
     subscriber.on('message', (_channel: string, message: string) => this.#heard(message));
     subscriber.on('ready', () => void this.#subscribe(subscriber));
