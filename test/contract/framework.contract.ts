@@ -5,6 +5,7 @@ import { type Bouncer, type BouncerOptions, createBouncer } from '../../src/inde
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
+import { commandsOn } from '../support/commands.ts';
 import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { ADDRESS, Browser } from '../support/shop.ts';
 import { type AppOptions, type Framework, Held } from './frameworks/harness.ts';
@@ -92,22 +93,8 @@ class Site {
   }
 
   /** The commands on session and login keys while `work` runs, sent by clients (not from inside scripts). */
-  async commands(work: () => Promise<unknown>): Promise<string[]> {
-    const monitor = await this.redis.monitor();
-    const seen: string[] = [];
-    const mark = `end-${Math.random()}`;
-    const ended = new Promise<void>((resolve) => {
-      monitor.on('monitor', (_time: string, args: string[], source: string) => {
-        if (args[1] === mark) resolve();
-        else if (source !== 'lua' && args.slice(1).some((arg) => arg.startsWith(`${this.prefix}:`)))
-          seen.push(String(args[0]));
-      });
-    });
-    await work();
-    await this.redis.echo(mark);
-    await ended;
-    monitor.disconnect();
-    return seen.map((name) => name.toLowerCase()).filter((name) => name !== 'eval');
+  commands(work: () => Promise<unknown>): Promise<string[]> {
+    return commandsOn(this.redis, `${this.prefix}:`, work);
   }
 }
 
