@@ -195,6 +195,21 @@ export function frameworkContract(framework: Framework): void {
       expect(await site.alive()).toEqual([]);
     });
 
+    test('rotation: the id changes under way, the login and its data go on, and it dies as a whole', async () => {
+      const own = await Site.open(framework, {}, { rotate: { everyRequests: 1 } });
+      const { browser, lid, id } = await own.loggedIn();
+      const ids = new Set([id]);
+      for (let visits = 1; visits <= 3; visits++) {
+        expect((await browser.post('/change')).json()).toEqual({ user: 'alice', visits });
+        expect((await browser.get('/me')).json()).toEqual({ user: 'alice', visits });
+        ids.add(await own.id(browser));
+      }
+      expect(ids.size).toBeGreaterThan(2);
+      await own.revoke(lid, id);
+      expect(await browser.user()).toBe('status 303');
+      expect(await own.alive()).toEqual([]);
+    });
+
     test.each(['/slow-change', '/slow-save', '/slow-regenerate', '/slow-read'])(
       'a request in flight at the revoke cannot bring it back, and its answer is whole: %s',
       async (path) => {
