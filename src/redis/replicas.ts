@@ -38,16 +38,28 @@ export class ReplicaShortfall extends Error {
  */
 export function onReplicas(sessions: Sessions, redis: Redis, options: ReplicaOptions): Sessions {
   if (options.replicas === 0) return sessions;
-  const replicas = new Replicas(redis, options);
+  const known = new WeakMap<Redis, Replicas>();
+  const replicasOf = (master: Redis): Replicas => {
+    const replicas = known.get(master) ?? new Replicas(master, options);
+    known.set(master, replicas);
+    return replicas;
+  };
   return {
     async revoke(revocations) {
       if (revocations.length === 0) return [];
-      const since = replicas.connection;
+      const before = new Map(mastersOf(redis).map((master) => [master, replicasOf(master).connection]));
       const results = await sessions.revoke(revocations);
-      const shortfall = await replicas.shortfall(since);
-      return shortfall === null ? results : results.map((result): RevokeResult | Error => asError(result, shortfall));
+      const after = mastersOf(redis).map((master) => replicasOf(master).shortfall(before.get(master)));
+      const shortfall = (await Promise.all(after)).find((one) => one !== null);
+      return shortfall ? results.map((result): RevokeResult | Error => asError(result, shortfall)) : results;
     },
   };
+}
+
+/** The connections that the revokes went over: of a Cluster each master's own, as WAIT asks one server for its replicas. */
+function mastersOf(redis: Redis): Redis[] {
+  const { nodes } = redis as unknown as { nodes?: (role: 'master') => Redis[] };
+  return nodes ? nodes.call(redis, 'master') : [redis];
 }
 
 function asError(result: RevokeResult | Error, shortfall: Error): Error {
@@ -71,8 +83,8 @@ class Replicas {
     });
   }
 
-  /** Null when enough replicas have what was written since. */
-  async shortfall(since: number): Promise<ReplicaShortfall | null> {
+  /** Null when enough replicas have what was written over this connection; `since`: which one it was, if it was there. */
+  async shortfall(since: number | undefined): Promise<ReplicaShortfall | null> {
     const { replicas, timeoutMs } = this.#options;
     const wanted = Math.min(replicas, await this.#connected());
     if (wanted === 0) return this.#sameConnection(since, replicas);
@@ -86,7 +98,7 @@ class Replicas {
     return new ReplicaShortfall(acknowledged, wanted);
   }
 
-  #sameConnection(since: number, wanted: number): ReplicaShortfall | null {
+  #sameConnection(since: number | undefined, wanted: number): ReplicaShortfall | null {
     return since === this.connection ? null : new ReplicaShortfall(0, wanted);
   }
 

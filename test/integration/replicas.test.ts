@@ -152,6 +152,17 @@ describe('WAIT', () => {
     await expect(revoked).rejects.toThrow(/UNBLOCKED/);
   });
 
+  test('of a Cluster each master is asked for its own replicas', async () => {
+    const [one, two] = await Promise.all([world(1), world(1)]);
+    const cluster = { nodes: () => [one.redis, two.redis] } as unknown as Redis;
+    const inner = redisSessions(two.redis, two.keys, 1e7); // the slots of these keys are the second one's
+    const log = captureLog();
+    const waiting = onReplicas(inner, cluster, { replicas: 1, timeoutMs: 300, log, clock: Date.now });
+    expect(await waiting.revoke([revocation()])).toMatchObject([{ outcome: 'not_found' }]);
+    two.replicas[0]?.pause();
+    expect(await waiting.revoke([revocation()])).toMatchObject([{ code: 'REPLICAS_0_OF_1' }]);
+  });
+
   test('a user who may not ask for replicas still ends sessions; that is told once', async () => {
     const { master, log } = await world(0);
     const admin = connect(master.url);
