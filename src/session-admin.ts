@@ -30,7 +30,7 @@ export interface EndOneOptions extends EndOptions {
 export type EndOutcome = 'ended' | 'already_ended' | 'unknown';
 
 export interface EndAllResult {
-  /** Logins that lived, or may have. */
+  /** Logins on record that are ended now; some may have ended before, unnoticed until now. */
   readonly ended: number;
   /** Logins that could not be ended, because Redis failed in between: call again. */
   readonly failed: number;
