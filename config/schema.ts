@@ -22,6 +22,9 @@ export const configSchema = z.object({
   tombstoneTtlDays: days.default(30),
   concurrency: z.int().min(1).max(1000).default(4),
   lockDurationSeconds: z.number().min(1).max(3600).default(30),
+  sweepEveryMinutes: z.number().min(1).max(10_080).default(60),
+  waitReplicas: z.int().min(0).max(100).default(1),
+  waitReplicasTimeoutMs: z.int().min(1).max(60_000).default(1000),
   shutdownTimeoutSeconds: z.number().min(1).max(3600).default(25),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -101,6 +104,24 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     placeholder: '<seconds>',
     description: 'How soon another worker takes over the job of one that died.',
     takes: 'seconds from 1 to 3600',
+  },
+  sweepEveryMinutes: {
+    type: 'number',
+    placeholder: '<minutes>',
+    description: 'How often the lists of sessions are cleaned of those that ended.',
+    takes: 'minutes from 1 to 10080',
+  },
+  waitReplicas: {
+    type: 'number',
+    placeholder: '<number>',
+    description: 'An end is done only on this many replicas, or on all that are connected if fewer; 0 waits for none.',
+    takes: 'a whole number from 0 to 100',
+  },
+  waitReplicasTimeoutMs: {
+    type: 'number',
+    placeholder: '<milliseconds>',
+    description: 'How long to wait for replicas before a login is tried again.',
+    takes: 'milliseconds from 1 to 60000',
   },
   shutdownTimeoutSeconds: {
     type: 'number',

@@ -1,23 +1,40 @@
 import type { Redis } from 'ioredis';
+import { caseOf } from './case-of.ts';
 import { compileTrust } from './domain/forwarded.ts';
-import type { AddressProblem } from './domain/types.ts';
-import { BouncerError } from './errors.ts';
+import type { AddressProblem, LoginEvent } from './domain/types.ts';
+import { BouncerError, errorName } from './errors.ts';
 import { defaultLog } from './log.ts';
-import type { Clock, Log, Refusal } from './ports.ts';
+import type { Audit, Clock, Log, Refusal, Registry, RevocationNotice, Sessions } from './ports.ts';
 import { firstField, loginEventSchema } from './queue/job.ts';
 import { loginQueue } from './queue/login-queue.ts';
 import { Producer } from './queue/producer.ts';
+import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from './queue/rechecks.ts';
+import { redisAudit } from './redis/audit.ts';
 import { openWebRedis, type RedisTarget } from './redis/connection.ts';
+import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
-import { type Keys, keysFor, LOGIN_QUEUE } from './redis/keys.ts';
+import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
+import { redisLogins } from './redis/logins.ts';
+import { redisRegistry } from './redis/registry.ts';
 import { guardedSessions } from './redis/sessions.ts';
+import { revocationFeed } from './redis/subscriber.ts';
 import { Releasers } from './release.ts';
-import { addressOf, type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
-import { Gate, type GateRequest } from './web/gate.ts';
+import { type SessionAdmin, type SessionAdminDeps, sessionAdmin } from './session-admin.ts';
+import { SessionEngine } from './web/engine.ts';
+import { type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
+import { type Frameworks, frameworks } from './web/frameworks.ts';
+import { Gate, type GateRequest, type Reuse } from './web/gate.ts';
 import { type GotchaContext, gotchaPage } from './web/gotcha.ts';
+import { StockGuard } from './web/guard.ts';
+import { type GuardClientOptions, guardClient } from './web/guard-client.ts';
+import { guardContext } from './web/guard-context.ts';
+import { clientOf } from './web/http.ts';
 import { login } from './web/login.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
+import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
+import { type GuardableSocket, identities, type SocketIoSocket, Sockets } from './web/sockets.ts';
+import { ID_PATTERN, type IdProblem } from './web/strict-id.ts';
 
 export interface BouncerOptions {
   /** A URL, ioredis options, or an ioredis instance (duplicated, never used or closed itself). */
@@ -36,7 +53,14 @@ export interface BouncerOptions {
     readonly absoluteTtlSeconds?: number | undefined;
     /** An unmodified request renews the time to live only when this part of it has gone, 0 to 1. Default 0.1. */
     readonly renewAfter?: number | undefined;
+    /** The ids that your session middleware issues, where you have it make its own: others never reach Redis. */
+    readonly idPattern?: RegExp | undefined;
   };
+  /**
+   * Gives a session's id a new value about once in `everyRequests` requests (data and login stay; XHR included), so that
+   * a stolen id soon betrays itself. Default off. New ids are 24 random bytes, whatever `genid` says.
+   */
+  readonly rotate?: { readonly everyRequests: number } | undefined;
   readonly gotcha?: {
     /** Where bounced pages are sent; served by `gate()`. Default `/gotcha`. */
     readonly path?: string | undefined;
@@ -70,7 +94,9 @@ export interface BouncerStats {
   readonly rejected: number;
   /** Requests that were bounced. */
   readonly bounced: number;
-  /** Writes of sessions that were refused, e.g. `save:revoked`, `save:unavailable`. */
+  /** Logins that could not be noted in the registry: they are checked, but not listed. */
+  readonly unlisted: number;
+  /** What was refused: writes of sessions (`save:revoked`, `save:unavailable`), and ids (`id:deleted`, `id:duplicate`). */
   readonly refused: Readonly<Record<string, number>>;
 }
 
@@ -79,11 +105,18 @@ interface SessionModule<S> {
   readonly Store: abstract new () => S;
 }
 
-export interface Bouncer {
+export interface Bouncer extends Frameworks {
   /** The session store for express-session: `session({ store: bouncer.store(session), ... })`. */
   store<S>(session: SessionModule<S>): S;
   /** Express middleware, after `session(...)`: lets a request pass or bounces it to the gotcha page. */
   gate(): (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) => void;
+  /**
+   * To keep a stock connect-redis: a client for it (`new RedisStore({ client: bouncer.guardClient(client) })`) under which
+   * its sessions are ours, dead when they are dead. Needs `context()`, mounted right before `session(...)`.
+   */
+  guardClient<T extends object>(client: T, options?: GuardClientOptions): T;
+  /** Express middleware for `guardClient`: tells which of the store's calls belong to one request. */
+  context(): ReturnType<typeof guardContext>;
   /**
    * In the login handler, when the user has authenticated: gives the session a new id (against session fixation, OWASP
    * ASVS 7.2.4), puts `data` into it, saves it and reports the login. Waits at most for Redis's timeout and the
@@ -94,6 +127,26 @@ export interface Bouncer {
   reportLogin(report: LoginReport): Promise<LoginResult>;
   /** The client's address, as far as trusted proxies vouch for it. */
   clientAddress(request: { peer: string | undefined; headers: ExpressRequest['headers'] }): string | null;
+  /**
+   * Calls the listener in this process whenever a login has ended, anywhere. At least once each, so it must bear a repeat;
+   * one that throws is logged. `watching` gives the logins that matter to it (those in its cache, say): after a lost
+   * connection they are looked up, so that none is missed. Returns the way to stop. Opens a connection at first use.
+   */
+  on(
+    event: 'revoked',
+    listener: (notice: RevocationNotice) => unknown,
+    options?: { watching?: (() => Iterable<string>) | undefined },
+  ): () => void;
+  /**
+   * Closes this socket of `ws` (code 4401) or socket.io when the login of its upgrade request's session ends. Resolves
+   * false when it has ended already, or when Redis cannot say: the socket is closed then. The session middleware must have
+   * seen the request; for socket.io the request may be left out.
+   */
+  guardSocket(socket: GuardableSocket, request?: object): Promise<boolean>;
+  /** A user's sessions: list them, end one, all, or all but one. */
+  readonly sessions: SessionAdmin;
+  /** Who ended which sessions, newest first. */
+  readonly audit: Pick<Audit, 'list'>;
   stats(): BouncerStats;
   /** Sends what waits (at most 5 seconds), then closes the connection. */
   close(): Promise<void>;
@@ -115,41 +168,100 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const redis = openWebRedis(options.redis, options.redisTimeoutMs ?? 1000, log);
   releasers.add('redis', () => redis.disconnect());
   const producer = openProducer(options, redis, keys, log, releasers);
-  const counts = { rejected: 0, bounced: 0, refused: {} as Record<string, number> };
-  const gate = new Gate(gateOptions(options), {
+  const counts = { rejected: 0, bounced: 0, unlisted: 0, refused: {} as Record<string, number> };
+  const registry = redisRegistry(redis, keys);
+  const { absoluteTtlMs } = sessionTimes(options);
+  const gate = openGate(options, redis, keys, { registry, producer, clock, log, counts });
+  const report = reporter({ producer, registry, absoluteTtlMs, clock, log, counts });
+
+  const ender = openEnder(redis, keys, log, releasers);
+  const refused = (name: string) => {
+    counts.refused[name] = (counts.refused[name] ?? 0) + 1;
+  };
+  const onRefusedId = (problem: IdProblem) => refused(`id:${problem}`);
+  const idPattern = options.session?.idPattern ?? ID_PATTERN;
+  const logins = redisLogins(redis, keys);
+  const ports: RequestPorts = new WeakMap();
+  const engine = new SessionEngine({
+    ...sessionTimes(options),
+    sessions: guardedSessions(redis, keys),
+    logins,
+    clock,
+    log,
+    idPattern,
+    onRefusedId,
+    onRefused: ({ operation, outcome }: Refusal) => refused(`${operation}:${outcome}`),
+    onReused: (reuse) => endReused(ender, reuse, clock, log),
+  });
+
+  const guard = new StockGuard({ engine, absoluteTtlMs, log });
+
+  return {
+    store: <S>(session: SessionModule<S>) => createSessionStore(session.Store as unknown as StoreClass, engine) as S,
+    gate: () => expressGate(gate, trust, log),
+    guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
+    context: () => guardContext(),
+    ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins }),
+    login: (req, how) => login(req, how, { trust, log, ports, report }),
+    reportLogin: (given) => report(given),
+    clientAddress: (request) => clientOf(request, trust).address,
+    ...openNews(redis, keys, ports, log, releasers),
+    ...openAdmin(redis, keys, { registry, sessions: ender, absoluteTtlMs, clock, log }),
+    stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
+    close: () => releasers.run(),
+  };
+}
+
+/** What the web tier itself ends is re-checked too. It does not wait for replicas: the worker's re-checks do. */
+function openEnder(redis: Redis, keys: Keys, log: Log, releasers: Releasers): Sessions {
+  const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
+  const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, log);
+  releasers.add('recheck queue', () => rechecks.close());
+  return rechecked(redisSessions(redis, keys, TOMBSTONE_TTL_MS), rechecks, log);
+}
+
+function openGate(
+  options: BouncerOptions,
+  redis: Redis,
+  keys: Keys,
+  deps: ReuseDeps & { readonly counts: { bounced: number } },
+): Gate {
+  const { clock, log, counts } = deps;
+  return new Gate(gateOptions(options), {
     incidents: redisIncidents(redis, keys, VISITS_TTL_MS),
     clock,
     log,
     onBounced: () => {
       counts.bounced += 1;
     },
+    onReused: (reuse) => void tellReuse(reuse, deps),
   });
+}
 
-  const report = reporter(producer, clock, log, () => {
-    counts.rejected += 1;
-  });
+function openAdmin(
+  redis: Redis,
+  keys: Keys,
+  deps: Pick<SessionAdminDeps, 'registry' | 'sessions' | 'absoluteTtlMs' | 'clock' | 'log'>,
+): Pick<Bouncer, 'sessions' | 'audit'> {
+  const audit = redisAudit(redis, keys);
+  const guarded = guardedSessions(redis, keys);
+  return { sessions: sessionAdmin({ ...deps, guarded, logins: redisLogins(redis, keys), audit, caseOf }), audit };
+}
 
+/** The news of ended logins, and the sockets that are closed on it. */
+function openNews(
+  redis: Redis,
+  keys: Keys,
+  ports: RequestPorts,
+  log: Log,
+  releasers: Releasers,
+): Pick<Bouncer, 'on' | 'guardSocket'> {
+  const news = revocationFeed(redis, keys, { log });
+  releasers.add('news', () => news.close());
+  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify: identities(ports), log });
   return {
-    store: <S>(session: SessionModule<S>) =>
-      createSessionStore(session.Store as unknown as StoreClass, {
-        ...sessionTimes(options),
-        sessions: guardedSessions(redis, keys),
-        clock,
-        log,
-        onRefused: ({ operation, outcome }: Refusal) => {
-          const name = `${operation}:${outcome}`;
-          counts.refused[name] = (counts.refused[name] ?? 0) + 1;
-        },
-      }) as S,
-    gate: () => expressGate(gate, trust, log),
-    login: (req, how) => login(req as ExpressRequest, how, { trust, log, report }),
-    reportLogin: (given) => report(given),
-    clientAddress: (request) => {
-      const found = addressOf({ headers: request.headers, socket: { remoteAddress: request.peer } }, trust);
-      return found.address;
-    },
-    stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
-    close: () => releasers.run(),
+    on: (_event, listener, how) => news.listen(listener, how?.watching),
+    guardSocket: (socket, request) => sockets.guard(socket, request ?? (socket as SocketIoSocket).request ?? {}),
   };
 }
 
@@ -167,12 +279,32 @@ function openProducer(options: BouncerOptions, redis: Redis, keys: Keys, log: Lo
   return producer;
 }
 
+interface ReporterDeps {
+  readonly producer: Producer;
+  readonly registry: Pick<Registry, 'add'>;
+  readonly absoluteTtlMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counts: { rejected: number; unlisted: number };
+}
+
 /** Checks a report and hands it on. What is not valid is refused with a code; its text is neither kept nor logged. */
-function reporter(producer: Producer, clock: Clock, log: Log, onRejected: () => void) {
+function reporter({ producer, registry, absoluteTtlMs, clock, log, counts }: ReporterDeps) {
+  /** In the same go as the enqueue and the save, never waited for: the login goes on without it. */
+  const list = (event: LoginEvent) => {
+    const nowMs = clock();
+    registry.add(event, nowMs, nowMs + absoluteTtlMs).catch((error: unknown) => {
+      counts.unlisted += 1;
+      log.debug({ event: 'registry_failed', error: errorName(error) }, 'A login could not be noted in the registry');
+    });
+  };
   return async (given: LoginReport, problem?: AddressProblem): Promise<LoginResult> => {
     const event = loginEventSchema.safeParse(eventOf(given, clock(), problem));
-    if (event.success) return { lid: event.data.lid, status: await producer.report(event.data) };
-    onRejected();
+    if (event.success) {
+      list(event.data);
+      return { lid: event.data.lid, status: await producer.report(event.data) };
+    }
+    counts.rejected += 1;
     const field = firstField(event.error) ?? undefined;
     log.error(
       { event: 'login_rejected', code: 'login_invalid', field },
@@ -182,11 +314,52 @@ function reporter(producer: Producer, clock: Clock, log: Log, onRejected: () => 
   };
 }
 
+/** Two parties hold one login: whoever is the thief, it ends for both, and the owner signs in again. */
+async function endReused(
+  sessions: Sessions,
+  { lid, handle }: { lid: string; handle: string },
+  clock: Clock,
+  log: Log,
+): Promise<void> {
+  const caseId = caseOf(lid);
+  const [ended] = await sessions.revoke([{ lid, handle, reason: 'session_reused', caseId, atMs: clock() }]);
+  if (ended instanceof Error) throw ended;
+  log.warn({ event: 'session_reused', case: caseId }, 'An old session id came back: the whole login was ended');
+}
+
+interface ReuseDeps {
+  readonly registry: Pick<Registry, 'find'>;
+  readonly producer: Producer;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** To the worker, which locates the address and records the incident. The login itself has ended before. */
+async function tellReuse({ lid, handle, address, userAgent }: Reuse, deps: ReuseDeps): Promise<void> {
+  const { registry, producer, clock, log } = deps;
+  try {
+    const loginAtMs = clock();
+    const userId = (await registry.find(lid, loginAtMs))?.userId;
+    const from = { address, ...(address === null ? { addressProblem: 'no_address' } : {}) };
+    const browser = userAgent.slice(0, 512);
+    const signal = { lid, handle, userId, ...from, loginAtMs, userAgent: browser, signal: 'session_reused' };
+    const event = loginEventSchema.safeParse(signal);
+    if (event.success) await producer.report(event.data);
+    else log.warn({ event: 'reuse_untold', case: caseOf(lid) }, 'Nobody knows whose login was reused; no incident');
+  } catch (error) {
+    log.warn({ event: 'reuse_untold', case: caseOf(lid), error: errorName(error) }, 'A reuse could not be reported');
+  }
+}
+
 const DAY_MS = 86_400_000;
+const TOMBSTONE_TTL_MS = 30 * DAY_MS;
 /** Visits are kept as long as incidents are by default; the worker's own setting rules the incidents. */
 const VISITS_TTL_MS = 365 * DAY_MS;
 
-function checkOptions({ prefix, session }: BouncerOptions): void {
+function checkOptions({ prefix, session, rotate }: BouncerOptions): void {
+  if (rotate !== undefined && !(Number.isInteger(rotate.everyRequests) && rotate.everyRequests >= 1)) {
+    throw new BouncerError('option_invalid', 'rotate.everyRequests: give a whole number from 1');
+  }
   if (prefix !== undefined && !/^[\w-]{1,64}$/.test(prefix)) {
     throw new BouncerError('option_invalid', 'prefix: use 1 to 64 letters, digits, - and _');
   }
@@ -201,8 +374,9 @@ function checkOptions({ prefix, session }: BouncerOptions): void {
   }
 }
 
-function sessionTimes({ session = {} }: BouncerOptions) {
+function sessionTimes({ session = {}, rotate }: BouncerOptions) {
   return {
+    rotateEvery: rotate?.everyRequests ?? 0,
     ttlMs: (session.ttlSeconds ?? 86_400) * 1000,
     absoluteTtlMs: session.absoluteTtlSeconds === undefined ? 30 * DAY_MS : session.absoluteTtlSeconds * 1000,
     renewAfter: session.renewAfter ?? 0.1,

@@ -1,4 +1,4 @@
-import { decide, learn } from './domain/decide.ts';
+import { decide, decisionFor, learn } from './domain/decide.ts';
 import type { Incident, Outcome } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
 import type { Decision, Reason } from './domain/reasons.ts';
@@ -10,6 +10,8 @@ import type {
   Counters,
   Incidents,
   Locator,
+  Rechecks,
+  Revocation,
   RevokeResult,
   Sessions,
   StoredBaseline,
@@ -20,7 +22,7 @@ import type {
  *
  *   1 locate    memory   where is each address?
  *   2 decide    pure     against the user's baseline; logins of one user one after the other
- *   3 revoke    Redis    the tombstone
+ *   3 revoke    Redis    the tombstone; then the re-checks of it are scheduled, by lid, so that a repeat adds none
  *   4 record    Redis    the incident
  *   5 learn     Redis    the baseline, LAST, and only from logins that may teach
  *
@@ -35,6 +37,8 @@ export interface DetectDeps {
   readonly locator: Locator;
   readonly baselines: Baselines;
   readonly sessions: Sessions;
+  /** None: what is revoked is not looked at again. */
+  readonly rechecks?: Rechecks | undefined;
   readonly incidents: Incidents;
   readonly counters: Counters;
   readonly policy: Policy;
@@ -44,12 +48,21 @@ export interface DetectDeps {
   caseOf(lid: string): string;
   /** Told of each new incident, once. */
   onIncident(incident: Incident): void;
+  /** Told where logins came from, for the list of a user's sessions. Never throws: nothing else waits on it. */
+  onLocated?(logins: readonly LocatedLogin[]): Promise<void>;
   /** For tests: called after each effect, so that a worker can be killed exactly there. */
   readonly afterEffect?: ((effect: Effect) => void | Promise<void>) | undefined;
 }
 
-export type Effect = 'load' | 'decide' | 'revoke' | 'record' | 'learn' | 'count';
-export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'record', 'learn', 'count'];
+export interface LocatedLogin {
+  readonly userId: string;
+  readonly lid: string;
+  /** Empty where the address has no known country. */
+  readonly countries: readonly string[];
+}
+
+export type Effect = 'load' | 'decide' | 'revoke' | 'schedule' | 'record' | 'learn' | 'count';
+export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'schedule', 'record', 'learn', 'count'];
 
 export interface DetectContext {
   /** Names this delivery of the batch, however often it is repeated. */
@@ -87,9 +100,10 @@ export async function detect(
   const failed = new Set<LoginEvent>();
   const counts = new Map<string, number>();
   const onRecord = new Set<string>();
+  const seen: LocatedLogin[] = [];
   if (context.startedBefore) {
     for (const { lid, action, reason } of await recordedBefore(logins, deps)) {
-      onRecord.add(lid);
+      onRecord.add(eventKey({ lid, signal: reason === 'session_reused' ? reason : undefined }));
       countOne(counts, action, reason);
     }
   }
@@ -97,28 +111,42 @@ export async function detect(
   for (let round = 0; todo.length > 0; round++) {
     if (round === MAX_ROUNDS) throw new Error('baselines kept changing');
     const { judged, changes } = await judge(
-      todo.filter((login) => !onRecord.has(login.lid)),
+      todo.filter((login) => !onRecord.has(eventKey(login))),
       deps,
     );
     await deps.afterEffect?.('decide');
-    for (const lid of await endAndRecord(judged, context, deps, failed)) onRecord.add(lid);
+    seen.push(...located(judged));
+    for (const key of await endAndRecord(judged, context, deps, failed)) onRecord.add(key);
     const again = await teach(changes, judged, deps, failed);
     count(judged, again, failed, counts);
     todo = todo.filter((login) => again.has(login.userId));
   }
-  await deps.counters.add(context.jobId, counts);
+  await Promise.all([deps.counters.add(context.jobId, counts), deps.onLocated?.(seen)]);
   await deps.afterEffect?.('count');
   return [...failed];
 }
 
 function oncePerLid(batch: readonly LoginEvent[]): readonly LoginEvent[] {
   const seen = new Set<string>();
-  return batch.filter(({ lid }) => !seen.has(lid) && seen.add(lid));
+  return batch.filter((login) => !seen.has(eventKey(login)) && seen.add(eventKey(login)));
+}
+
+/** A login and a later signal of it are two events, although they share the case: the first record of it stays. */
+function eventKey({ lid, signal }: Pick<LoginEvent, 'lid' | 'signal'>): string {
+  return signal === undefined ? lid : `${lid} ${signal}`;
 }
 
 async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Incident[]> {
-  const known = await deps.incidents.existing(logins.map((login) => deps.caseOf(login.lid)));
+  const cases = new Set(logins.map((login) => deps.caseOf(login.lid)));
+  const known = await deps.incidents.existing([...cases]);
   return known.filter((incident) => incident !== null);
+}
+
+function located(judged: readonly Judged[]): LocatedLogin[] {
+  return judged.flatMap(({ login: { userId, lid, signal }, sighting }) => {
+    if (signal !== undefined) return [];
+    return [{ userId, lid, countries: sighting.kind === 'located' ? sighting.candidates : [] }];
+  });
 }
 
 /** Steps 1 and 2. Logins of one user are decided in their order, each with what those before it taught. */
@@ -134,7 +162,9 @@ async function judge(logins: readonly LoginEvent[], deps: DetectDeps): Promise<R
     const loginAtMs = Math.min(login.loginAtMs, nowMs);
     const before = taught.get(login.userId) ?? known.get(login.userId) ?? nothingKnown();
     const sighting = deps.locator.locate(login.address, login.addressProblem);
-    const decision = decide(before.baseline, sighting, loginAtMs, deps.policy);
+    const decision = login.signal
+      ? decisionFor(login.signal)
+      : decide(before.baseline, sighting, loginAtMs, deps.policy);
     if (decision.teaches && sighting.kind === 'located') {
       const baseline = learn(before.baseline, sighting, loginAtMs, deps.policy);
       if (baseline !== before.baseline) {
@@ -150,7 +180,7 @@ function nothingKnown(): StoredBaseline {
   return { baseline: { v4: { places: [], networks: [] }, v6: { places: [], networks: [] } }, revision: 0 };
 }
 
-/** Steps 3 and 4. Returns the lids that are now on record. */
+/** Steps 3 and 4. Returns the keys of the events that are now on record. */
 async function endAndRecord(
   judged: readonly Judged[],
   context: DetectContext,
@@ -160,10 +190,9 @@ async function endAndRecord(
   const suspicious = judged.filter(({ decision }) => decision.action !== 'allow');
   if (suspicious.length === 0) return [];
   const ended = await revoke(suspicious, deps, failed);
-  await deps.afterEffect?.('revoke');
   const incidents = suspicious.flatMap((one) => {
-    if (failed.has(one.login) || one.sighting.kind !== 'located') return [];
-    return [{ login: one.login, incident: describe(one, one.sighting, ended.get(one.login.lid), context, deps) }];
+    if (failed.has(one.login)) return [];
+    return [{ login: one.login, incident: describe(one, ended.get(one.login.lid), context, deps) }];
   });
   const recorded = await deps.incidents.record(incidents.map(({ incident }) => incident));
   await deps.afterEffect?.('record');
@@ -174,7 +203,7 @@ async function endAndRecord(
       return [];
     }
     if (result) deps.onIncident(incident);
-    return [login.lid];
+    return [eventKey(login)];
   });
 }
 
@@ -186,27 +215,31 @@ async function revoke(
   const toEnd = deps.mode === 'enforce' ? suspicious.filter(({ decision }) => decision.action === 'revoke') : [];
   if (toEnd.length === 0) return new Map();
   const atMs = deps.clock();
-  const results = await deps.sessions.revoke(
-    toEnd.map(({ login, decision }) => ({
-      handle: login.handle,
-      lid: login.lid,
-      reason: decision.reason,
-      caseId: deps.caseOf(login.lid),
+  const revocations = toEnd.map(
+    ({ login: { handle, lid }, decision: { reason } }): Revocation => ({
+      handle,
+      lid,
+      reason,
+      caseId: deps.caseOf(lid),
       atMs,
-    })),
+    }),
   );
+  const results = await deps.sessions.revoke(revocations);
+  await deps.afterEffect?.('revoke');
   const ended = new Map<string, RevokeResult>();
   for (const [i, { login }] of toEnd.entries()) {
     const result = results[i] ?? new Error('no reply');
     if (result instanceof Error) failed.add(login);
     else ended.set(login.lid, result);
   }
+  const done = revocations.filter(({ lid }) => ended.has(lid));
+  if (done.length > 0) await deps.rechecks?.schedule(done);
+  await deps.afterEffect?.('schedule');
   return ended;
 }
 
 function describe(
-  { login, decision, baseline, atMs }: Judged,
-  sighting: Extract<Sighting, { kind: 'located' }>,
+  { login, sighting, decision, baseline, atMs }: Judged,
   ended: RevokeResult | undefined,
   context: DetectContext,
   deps: DetectDeps,
@@ -271,7 +304,7 @@ function count(
 }
 
 function countOne(counts: Map<string, number>, action: Action, reason: Reason): void {
-  bump(counts, 'logins');
+  bump(counts, reason === 'session_reused' ? 'signals' : 'logins');
   bump(counts, `action:${action}`);
   bump(counts, `reason:${reason}`);
 }

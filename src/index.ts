@@ -13,9 +13,16 @@
  */
 export { type Bouncer, type BouncerOptions, type BouncerStats, createBouncer } from './bouncer.ts';
 export { BouncerError, type ErrorCode } from './errors.ts';
-export type { Log } from './ports.ts';
+export type { AuditEntry, Log, LoginEntry, RevocationNotice } from './ports.ts';
 export type { RedisTarget } from './redis/connection.ts';
+export type { EndAllResult, EndOneOptions, EndOptions, EndOutcome, SessionAdmin } from './session-admin.ts';
+export type { CookieAttributes } from './web/cookie.ts';
+export type { CookieSession, CookieSessionOptions } from './web/cookie-session.ts';
+export type { Frameworks } from './web/frameworks.ts';
 export type { GateRequest } from './web/gate.ts';
 export type { GotchaContext } from './web/gotcha.ts';
+export type { GuardClientOptions } from './web/guard-client.ts';
 export { sessionHandle } from './web/handle.ts';
+export type { JudgedRequest, Judgement } from './web/judge.ts';
 export type { LoginOptions, LoginReport, LoginResult } from './web/report.ts';
+export type { GuardableSocket } from './web/sockets.ts';

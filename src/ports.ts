@@ -48,9 +48,11 @@ export interface Baselines {
 export interface Revocation {
   readonly handle: string;
   readonly lid: string;
-  readonly reason: Reason;
+  readonly reason: EndReason;
   readonly caseId: string;
   readonly atMs: number;
+  /** A re-check that found it standing: only who missed the news need hear of it. */
+  readonly repeat?: boolean | undefined;
 }
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
@@ -86,17 +88,37 @@ export interface LiveHead {
   readonly birth: string;
   /** The login it belongs to; '' for an anonymous session. */
   readonly lid: string;
+  /** The handle it moved from, while its holder has not used the new id yet; else ''. */
+  readonly movedFrom: string;
 }
 
-export type Tombstone =
-  | {
-      readonly kind: 'revoked';
-      readonly atMs: number;
-      readonly lid: string;
-      readonly reason: Reason;
-      readonly caseId: string;
-    }
-  | { readonly kind: 'logout' | 'moved'; readonly atMs: number; readonly lid: string };
+export interface RevokedTombstone {
+  readonly kind: 'revoked';
+  readonly atMs: number;
+  readonly lid: string;
+  readonly reason: EndReason;
+  readonly caseId: string;
+  /** In the one request whose old id ended this login: that id's handle. Never stored. */
+  readonly reused?: string | undefined;
+}
+
+export interface MovedTombstone {
+  readonly kind: 'moved';
+  readonly atMs: number;
+  readonly lid: string;
+  /** When the successor was first used, or 0. */
+  readonly successorUsedAtMs: number;
+  /** Oldest first; `sealedId` is null where nobody is forwarded (the login changed with the id). */
+  readonly successors: readonly { readonly handle: string; readonly sealedId: string | null }[];
+}
+
+export interface LogoutTombstone {
+  readonly kind: 'logout';
+  readonly atMs: number;
+  readonly lid: string;
+}
+
+export type Tombstone = RevokedTombstone | MovedTombstone | LogoutTombstone;
 
 export type LoadedSession =
   | { readonly kind: 'absent' }
@@ -106,19 +128,179 @@ export type LoadedSession =
 /** What a write came to. Only `live` means written; the others say why it was refused. */
 export type WriteOutcome = 'live' | 'gone' | 'taken' | 'moved' | 'logout' | 'revoked' | 'foreign';
 
-/** The web tier's side of the sessions: every write is guarded, a refusal is an outcome and never an error. */
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+  /** See `MovedTombstone`. */
+  readonly sealedId: string | null;
+  readonly atMs: number;
+  readonly tombstoneTtlMs: number;
+  /** Of two requests that move one session at the same time, the second is refused (`taken`). */
+  readonly onlyOnce?: boolean | undefined;
+}
+
+/**
+ * The web tier's side of the sessions. Every write is guarded and atomic on its one key; a refusal is an outcome and
+ * never an error. All may throw when Redis is away.
+ */
 export interface GuardedSessions {
   load(handle: string): Promise<LoadedSession>;
   save(handle: string, first: boolean, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome>;
   touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
+  /** Logout. A moved id logs its successors out too. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
+  /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
+  move(move: Move): Promise<WriteOutcome>;
+  /**
+   * The holder of a moved session has used its new id: starts the tail in which the old one is still served. Idempotent:
+   * the first use counts.
+   */
+  arrive(handle: string, predecessor: string, nowMs: number): Promise<void>;
+  /** Puts the tombstone of an ended login where an id of it was about to be created. */
+  bury(handle: string, lid: string, mark: EndMark, tombstoneTtlMs: number): Promise<void>;
+}
+
+/** What web processes are told when a login has ended. Only these: no session id, nothing of the user. */
+export interface RevocationNotice {
+  readonly lid: string;
+  /** The handles that were ended; those of a login with very many ids are cut off. */
+  readonly handles: readonly string[];
+  readonly reason: EndReason;
+  readonly caseId: string;
+  /** When the login was ended, milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+/**
+ * The news of ended logins, in every web process. A listener hears of each login at least once, mostly once; one that
+ * throws or rejects is logged and harms nobody. `watching`: the logins that this listener cares for; where news may have been
+ * missed (the connection was away) they are looked up, so that none of them is.
+ */
+export interface Revocations {
+  /** Returns the way to stop listening. */
+  listen(listener: (notice: RevocationNotice) => unknown, watching?: () => Iterable<string>): () => void;
+}
+
+/** Looks whether what was revoked is still so. One round trip or two for the batch; may throw when Redis is away. */
+export interface Standing {
+  /** In the order asked. `live`: sessions of this login that are live again; `mark`: does its mark stand? */
+  look(revocations: readonly Revocation[]): Promise<{ readonly live: number; readonly mark: boolean }[]>;
+}
+
+/** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */
+export interface Rechecks {
+  schedule(revocations: readonly Revocation[]): Promise<void>;
+}
+
+/** Why a login ended: what a decision found, or what a person or the store did. */
+export type EndReason = Reason | 'forced_logout';
+
+/** The one fact that ends a login: written before anything else, and looked at before any id of the login is created. */
+export interface EndMark {
+  readonly reason: EndReason;
+  readonly caseId: string;
+  readonly atMs: number;
+}
+
+export interface Enrolment {
+  readonly lid: string;
+  readonly handle: string;
+  readonly nowMs: number;
+  /** The session's absolute end. */
+  readonly endsAtMs: number;
+  /** When the login began, where it began in this request; else null, and the time on record counts. */
+  readonly loginAtMs: number | null;
+}
+
+/** Which session ids a login has, and whether it has ended. Each method is atomic. */
+export interface Logins {
+  /**
+   * Adds an id to the login's index and tells, in the same step, whether the login has ended: by its own mark, or by an
+   * epoch of its user that it began before. MUST be done before the id is first saved.
+   */
+  enroll(enrolment: Enrolment): Promise<EndMark | null>;
+  endMark(lid: string): Promise<EndMark | null>;
+}
+
+/** One login of a user. Text is untrusted. */
+export interface LoginEntry {
+  readonly lid: string;
+  /** Of its newest session id. */
+  readonly handle: string;
+  /** Null where the login was never reported, or that report could not be noted. */
+  readonly userId: string | null;
+  /** Milliseconds since the epoch, as the two below; 0 where it is not known. */
+  readonly loginAtMs: number;
+  /** It lives no longer than this. */
+  readonly endsAtMs: number;
+  readonly address: string | null;
+  /** Where that address may be, once the worker has located it. */
+  readonly countries: readonly string[];
+  readonly userAgent?: string | undefined;
+  readonly deviceId?: string | undefined;
+}
+
+/** Which logins a user has. A hint that cleans itself: the sessions' own keys are the truth. May throw when Redis is away. */
+export interface Registry {
+  /** Idempotent. */
+  add(login: LoginEvent, nowMs: number, endsAtMs: number): Promise<void>;
+  /** Notes where logins came from; those that are gone stay gone. */
+  located(
+    notes: readonly { readonly userId: string; readonly lid: string; readonly countries: readonly string[] }[],
+  ): Promise<void>;
+  /** The logins that live, oldest first: the index, then one look at all of them in one go. Removes the dead behind it. */
+  list(userId: string, nowMs: number): Promise<LoginEntry[]>;
+  find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean }) | null>;
+  /** Every login on record, whether it lives or not. */
+  all(userId: string): Promise<LoginEntry[]>;
+  /**
+   * Writes the user's epoch and tells the logins on record, in one step: a login that enrols an id later is told that it
+   * has ended, one that did before is in the answer.
+   */
+  bar(userId: string, atMs: number, ttlMs: number): Promise<LoginEntry[]>;
+  /** Removes the dead of one user (by tag). */
+  prune(userTag: string, nowMs: number): Promise<{ readonly kept: number; readonly removed: number }>;
+}
+
+export interface Swept {
+  readonly users: number;
+  /** Logins taken out of the registry. */
+  readonly removed: number;
+  /** Were there more users than this sweep was to do? */
+  readonly more: boolean;
+}
+
+/** Cleans the registry of users who never list their sessions. Two at once do not harm each other. */
+export interface Sweeper {
+  /** These users have logged in: they are to be swept one interval from now. */
+  note(userIds: readonly string[], nowMs: number): Promise<void>;
+  sweep(nowMs: number, maxUsers: number): Promise<Swept>;
+}
+
+/** One end of one login by a person, or of all of a user's logins. */
+export interface AuditEntry {
+  readonly atMs: number;
+  readonly what: 'end' | 'end_all' | 'end_others';
+  readonly by: string;
+  readonly why: string;
+  readonly userId: string | null;
+  /** Null for the act as a whole. */
+  readonly lid: string | null;
+  readonly outcome: string;
+}
+
+/** Kept in order, bounded; never changed. May throw when Redis is away. */
+export interface Audit {
+  add(entries: readonly AuditEntry[]): Promise<void>;
+  /** Newest first. */
+  list(limit: number): Promise<AuditEntry[]>;
 }
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */
 export interface Refusal {
-  readonly operation: 'save' | 'touch' | 'destroy';
+  readonly operation: 'save' | 'touch' | 'destroy' | 'move';
   /** `unavailable`: Redis was away. `reserved_name`: the app used a member name that is ours. */
-  readonly outcome: Exclude<WriteOutcome, 'live'> | 'unavailable' | 'reserved_name';
+  readonly outcome: WriteOutcome | 'unavailable' | 'reserved_name';
 }
 
 /** The reviewable records. `record` is idempotent: once per case number; false means that it was there already. */

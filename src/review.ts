@@ -71,7 +71,9 @@ function checkAnswer({ by, note }: Resolution): void {
  * the time somebody answers that may be too long ago to count.)
  */
 async function teach({ baselines, policy }: ReviewDeps, incident: IncidentRecord): Promise<boolean> {
-  const { userId, sighting, loginAtMs, resolvedAtMs = loginAtMs } = incident;
+  const { userId, sighting, reason, loginAtMs, resolvedAtMs = loginAtMs } = incident;
+  // A place that nobody knows cannot be learned; and a reuse says which request came late, not where a login was from.
+  if (sighting.kind !== 'located' || reason === 'session_reused') return false;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const [stored] = await baselines.load([userId]);
     if (stored === undefined) break;

@@ -1,21 +1,33 @@
-import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { caseOf } from './case-of.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
-import { caseNumber } from './domain/case-number.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
+import { errorName } from './errors.ts';
 import { type ChainOptions, openChain } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
-import type { Clock, Locator, Log } from './ports.ts';
+import type { Clock, Counters, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
 import { startConsumer } from './queue/consumer.ts';
+import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
+import { startSweeps } from './queue/sweeps.ts';
+import { RecentRevocations, type RecheckDeps, recheck } from './recheck.ts';
 import { redisBaselines } from './redis/baselines.ts';
 import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
+import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
-import { keysFor, LOGIN_QUEUE } from './redis/keys.ts';
-import { redisSessions } from './redis/sessions.ts';
+import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE, SWEEP_QUEUE } from './redis/keys.ts';
+import { redisRegistry } from './redis/registry.ts';
+import { onReplicas } from './redis/replicas.ts';
+import { watchServer } from './redis/server-change.ts';
 import { redisSetAside } from './redis/set-aside.ts';
+import { redisStanding } from './redis/standing.ts';
+import { redisSweeper, SWEEP_USER_EVERY_MS } from './redis/sweeper.ts';
 import { Releasers } from './release.ts';
+
+/** How often the lists of sessions are cleaned, by default. */
+const SWEEP_EVERY_MINUTES = 60;
 
 const DAY_MS = 86_400_000;
 
@@ -40,6 +52,14 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** How soon another worker takes over the job of one that died. Default 30 seconds. */
   readonly lockDurationSeconds?: number | undefined;
+  /** A revocation is not done until this many replicas have it (or all that are connected, if fewer). 0: none. Default 1. */
+  readonly waitReplicas?: number | undefined;
+  /** How long to wait for them, milliseconds; then the login is tried again. Default 1000. */
+  readonly waitReplicasTimeoutMs?: number | undefined;
+  /** When each revocation is applied again, milliseconds after it. Default 5 s, 60 s and 10 min. */
+  readonly recheckDelaysMs?: readonly number[] | undefined;
+  /** How often the lists of sessions are cleaned of those that ended, minutes. Default 60. */
+  readonly sweepEveryMinutes?: number | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -68,17 +88,21 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   releasers.add('redis', () => redis.disconnect());
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
   const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs };
+  const counters = redisCounters(redis, keys);
+  let force = false;
+  const ending = openEnding(redis, keys, options, { counters, log, clock, releasers, isForced: () => force });
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, baselineTtlMs, log),
-    sessions: redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS),
+    ...ending,
     incidents: redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS),
-    counters: redisCounters(redis, keys),
+    counters,
     policy,
     mode: options.mode ?? 'enforce',
     clock,
-    caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
+    caseOf,
     onIncident: (incident) => logIncident(log, incident),
+    onLocated: openRegistry(redis, keys, options, { log, clock, releasers, isForced: () => force }),
     afterEffect: options.afterEffect,
   };
   const consumer = startConsumer(
@@ -93,7 +117,6 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
     },
   );
-  let force = false;
   releasers.add('consumer', () => consumer.close(force));
   log.info(
     { event: 'worker_started', mode: deps.mode, sources: locator.sources().length },
@@ -111,6 +134,69 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   };
 }
 
+interface EndingContext {
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly releasers: Releasers;
+  isForced(): boolean;
+}
+
+/** All that makes an end last: on replicas, applied again by delayed jobs, and from memory after a failover. */
+function openEnding(
+  redis: Redis,
+  keys: Keys,
+  options: WorkerOptions,
+  { counters, log, clock, releasers, isForced }: EndingContext,
+): { sessions: Sessions; rechecks: Rechecks } {
+  const { waitReplicas: replicas = 1, waitReplicasTimeoutMs: timeoutMs = 1000 } = options;
+  const recent = new RecentRevocations({ clock });
+  const inRedis = redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS);
+  const sessions = recent.remembering(onReplicas(inRedis, redis, { replicas, timeoutMs, log, clock }));
+  const deps: RecheckDeps = { sessions, standing: redisStanding(redis, keys), counters, log };
+  watchServer(redis, log, (server) => recent.reapply(`reconnect:${server}`, deps));
+
+  const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
+  const rechecks = recheckQueue(redis, names, options.recheckDelaysMs ?? RECHECK_DELAYS_MS, log);
+  releasers.add('recheck queue', () => rechecks.close());
+  const consumer = startRechecks(redis, names, (one, pass) => recheck([one], pass, deps), log);
+  releasers.add('rechecks', () => consumer.close(isForced()));
+  return { sessions, rechecks };
+}
+
+/** The list of sessions: what the worker adds to it, and its sweep. */
+function openRegistry(
+  redis: Redis,
+  keys: Keys,
+  { sweepEveryMinutes = SWEEP_EVERY_MINUTES }: WorkerOptions,
+  { log, clock, releasers, isForced }: Omit<EndingContext, 'counters'>,
+): NonNullable<DetectDeps['onLocated']> {
+  const registry = redisRegistry(redis, keys);
+  const sweeper = redisSweeper(redis, keys, registry, SWEEP_USER_EVERY_MS);
+  const names = { queue: SWEEP_QUEUE, prefix: keys.queuePrefix };
+  const sweeps = startSweeps(redis, names, { sweeper, everyMs: sweepEveryMinutes * 60_000, clock, log });
+  releasers.add('sweeps', () => sweeps.close(isForced()));
+  return noteLogins(registry, sweeper, log, clock);
+}
+
+/** For the list of a user's sessions; the check of a login does not depend on it. */
+function noteLogins(
+  registry: Registry,
+  sweeper: Sweeper,
+  log: Log,
+  clock: Clock,
+): NonNullable<DetectDeps['onLocated']> {
+  return async (logins) => {
+    const known = logins.filter(({ countries }) => countries.length > 0);
+    const userIds = logins.map(({ userId }) => userId);
+    try {
+      await Promise.all([registry.located(known), sweeper.note(userIds, clock())]);
+    } catch (error) {
+      log.warn({ event: 'registry_failed', error: errorName(error) }, 'Where logins came from could not be noted');
+    }
+  };
+}
+
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {
   return {
     log,
@@ -122,7 +208,9 @@ function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOpti
 
 /** One line each, for a SIEM. No session id, no handle, no text from outside. */
 function logIncident(log: Log, incident: Incident): void {
-  const family = incident.sighting.family === 4 ? incident.baseline.v4 : incident.baseline.v6;
+  const { sighting, baseline } = incident;
+  const isV6 = sighting.kind === 'located' && sighting.family === 6;
+  const family = isV6 ? baseline.v6 : baseline.v4;
   log.warn(
     {
       event: 'incident',
@@ -132,8 +220,8 @@ function logIncident(log: Log, incident: Incident): void {
       reason: incident.reason,
       mode: incident.mode,
       outcome: incident.outcome,
-      address: incident.sighting.address,
-      seen: incident.sighting.candidates,
+      address: sighting.address,
+      seen: sighting.kind === 'located' ? sighting.candidates : sighting.why,
       known: family.places.map((place) => place.countries.join('|')),
       loginAtMs: incident.loginAtMs,
       revokedAtMs: incident.revokedAtMs,

@@ -55,6 +55,9 @@ export function workerOptions(config: Config, log: Log): WorkerOptions {
     tombstoneTtlDays: config.tombstoneTtlDays,
     concurrency: config.concurrency,
     lockDurationSeconds: config.lockDurationSeconds,
+    sweepEveryMinutes: config.sweepEveryMinutes,
+    waitReplicas: config.waitReplicas,
+    waitReplicasTimeoutMs: config.waitReplicasTimeoutMs,
     log,
   };
 }

@@ -1,7 +1,7 @@
 /** A page of incidents as a table. */
 
 import type { Incident, IncidentRecord } from '../domain/incident.ts';
-import type { Place } from '../domain/types.ts';
+import type { Place, Sighting } from '../domain/types.ts';
 import type { IncidentPage } from '../ports.ts';
 import { type Column, table } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
@@ -17,7 +17,7 @@ function columnsFor({ columns }: Terminal): Column<IncidentRecord>[] {
     { title: 'CASE', value: ({ id }) => id },
     { title: 'LOGIN (UTC)', value: ({ loginAtMs }) => login(loginAtMs), optional: true },
     { title: 'USER', value: ({ userId }) => userId, min: 6 },
-    { title: 'ADDRESS', value: ({ sighting }) => sighting.address, min: 15 },
+    { title: 'ADDRESS', value: ({ sighting }) => sighting.address ?? 'unknown', min: 15 },
     { title: 'PLACE', value: moved, min: 7 },
     { title: 'DONE', value: done, min: 7, style: (incident) => styleOf(done(incident)) },
     {
@@ -33,7 +33,12 @@ function columnsFor({ columns }: Terminal): Column<IncidentRecord>[] {
 
 /** e.g. `GB > BR`, `GB DE > BR|UY`. */
 function moved(incident: Incident): string {
-  return `${knownPlaces(incident).map(countries).join(' ')} > ${incident.sighting.candidates.join('|')}`;
+  return `${knownPlaces(incident).map(countries).join(' ')} > ${placeOf(incident.sighting)}`;
+}
+
+/** Countries, or why there are none. */
+export function placeOf(sighting: Sighting): string {
+  return sighting.kind === 'located' ? sighting.candidates.join('|') : sighting.why;
 }
 
 /** What a reviewer reads in one word. */
@@ -49,7 +54,8 @@ export function styleOf(what: string): Style | null {
 
 /** Of the address family that was seen; of the other one where nothing is known of it. */
 function knownPlaces({ baseline, sighting }: Incident): readonly Place[] {
-  const [own, other] = sighting.family === 4 ? [baseline.v4, baseline.v6] : [baseline.v6, baseline.v4];
+  const [own, other] =
+    sighting.kind === 'unlocatable' || sighting.family === 4 ? [baseline.v4, baseline.v6] : [baseline.v6, baseline.v4];
   return own.places.length > 0 ? own.places : other.places;
 }
 

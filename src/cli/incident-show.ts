@@ -3,7 +3,7 @@
 import type { IncidentRecord, Visit } from '../domain/incident.ts';
 import { REASONS } from '../domain/reasons.ts';
 import type { Evidence, FamilyBaseline } from '../domain/types.ts';
-import { countries, done, styleOf } from './incident-list.ts';
+import { countries, done, placeOf, styleOf } from './incident-list.ts';
 import { type Column, sideBySide, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { clean, cut, wrapped } from './text.ts';
@@ -58,12 +58,13 @@ function period({ firstSeenMs, lastSeenMs }: { readonly firstSeenMs: number; rea
   return first === last ? first : `${first}..${last}`;
 }
 
-function now({ sighting, userAgent, deviceId }: IncidentRecord): string[] {
+function now({ reason, sighting, userAgent, deviceId }: IncidentRecord): string[] {
+  const located = sighting.kind === 'located';
   return [
-    'THIS LOGIN',
-    `v${sighting.family}  ${sighting.candidates.join('|')}  ${certainty(sighting)}`,
-    `Address  ${clean(sighting.address)}`,
-    `Network  ${clean(sighting.network)}`,
+    reason === 'session_reused' ? 'THE LATE REQUEST' : 'THIS LOGIN',
+    located ? `v${sighting.family}  ${placeOf(sighting)}  ${certainty(sighting)}` : `unlocatable: ${sighting.why}`,
+    `Address  ${clean(sighting.address ?? 'unknown')}`,
+    `Network  ${clean(located ? sighting.network : 'unknown')}`,
     `Browser  ${clean(userAgent ?? 'not told')}`,
     `Device   ${clean(deviceId ?? 'not told')}`,
   ];

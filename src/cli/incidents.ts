@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
 import { parseAddress } from '../domain/address.ts';
 import { isCaseNumber } from '../domain/case-number.ts';
-import type { Disposition, IncidentStatus } from '../domain/incident.ts';
+import type { Disposition, Incident, IncidentStatus } from '../domain/incident.ts';
 import { DEFAULT_POLICY } from '../domain/policy.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentFilter } from '../ports.ts';
@@ -116,9 +116,12 @@ async function resolve(given: string, options: Options): Promise<void> {
     resolveIncident(reviewDeps(config, redis, keys), caseOf(given), answer),
   );
   if (options.json) return printJson({ incident, taught });
-  const places = incident.sighting.candidates.join(' or ');
-  const known = `${clean(incident.userId)} may log in from ${places} and ${incident.sighting.network}`;
-  print(`${incident.id}: ${incident.status}${incident.status === 'safe' ? `; ${known}` : ''}`);
+  print(`${incident.id}: ${incident.status}${incident.status === 'safe' ? learned(incident) : ''}`);
+}
+
+function learned({ userId, sighting, reason }: Incident): string {
+  if (sighting.kind !== 'located' || reason === 'session_reused') return '; nothing to learn from it';
+  return `; ${clean(userId)} may log in from ${sighting.candidates.join(' or ')} and ${sighting.network}`;
 }
 
 function reviewDeps(config: Config, redis: Redis, keys: Keys): ReviewDeps {

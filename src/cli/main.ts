@@ -8,6 +8,7 @@ import { configCommand } from './config.ts';
 import { doctorCommand } from './doctor.ts';
 import { incidentsCommand } from './incidents.ts';
 import { locateCommand } from './locate.ts';
+import { sessionsCommand } from './sessions.ts';
 import { clean } from './text.ts';
 import { workerCommand } from './worker.ts';
 
@@ -15,7 +16,14 @@ function program(): Command {
   const root = new Command('session-bouncer')
     .description('Checks every login in the background and ends stolen sessions.')
     .version(version(), '--version');
-  const commands = [workerCommand(), incidentsCommand(), locateCommand(), doctorCommand(), configCommand()];
+  const commands = [
+    workerCommand(),
+    incidentsCommand(),
+    sessionsCommand(),
+    locateCommand(),
+    doctorCommand(),
+    configCommand(),
+  ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands, ...commands.flatMap(({ commands }) => commands)]) {
     command.configureOutput({ outputError: (text, write) => write(`option_invalid: ${oneLine(text)}\n`) });

@@ -32,6 +32,11 @@ export function decide(baseline: Baseline, sighting: Sighting, loginAtMs: number
   return DECISIONS[reasonFor(baseline, sighting, { atMs: loginAtMs, policy })];
 }
 
+/** What a signal says whatever is known of the user and wherever the address is. */
+export function decisionFor(signal: 'session_reused'): Decision {
+  return DECISIONS[signal];
+}
+
 /** The moment that counts, and the rules for it. */
 interface Now {
   readonly atMs: number;

@@ -1,5 +1,5 @@
 import type { Reason } from './reasons.ts';
-import type { Action, Baseline, Located, Mode } from './types.ts';
+import type { Action, Baseline, Mode, Sighting } from './types.ts';
 
 /** What ending the session came to. `observed`: observe mode, nothing was touched. `none`: a flag ends nothing. */
 export type RevokeOutcome = 'revoked' | 'already_revoked' | 'not_found' | 'other_login';
@@ -22,8 +22,8 @@ export interface Incident {
   readonly outcome: Outcome;
   /** What was known of the user when this was decided. */
   readonly baseline: Baseline;
-  /** What was seen: address, candidates, and each source's word with its database's date. */
-  readonly sighting: Located;
+  /** What was seen: address, candidates, and each source's word with its database's date. A reuse may be unlocatable. */
+  readonly sighting: Sighting;
   readonly userAgent?: string | undefined;
   readonly deviceId?: string | undefined;
   readonly loginAtMs: number;

@@ -12,7 +12,8 @@ export type Reason =
   | 'country_changed'
   | 'country_disputed'
   | 'unlocatable'
-  | 'special_address';
+  | 'special_address'
+  | 'session_reused';
 
 export interface ReasonInfo {
   readonly action: Action;
@@ -62,6 +63,11 @@ export const REASONS: Readonly<Record<Reason, ReasonInfo>> = {
     action: 'allow',
     teaches: false,
     meaning: 'A private, loopback or other special address has no country.',
+  },
+  session_reused: {
+    action: 'revoke',
+    teaches: false,
+    meaning: 'A session id came back long after its session had gone on under a new one: two parties hold this login.',
   },
 };
 

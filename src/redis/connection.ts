@@ -1,9 +1,9 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Log } from '../ports.ts';
 
-/** A URL, ioredis options, or an ioredis instance whose options are taken over (it is never used or closed itself). */
-export type RedisTarget = string | RedisOptions | Redis;
+/** A URL, ioredis options, or an ioredis instance (also a `Cluster`) whose options are taken over; it is never used or closed itself. */
+export type RedisTarget = string | RedisOptions | Redis | Cluster;
 
 /**
  * The web tier's connection. A request must never hang on us: while Redis is away commands fail at once (no offline
@@ -35,7 +35,7 @@ type OurOptions = RedisOptions & { replyMapping: 'legacy' };
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
   const redis = connect(target, { ...ours, disconnectTimeout: 100, keyPrefix: '', replyMapping: 'legacy' });
-  redis.on('connect', () => gatherWrites(redis.stream));
+  eachConnection(redis, (one) => one.on('connect', () => gatherWrites(one.stream)));
   let failing = false;
   redis.on('error', (error: unknown) => {
     if (failing) return; // one line an outage, not one an attempt
@@ -77,6 +77,7 @@ function connect(target: RedisTarget, ours: OurOptions): Redis {
     }
     return new Redis(target, ours);
   }
+  if (isCluster(target)) return duplicateCluster(target, ours);
   if (isRedis(target)) return target.duplicate(ours);
   if (typeof target === 'object' && target !== null) return new Redis({ ...target, ...ours });
   throw new BouncerError('option_invalid', 'redis: give a URL, ioredis options or an ioredis instance');
@@ -84,4 +85,38 @@ function connect(target: RedisTarget, ours: OurOptions): Redis {
 
 function isRedis(target: RedisOptions | Redis): target is Redis {
   return typeof (target as Redis).duplicate === 'function';
+}
+
+function isCluster(target: object): target is Cluster {
+  return (target as Cluster).isCluster === true;
+}
+
+/** Another connection of the same kind, to one server or to a Cluster. */
+export function duplicateOf(redis: Redis, override: RedisOptions): Redis {
+  return isCluster(redis) ? duplicateCluster(redis, override) : redis.duplicate(override);
+}
+
+/**
+ * A Cluster takes some options for itself and the rest for its nodes' connections. It has all commands that we use, so
+ * nobody else needs to know. Reads go to masters only, whatever the app reads from: a replica may not know yet that a
+ * session has ended.
+ */
+function duplicateCluster(target: Cluster, ours: RedisOptions): Redis {
+  const { enableOfflineQueue, retryStrategy, ...forNodes } = ours;
+  const copy = target.duplicate([], {
+    ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
+    ...(retryStrategy ? { clusterRetryStrategy: (times: number) => retryStrategy(times) ?? null } : {}),
+    keyPrefix: '',
+    scaleReads: 'master',
+    redisOptions: { ...target.options.redisOptions, ...(forNodes as object), keyPrefix: '', replyMapping: 'legacy' },
+  });
+  return copy as unknown as Redis;
+}
+
+/** The connections under it: itself, or those to a Cluster's nodes as they come. */
+function eachConnection(redis: Redis, use: (one: Redis) => void): void {
+  if (!isCluster(redis)) return use(redis);
+  const cluster: Cluster = redis;
+  for (const node of cluster.nodes()) use(node as unknown as Redis);
+  cluster.on('+node', use);
 }

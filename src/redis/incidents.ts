@@ -48,7 +48,8 @@ async function recordOne(redis: Redis, keys: Keys, keepMs: number, incident: Inc
     keys.incidentsAll(),
     keys.incidentsByStatus('open'),
     keys.incidentsByUser(incident.userId),
-    keys.incidentsByAddress(incident.sighting.address),
+    // Those whose address nobody knows have a list too: each incident is on four.
+    keys.incidentsByAddress(incident.sighting.address ?? 'unknown'),
   ];
   const args = [incident.id, JSON.stringify(incident), String(incident.decidedAtMs), String(keepMs)];
   try {

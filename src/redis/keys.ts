@@ -1,15 +1,33 @@
+import { createHash } from 'node:crypto';
+
 /**
  * Every key of this project is spelled here and nowhere else.
  *
- * Two kinds, so that everything also works on a Redis Cluster: a session's key has a slot of its own (its scripts touch
- * that one key only); all that the worker writes shares the hash tag `{prefix}`, one slot, so that its scripts may
- * touch several keys.
+ * Three kinds, so that everything also works on a Redis Cluster: a session's key has a slot of its own (its scripts touch
+ * that one key only); what belongs to one user's logins shares the user's slot, because a login id begins with its user's
+ * tag (see `loginId` in web/handle); all that the worker writes shares the hash tag `{prefix}`, one slot.
  */
 export interface Keys {
   readonly prefix: string;
   /** Passed to BullMQ as its key prefix. */
   readonly queuePrefix: string;
   session(handle: string): string;
+  /** The set of handles that a login has had. In its user's slot, as the three below. */
+  loginIds(lid: string): string;
+  /** The mark that a login has ended. */
+  loginEnd(lid: string): string;
+  /** "No session of this user authenticated before". */
+  epoch(userTag: string): string;
+  /** A user's logins, scored by their absolute end. */
+  userLogins(userTag: string): string;
+  /** What is known of each of them. */
+  userEntries(userTag: string): string;
+  /** Whose registry is to be swept, scored by when. */
+  sweepUsers(): string;
+  /** Who ended which sessions, and why. */
+  audit(): string;
+  /** The pub/sub channel on which ended logins are told. */
+  revokedChannel(): string;
   baseline(userId: string): string;
   incident(caseId: string): string;
   visits(caseId: string): string;
@@ -27,12 +45,26 @@ export interface Keys {
 /** The name of the BullMQ queue that carries logins. */
 export const LOGIN_QUEUE = 'logins';
 
+/** The name of the BullMQ queue whose scheduler sweeps the registry. */
+export const SWEEP_QUEUE = 'sweep';
+
+/** The name of the BullMQ queue that carries re-checks of revocations. */
+export const RECHECK_QUEUE = 'rechecks';
+
 export function keysFor(prefix: string): Keys {
   const shared = `{${prefix}}`;
   return {
     prefix,
     queuePrefix: shared,
     session: (handle) => `${prefix}:session:${handle}`,
+    loginIds: (lid) => `${prefix}:login-ids:{${tagOf(lid)}}:${lid}`,
+    loginEnd: (lid) => `${prefix}:login-end:{${tagOf(lid)}}:${lid}`,
+    epoch: (userTag) => `${prefix}:epoch:{${userTag}}`,
+    userLogins: (userTag) => `${prefix}:user-logins:{${userTag}}`,
+    userEntries: (userTag) => `${prefix}:user-entries:{${userTag}}`,
+    sweepUsers: () => `${shared}:sweep-users`,
+    audit: () => `${shared}:audit`,
+    revokedChannel: () => `${prefix}:ended-logins`,
     baseline: (userId) => `${shared}:baseline:${userId}`,
     incident: (caseId) => `${shared}:incident:${caseId}`,
     visits: (caseId) => `${shared}:visits:${caseId}`,
@@ -46,4 +78,18 @@ export function keysFor(prefix: string): Keys {
     counters: () => `${shared}:counters`,
     counted: (batchId) => `${shared}:counted:${batchId}`,
   };
+}
+
+/** 96 bits of a hash: stands for the user in keys and in the ids of the user's logins. */
+export function userTag(userId: string): string {
+  return createHash('sha256').update(userId).digest('base64url').slice(0, TAG_LENGTH);
+}
+
+const TAG_LENGTH = 16;
+/** The tag and 22 random letters. */
+const LID_LENGTH = TAG_LENGTH + 22;
+
+/** The user's tag in a login id of our making; an id that the app chose itself stands for itself. */
+export function tagOf(lid: string): string {
+  return lid.length === LID_LENGTH ? lid.slice(0, TAG_LENGTH) : lid;
 }

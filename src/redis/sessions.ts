@@ -1,64 +1,111 @@
 import type { Redis } from 'ioredis';
-import type { RevokeOutcome } from '../domain/incident.ts';
-import type { Reason } from '../domain/reasons.ts';
-import type {
-  GuardedSessions,
-  LiveHead,
-  LoadedSession,
-  Revocation,
-  RevokeResult,
-  Sessions,
-  WriteOutcome,
-} from '../ports.ts';
+import type { EndReason, GuardedSessions, LiveHead, LoadedSession, Move, Tombstone, WriteOutcome } from '../ports.ts';
 import type { Keys } from './keys.ts';
-import { loadScript, runScript } from './script.ts';
+import { loadScript, runScript, type Script } from './script.ts';
 
 /**
  * A session's own key holds either a live session or the tombstone of one that ended, both JSON objects whose first
  * member is the mark. So the load stays one plain GET, every write can be guarded by a script on that one key, and a
  * stock express-session app that meets a tombstone reads "no user".
  *
- * live:      {"__bouncer":{"k":"live","r":<renewed>,"e":<absolute end>,"b":"<birth>","l":"<lid>"},"cookie":{...},...}
- * tombstone: {"__bouncer":{"k":"revoked","at":<ms>,"l":"<lid>","was":...,"reason":...,"case":...},"cookie":{}}
+ * live:     {"__bouncer":{"k":"live","r":<renewed>,"e":<absolute end>,"b":"<birth>","l":"<lid>","p":"<predecessor>"},...}
+ * moved:    {"__bouncer":{"k":"moved","u":"<first use>","at":<ms>,"l":"<lid>","s":"<handles>","f":"<sealed ids>"},"cookie":{}}
+ * logout:   {"__bouncer":{"k":"logout","at":<ms>,"l":"<lid>","s":"<handles>"},"cookie":{}}
+ * revoked:  {"__bouncer":{"k":"revoked","at":<ms>,"l":"<lid>","was":...,"reason":...,"case":...,"s":...},"cookie":{}}
  *
- * The scripts match these bytes: field order and spelling must not change without them.
+ * The scripts match these bytes: field order, spelling and widths must not change without them.
  */
 export const MARK = '__bouncer';
-const LIVE_PREFIX = `{"${MARK}":{"k":"live",`;
 const MARK_PREFIX = `{"${MARK}":{`;
+const LIVE_PREFIX = `${MARK_PREFIX}"k":"live",`;
 
-const saveScript = loadScript('save-1');
-const touchScript = loadScript('touch-1');
-const destroyScript = loadScript('destroy-1');
-const revokeScript = loadScript('revoke-1');
+/** Always as wide as a handle: a script overwrites the field in place. */
+const NO_PREDECESSOR = '-'.repeat(43);
+
+const scripts = {
+  save: loadScript('save-1'),
+  touch: loadScript('touch-1'),
+  destroy: loadScript('destroy-1'),
+  move: loadScript('move-1'),
+  arrive: loadScript('arrive-1'),
+  used: loadScript('used-1'),
+  revoke: loadScript('revoke-1'),
+};
 
 export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
-  const run = async (script: typeof saveScript, handle: string, args: string[]): Promise<WriteOutcome> =>
-    (await runScript(redis, script, [keys.session(handle)], args)) as WriteOutcome;
+  const run = (script: Script, handle: string, ...args: string[]) =>
+    runScript(redis, script, [keys.session(handle)], args);
+
+  const destroy = async (handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome> => {
+    const [kind, successors] = (await run(scripts.destroy, handle, whole(nowMs), whole(ttlMs))) as [string, string];
+    await Promise.all(words(successors).map((one) => destroy(one, nowMs, ttlMs)));
+    return kind as WriteOutcome;
+  };
+
+  const move = async ({ from, to, sealedId, atMs, tombstoneTtlMs, onlyOnce = false }: Move): Promise<WriteOutcome> => {
+    const reply = await run(
+      scripts.move,
+      from,
+      whole(atMs),
+      to,
+      sealedId ?? '-',
+      whole(tombstoneTtlMs),
+      onlyOnce ? '1' : '0',
+    );
+    const [kind, lid = '', reason = '', caseId = '', at = ''] = reply as string[];
+    // An app that ignores the refusal and saves the new id all the same must find it dead.
+    if (kind === 'revoked') await run(scripts.revoke, to, at, lid, reason, caseId, whole(tombstoneTtlMs));
+    return kind as WriteOutcome;
+  };
+
   return {
     load: async (handle) => parse(await redis.get(keys.session(handle))),
-    save: (handle, first, head, data, ttlMs) =>
-      run(saveScript, handle, [first ? '1' : '0', head.birth, serialise(head, data), whole(ttlMs)]),
-    touch: (handle, nowMs, ttlMs) => run(touchScript, handle, [whole(nowMs), whole(ttlMs)]),
-    destroy: (handle, nowMs, tombstoneTtlMs) => run(destroyScript, handle, [whole(nowMs), whole(tombstoneTtlMs)]),
+    save: async (handle, first, head, data, ttlMs) =>
+      (await run(
+        scripts.save,
+        handle,
+        first ? '1' : '0',
+        head.birth,
+        serialise(head, data),
+        whole(ttlMs),
+      )) as WriteOutcome,
+    touch: async (handle, nowMs, ttlMs) =>
+      (await run(scripts.touch, handle, whole(nowMs), whole(ttlMs))) as WriteOutcome,
+    destroy,
+    move,
+    // First the note, then the name off: in between, the next use only notes it again.
+    async arrive(handle, predecessor, nowMs) {
+      await run(scripts.used, predecessor, whole(nowMs));
+      await run(scripts.arrive, handle);
+    },
+    async bury(handle, lid, mark, tombstoneTtlMs) {
+      await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
+    },
   };
 }
 
-/** The worker's side: ends sessions. `tombstoneTtlMs` is the least that a tombstone lives. */
-export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number): Sessions {
-  const revoke = async (one: Revocation): Promise<RevokeResult | Error> => {
-    try {
-      const args = [whole(one.atMs), one.lid, one.reason, one.caseId, whole(tombstoneTtlMs)];
-      const [outcome, at] = (await runScript(redis, revokeScript, [keys.session(one.handle)], args)) as [
-        string,
-        string,
-      ];
-      return { outcome: outcome as RevokeOutcome, atMs: Number(at) };
-    } catch (error) {
-      return error instanceof Error ? error : new Error('revoke failed');
-    }
-  };
-  return { revoke: (revocations) => Promise.all(revocations.map(revoke)) };
+export interface EndOneResult {
+  readonly outcome: 'revoked' | 'not_found' | 'already_revoked' | 'other_login';
+  readonly atMs: number;
+  /** The handles that this one moved to. */
+  readonly successors: readonly string[];
+}
+
+/** Puts the tombstone of a revoked session at one handle. */
+export async function endOne(
+  redis: Redis,
+  keys: Keys,
+  handle: string,
+  end: { lid: string; reason: EndReason; caseId: string; atMs: number; tombstoneTtlMs: number },
+): Promise<EndOneResult> {
+  const args = [whole(end.atMs), end.lid, end.reason, end.caseId, whole(end.tombstoneTtlMs)];
+  const reply = await runScript(redis, scripts.revoke, [keys.session(handle)], args);
+  const [outcome, at, successors] = reply as [EndOneResult['outcome'], string, string];
+  return { outcome, atMs: Number(at), successors: words(successors) };
+}
+
+function words(text: string): string[] {
+  return text === '' ? [] : text.split(' ');
 }
 
 function whole(ms: number): string {
@@ -68,7 +115,7 @@ function whole(ms: number): string {
 /** `data` must not have a member named like the mark (the store refuses that before). */
 function serialise(head: LiveHead, data: object): string {
   const body = JSON.stringify(data);
-  const front = `{"${MARK}":{"k":"live","r":${head.renewedAtMs},"e":${head.endsAtMs},"b":"${head.birth}","l":"${head.lid}"}`;
+  const front = `${LIVE_PREFIX}"r":${head.renewedAtMs},"e":${Math.trunc(head.endsAtMs)},"b":"${head.birth}","l":"${head.lid}","p":"${head.movedFrom || NO_PREDECESSOR}"}`;
   return body === '{}' ? `${front}}` : `${front},${body.slice(1)}`;
 }
 
@@ -78,8 +125,12 @@ interface WireHead {
   e: number;
   b: string;
   l: string;
+  p: string;
   at: number;
-  reason: Reason;
+  u: string;
+  s: string;
+  f: string;
+  reason: EndReason;
   case: string;
 }
 
@@ -87,12 +138,22 @@ interface WireHead {
 function parse(value: string | null): LoadedSession {
   if (value === null || !value.startsWith(MARK_PREFIX)) return { kind: 'absent' };
   const { [MARK]: head, ...data } = JSON.parse(value) as { [MARK]: WireHead } & Record<string, unknown>;
-  if (value.startsWith(LIVE_PREFIX)) {
-    return { kind: 'live', head: { renewedAtMs: head.r, endsAtMs: head.e, birth: head.b, lid: head.l }, data };
-  }
-  const { k: kind, at: atMs, l: lid } = head;
-  if (kind === 'revoked') {
-    return { kind: 'tombstone', tombstone: { kind, atMs, lid, reason: head.reason, caseId: head.case } };
-  }
-  return { kind: 'tombstone', tombstone: { kind: kind === 'moved' ? 'moved' : 'logout', atMs, lid } };
+  if (!value.startsWith(LIVE_PREFIX)) return { kind: 'tombstone', tombstone: tombstoneOf(head) };
+  const movedFrom = head.p === NO_PREDECESSOR ? '' : head.p;
+  return {
+    kind: 'live',
+    head: { renewedAtMs: head.r, endsAtMs: head.e, birth: head.b, lid: head.l, movedFrom },
+    data,
+  };
+}
+
+function tombstoneOf({ k: kind, at: atMs, l: lid, ...head }: WireHead): Tombstone {
+  if (kind === 'revoked') return { kind, atMs, lid, reason: head.reason, caseId: head.case };
+  if (kind !== 'moved') return { kind: 'logout', atMs, lid };
+  const sealed = words(head.f);
+  const successors = words(head.s).map((handle, i) => {
+    const sealedId = sealed[i] ?? '-';
+    return { handle, sealedId: sealedId === '-' ? null : sealedId };
+  });
+  return { kind, atMs, lid, successorUsedAtMs: Number(head.u), successors };
 }

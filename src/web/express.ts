@@ -1,7 +1,13 @@
-import { clientAddress, type TrustProxy } from '../domain/forwarded.ts';
+import type { TrustProxy } from '../domain/forwarded.ts';
 import type { Log } from '../ports.ts';
-import type { Gate, GateAnswer, GateRequest } from './gate.ts';
+import type { AdapterDeps } from './adapter.ts';
+import { type CookieAttributes, clearCookie } from './cookie.ts';
+import type { Gate, GateAnswer } from './gate.ts';
+import { guardedRequest } from './guard-context.ts';
+import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { isBouncerStore, type SessionState } from './session-store.ts';
+import { signedPart, unsignId } from './sign.ts';
+import { cookieNameOf, type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 
 /** What we use of an Express (4 or 5) request; structural, so that nothing of Express is imported. */
 export interface ExpressRequest {
@@ -22,52 +28,93 @@ export interface ExpressResponse {
   end(body?: string): unknown;
 }
 
+export type ExpressMiddleware = (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) => void;
+
+/** express-session's options, as far as we use them. */
+export interface ExpressSessionOptions {
+  readonly name?: string | undefined;
+  readonly key?: string | undefined;
+  readonly secret: unknown;
+}
+
+export function expressHttp(
+  req: Pick<ExpressRequest, 'method' | 'url' | 'originalUrl' | 'headers' | 'socket'>,
+): HttpRequest {
+  return {
+    method: req.method,
+    target: req.originalUrl ?? req.url,
+    headers: req.headers,
+    peer: req.socket.remoteAddress,
+  };
+}
+
 /** Express's middleware. */
-export function expressGate(gate: Gate, trust: TrustProxy, log: Log) {
+export function expressGate(gate: Gate, trust: TrustProxy, log: Log): ExpressMiddleware {
   let warned = false;
-  return (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void): void => {
+  return (req, res, next) => {
     const store = req.sessionStore;
-    if (!isBouncerStore(store)) {
+    const guarded = guardedRequest(req);
+    if (!isBouncerStore(store) && (guarded === undefined || guarded.bypassed())) {
       if (!warned)
         log.error(
           { event: 'gate_without_store' },
-          'The gate sees no session of our store: mount it after session({ store })',
+          'The gate sees no session of our store: mount it after session({ store }), which a guarded store has after context()',
         );
       warned = true;
       return next();
     }
-    const state = store.stateOf(req);
-    const target = req.originalUrl ?? req.url;
-    const query = target.indexOf('?');
-    const path = query === -1 ? target : target.slice(0, query);
-    if (!gate.concerns(state, path)) return next();
-    const search = query === -1 ? '' : target.slice(query);
-    const answer = gate.answer(state, view(req, path, search, trust));
-    if (answer === 'pass') return next();
+    const state = isBouncerStore(store) ? store.stateOf(req) : guarded?.state;
+    const answer = askGate(gate, state, expressHttp(req), trust);
+    // A body parser before us may have lost the context that a guarded store needs.
+    if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
     send(req, res, answer, state);
   };
 }
 
-function view(req: ExpressRequest, path: string, search: string, trust: TrustProxy): GateRequest {
-  return {
-    method: req.method,
-    path,
-    accept: header(req, 'accept'),
-    requestedWith: header(req, 'x-requested-with'),
-    userAgent: header(req, 'user-agent'),
-    queryCase: new URLSearchParams(search).get('case'),
-    address: addressOf(req, trust).address,
+/** express-session with our store between a look at the cookie and the gate: one middleware, in the right order. */
+export function expressSessions(
+  session: unknown,
+  options: ExpressSessionOptions,
+  deps: AdapterDeps,
+): ExpressMiddleware {
+  const inner = session as ExpressMiddleware;
+  const gate = expressGate(deps.gate, deps.trust, deps.log);
+  const name = options.name ?? options.key ?? 'connect.sid';
+  return (req, res, next) => {
+    const screened = screen(req, name, deps);
+    inner(req, res, (error) => {
+      if (error !== undefined) return next(error);
+      if (screened.kind === 'id' && screened.id !== req.sessionID) countForged(req, name, options.secret, deps);
+      gate(req, res, next);
+    });
   };
 }
 
-/** The client's address, as far as trusted proxies vouch for it. */
-export function addressOf(req: Pick<ExpressRequest, 'headers' | 'socket'>, trust: TrustProxy) {
-  return clientAddress({ peer: req.socket.remoteAddress, headers: req.headers }, trust);
+/** express-session falls back to what cookie-parser has read: what is refused goes there too. */
+function screen(
+  req: ExpressRequest & { cookies?: object; signedCookies?: object },
+  name: string,
+  deps: AdapterDeps,
+): Screened {
+  const header = headerOf(req, 'cookie');
+  if (header === '') return { kind: 'none' };
+  const idIn = (value: string) => (value.startsWith('s:') ? signedPart(value.slice(2)) : null);
+  const screened = screenCookie(header, name, deps.idPattern, idIn);
+  if (screened.kind === 'refused') {
+    deps.onRefusedId(screened.problem);
+    req.headers.cookie = withoutCookie(header, name);
+    for (const parsed of [req.cookies, req.signedCookies]) if (parsed) Reflect.deleteProperty(parsed, name);
+  }
+  return screened;
 }
 
-export function header(req: ExpressRequest, name: string): string {
-  const value = req.headers[name];
-  return typeof value === 'string' ? value : (value?.[0] ?? '');
+/** A request that did not get the id it brought: was it because of the signature? */
+function countForged(req: ExpressRequest, name: string, secret: unknown, deps: AdapterDeps): void {
+  const secrets = (Array.isArray(secret) ? secret : [secret]).filter((each) => typeof each === 'string');
+  if (secrets.length === 0) return;
+  const idIn = (value: string) => unsignId(value.slice(2), secrets);
+  if (screenCookie(headerOf(req, 'cookie'), name, deps.idPattern, idIn).kind !== 'id')
+    deps.onRefusedId('bad_signature');
 }
 
 function send(
@@ -86,49 +133,12 @@ function send(
   res.end(answer.body);
 }
 
-interface CookieAttributes {
-  path?: string | null;
-  domain?: string | null;
-  secure?: boolean | 'auto';
-  httpOnly?: boolean;
-  sameSite?: boolean | string;
-  partitioned?: boolean;
-}
-
 /**
- * RFC 6265, 4.1.2: a cookie is cleared only under the name, Domain and Path it was set with. The name is the one under
- * which this request brought the session id; the attributes are those of the fresh session that took its place.
+ * The name is the one under which this request brought the session id; the attributes are those of the fresh session that
+ * took its place.
  */
 function clearedCookie(req: ExpressRequest, sessionId: string): string | null {
-  const name = cookieName(header(req, 'cookie'), sessionId);
-  if (name === null) return null;
+  const name = cookieNameOf(headerOf(req, 'cookie'), sessionId);
   const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes };
-  const { sameSite } = cookie;
-  const parts = [`${name}=`, `Path=${cookie.path ?? '/'}`, 'Expires=Thu, 01 Jan 1970 00:00:00 GMT'];
-  if (cookie.domain) parts.push(`Domain=${cookie.domain}`);
-  if (cookie.httpOnly !== false) parts.push('HttpOnly');
-  if (cookie.secure) parts.push('Secure');
-  if (cookie.partitioned) parts.push('Partitioned');
-  if (sameSite) parts.push(`SameSite=${sameSite === true ? 'Strict' : capitalised(sameSite)}`);
-  return parts.join('; ');
-}
-
-function capitalised(word: string): string {
-  return word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase();
-}
-
-function cookieName(cookies: string, sessionId: string): string | null {
-  for (const pair of cookies.split(';')) {
-    const equals = pair.indexOf('=');
-    if (equals > 0 && decoded(pair.slice(equals + 1).trim()).includes(sessionId)) return pair.slice(0, equals).trim();
-  }
-  return null;
-}
-
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
+  return name === null ? null : clearCookie(name, cookie);
 }

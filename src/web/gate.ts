@@ -35,11 +35,21 @@ export interface GateOptions extends GateRules {
   needsUser(request: GateRequest): boolean;
 }
 
+export interface Reuse {
+  readonly lid: string;
+  readonly handle: string;
+  /** Canonical, or null when it is not known. */
+  readonly address: string | null;
+  readonly userAgent: string;
+}
+
 export interface GateDeps {
   readonly incidents: Pick<Incidents, 'visit'>;
   readonly clock: Clock;
   readonly log: Log;
   onBounced(): void;
+  /** An old session id came back and ended its login: this request brought it. */
+  onReused?(reuse: Reuse): void;
 }
 
 /** The gate: lets a request pass or bounces it. No I/O before the answer; a visit is noted behind it. */
@@ -59,6 +69,10 @@ export class Gate {
 
   answer(state: SessionState | undefined, request: GateRequest): GateAnswer {
     const { gotchaPath, gotchaUrl } = this.#options;
+    const { lid, reused } = state?.revoked?.tombstone ?? {};
+    if (lid !== undefined && reused !== undefined) {
+      this.#deps.onReused?.({ lid, handle: reused, address: request.address, userAgent: request.userAgent });
+    }
     if (gotchaUrl === null && request.path === gotchaPath) return this.#gotcha(state, request);
     if (state?.unavailable && this.#options.needsUser(request)) return storeAway();
     if (!state?.revoked) return 'pass';

@@ -23,3 +23,11 @@ export function randomToken(): string {
   used += 16;
   return pool.toString('base64url', used - 16, used);
 }
+
+/**
+ * A new login's id: 16 letters that stand for its user (a hash), so that all of a user's logins lie in one slot of a
+ * cluster and the user is found by it, and 128 random bits. The keys rely on this form (see redis/keys).
+ */
+export function loginId(userId: string | number): string {
+  return sessionHandle(String(userId)).slice(0, 16) + randomToken();
+}

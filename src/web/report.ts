@@ -1,6 +1,6 @@
 import { parseAddress } from '../domain/address.ts';
 import type { AddressProblem, LoginEvent } from '../domain/types.ts';
-import { randomToken, sessionHandle } from './handle.ts';
+import { loginId, sessionHandle } from './handle.ts';
 
 /** One login, for `reportLogin`. */
 export interface LoginReport {
@@ -45,7 +45,7 @@ export function eventOf(report: LoginReport, nowMs: number, problem?: AddressPro
   if (typeof report !== 'object' || report === null) return null;
   const { userId, sessionId, address, userAgent, deviceId, loginAtMs, lid } = report;
   return {
-    lid: lid ?? randomToken(),
+    lid: lid ?? loginId(userId),
     handle: typeof sessionId === 'string' && sessionId !== '' ? sessionHandle(sessionId) : '',
     userId: typeof userId === 'number' ? String(userId) : userId,
     ...locatable(address, problem),

@@ -1,6 +1,5 @@
-import { errorName } from '../errors.ts';
-import type { Clock, GuardedSessions, LiveHead, Log, Refusal, Tombstone, WriteOutcome } from '../ports.ts';
-import { randomToken, sessionHandle } from './handle.ts';
+import type { RevokedTombstone, WriteOutcome } from '../ports.ts';
+import type { Entry, Opened, SessionEngine } from './engine.ts';
 
 /** The part of express-session's `Store` class that we build on (its `generate` is put there by `session()`). */
 export interface StoreBase {
@@ -13,50 +12,32 @@ export type StoreClass = new () => StoreBase;
 type Done = (error?: unknown, value?: unknown) => void;
 
 interface SessionLike {
-  cookie?: { expires?: Date | string | null; originalMaxAge?: number | null };
+  cookie?: { expires?: Date | string | null };
 }
 interface RequestLike {
   sessionID: string;
   session: SessionLike;
 }
 
-export interface StoreDeps {
-  readonly sessions: GuardedSessions;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Life of a session whose cookie says none, milliseconds. */
-  readonly ttlMs: number;
-  /** No session lives longer than this (or its first cookie, if that is longer), however often it is renewed. */
-  readonly absoluteTtlMs: number;
-  /** The time to live is renewed when this part of it (0..1) has gone. */
-  readonly renewAfter: number;
-  /** Told of every write that was refused; never an error into the app. */
-  onRefused(refusal: Refusal): void;
-}
-
-/** What we know of one session object beside the app's data. Never part of what the app sees. */
-interface Meta {
-  head: LiveHead;
-  /** Generated in this request and not stored yet. */
-  first: boolean;
-  /** Redis was away when it was to be loaded: it is empty, and must never overwrite what is stored. */
-  unavailable: boolean;
-}
-
 /** What the gate asks about a request. */
 export interface SessionState {
   /** The session that the request's cookie named was revoked. */
-  revoked?: { readonly tombstone: Extract<Tombstone, { kind: 'revoked' }>; readonly sessionId: string };
+  revoked?: { readonly tombstone: RevokedTombstone; readonly sessionId: string };
   /** The store could not be asked: the request goes on as anonymous. */
   unavailable?: boolean;
+  /** The login that this request's session belongs to; '' or absent for an anonymous one. */
+  lid?: string;
 }
 
 /** What the rest of the web tier may ask of our store. */
 export interface BouncerStore {
   stateOf(req: object): SessionState | undefined;
-  /** Makes `session` belong to a login. It must not be stored yet. */
-  stamp(session: object, lid: string): void;
-  /** Stores it now; null when Redis was away. */
+  lidOf(session: object | undefined): string;
+  /** Null for a session object that the store has not seen. */
+  entryOf(session: object): Entry | null;
+  /** Gives the request a new session with a new id that belongs to a new login; the old session is logged out. */
+  renew(req: object, lid: string): Promise<void>;
+  /** Stores it now; null when that was refused or Redis was away. */
   store(sessionId: string, session: object): Promise<WriteOutcome | null>;
 }
 
@@ -66,15 +47,13 @@ export function isBouncerStore(store: unknown): store is BouncerStore {
   return typeof store === 'object' && store !== null && OURS in store;
 }
 
-type RevokedTombstone = Extract<Tombstone, { kind: 'revoked' }>;
-
 /**
  * An express-session store in which the dead stay dead. express-session saves inside `res.end`, after the headers have
- * gone, so a refused or failed write calls back without an error and is reported through `onRefused`; and while Redis
- * is away a request goes on with an empty session instead of failing.
+ * gone, so a refused or failed write calls back without an error; and while Redis is away a request goes on with an
+ * empty session instead of failing.
  */
-export function createSessionStore(Store: StoreClass, deps: StoreDeps): StoreBase & BouncerStore {
-  const core = new StoreCore(deps);
+export function createSessionStore(Store: StoreClass, engine: SessionEngine): StoreBase & BouncerStore {
+  const core = new ExpressCore(engine);
   class SessionStore extends Store implements BouncerStore {
     readonly [OURS] = true;
 
@@ -87,8 +66,9 @@ export function createSessionStore(Store: StoreClass, deps: StoreDeps): StoreBas
     }
 
     touch(sessionId: string, session: SessionLike, done?: Done): void {
-      if (!core.needsTouch(session)) return done?.(null);
-      void core.touch(sessionId, session).then(() => done?.(null));
+      const entry = core.entryOf(sessionId, session);
+      if (!engine.needsTouch(entry, ttlOf(session))) return done?.(null);
+      void engine.touch(entry, ttlOf(session)).then(() => done?.(null));
     }
 
     destroy(sessionId: string, done?: Done): void {
@@ -100,19 +80,26 @@ export function createSessionStore(Store: StoreClass, deps: StoreDeps): StoreBas
       return core.inflate(req as RequestLike, data, create, () => this.generate?.(req));
     }
 
-    /** A session that was never stored has nothing to end: one command less on every login. */
+    /** Never an error: an app that ignores it would go on all the same, and the new id is then dead. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
-      if (!core.isUnsaved((req as RequestLike).session)) return super.regenerate(req, done);
-      this.generate?.(req);
-      done();
+      const generate = () => this.generate?.(req);
+      void core.regenerate(req as RequestLike, generate).then(() => done());
+    }
+
+    async renew(req: object, lid: string): Promise<void> {
+      await core.renew(req as RequestLike, lid, () => this.generate?.(req));
     }
 
     stateOf(req: object): SessionState | undefined {
       return core.stateOf(req);
     }
 
-    stamp(session: object, lid: string): void {
-      core.stamp(session, lid);
+    lidOf(session: object | undefined): string {
+      return core.lidOf(session);
+    }
+
+    entryOf(session: object): Entry | null {
+      return core.known(session);
     }
 
     store(sessionId: string, session: object): Promise<WriteOutcome | null> {
@@ -122,51 +109,60 @@ export function createSessionStore(Store: StoreClass, deps: StoreDeps): StoreBas
   return new SessionStore();
 }
 
-class StoreCore {
-  readonly #deps: StoreDeps;
-  readonly #metas = new WeakMap<object, Meta>();
+/** Milliseconds that the cookie asks for, or null where it says none. */
+function ttlOf(session: SessionLike): number | null {
+  const expires = session.cookie?.expires;
+  return expires ? new Date(expires).getTime() - Date.now() : null;
+}
+
+/** As express-session compares: without the cookie, which changes with every request. */
+function textOf(session: object): string {
+  return JSON.stringify({ ...session, cookie: undefined });
+}
+
+/** Keeps the engine's entries with express-session's objects. */
+class ExpressCore {
+  readonly #engine: SessionEngine;
+  readonly #entries = new WeakMap<object, Entry>();
   readonly #states = new WeakMap<object, SessionState>();
+  /** express-session always saves a session under another id than the cookie's; an unchanged one is stored already. */
+  readonly #asLoaded = new WeakMap<object, string>();
   /** What a loaded value turned out to be, until express-session makes a session object of it. */
-  readonly #loaded = new WeakMap<object, LiveHead | RevokedTombstone | 'unavailable'>();
+  readonly #opened = new WeakMap<object, Exclude<Opened, { kind: 'anonymous' }>>();
 
-  constructor(deps: StoreDeps) {
-    this.#deps = deps;
+  constructor(engine: SessionEngine) {
+    this.#engine = engine;
   }
 
-  /** One plain GET. Null: plain anonymous (an unknown id, or a logout; only a revoked session is the gate's business). */
   async load(sessionId: string): Promise<object | null> {
-    try {
-      const found = await this.#deps.sessions.load(sessionHandle(sessionId));
-      if (found.kind === 'absent') return null;
-      if (found.kind === 'live') return this.#remember(found.data, found.head);
-      return found.tombstone.kind === 'revoked' ? this.#remember({ cookie: {} }, found.tombstone) : null;
-    } catch (error) {
-      this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be loaded');
-      return this.#remember({ cookie: {} }, 'unavailable');
-    }
-  }
-
-  #remember(data: object, what: LiveHead | RevokedTombstone | 'unavailable'): object {
-    this.#loaded.set(data, what);
+    const opened = await this.#engine.open(sessionId);
+    if (opened.kind === 'anonymous') return null;
+    // express-session sets the cookie of a session that differs from what was loaded: so a forwarded one does.
+    const forwarded = opened.kind === 'live' && opened.forwardTo !== null;
+    const data = opened.kind === 'live' ? { ...opened.data, ...(forwarded ? { forwarded } : {}) } : { cookie: {} };
+    this.#opened.set(data, opened);
     return data;
   }
 
   inflate(req: RequestLike, data: object, create: (data: object) => object, generate: () => void): object {
-    const what = this.#loaded.get(data);
-    if (what === 'unavailable') return this.#whileAway(req, create, generate);
-    if (what !== undefined && 'kind' in what) {
+    const opened = this.#opened.get(data);
+    if (opened === undefined) return create(data);
+    if (opened.kind === 'revoked') {
       // A fresh anonymous session, so that the open routes work; the gate bounces the others.
-      this.#states.set(req, { revoked: { tombstone: what, sessionId: req.sessionID } });
+      this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId: req.sessionID } });
       generate();
       return req.session;
     }
-    const session = create(data);
-    if (what !== undefined) this.#metas.set(session, { head: what, first: false, unavailable: false });
+    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, create, generate);
+    if (opened.forwardTo !== null) req.sessionID = opened.forwardTo;
+    const session = create(opened.forwardTo === null ? data : opened.data);
+    this.#entries.set(session, opened.entry);
+    if (opened.forwardTo !== null) this.#asLoaded.set(session, textOf(session));
     return session;
   }
 
   /** Keeps the id, so that the browser's cookie is not replaced and the user is logged in again after the outage. */
-  #whileAway(req: RequestLike, create: (data: object) => object, generate: () => void): object {
+  #whileAway(req: RequestLike, entry: Entry, create: (data: object) => object, generate: () => void): object {
     this.#states.set(req, { unavailable: true });
     const { sessionID } = req;
     generate(); // for the cookie with the app's own attributes
@@ -174,93 +170,60 @@ class StoreCore {
     req.sessionID = sessionID;
     const session = create({ cookie: {} });
     Object.assign(session, { cookie });
-    this.#metaOf(session).unavailable = true;
+    this.#entries.set(session, entry);
     return session;
   }
 
   async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
-    const meta = this.#metaOf(session);
-    if (meta.unavailable) return this.#refuse('save', 'unavailable');
-    if ('__bouncer' in session) return this.#refuse('save', 'reserved_name');
-    const nowMs = this.#deps.clock();
-    const wantedMs = this.#ttlOf(session, nowMs);
-    const endsAtMs = meta.first ? nowMs + Math.max(this.#deps.absoluteTtlMs, wantedMs) : meta.head.endsAtMs;
-    const ttlMs = Math.min(wantedMs, endsAtMs - nowMs);
-    if (ttlMs <= 0) return this.end(sessionId);
-    const head: LiveHead = { ...meta.head, renewedAtMs: nowMs, endsAtMs };
-    const outcome = await this.#write('save', (sessions) =>
-      sessions.save(sessionHandle(sessionId), meta.first, head, session, ttlMs),
-    );
-    if (outcome === 'live') Object.assign(meta, { head, first: false });
-    return outcome;
+    const loaded = this.#asLoaded.get(session);
+    this.#asLoaded.delete(session);
+    if (loaded !== undefined && loaded === textOf(session)) {
+      await this.#engine.touch(this.entryOf(sessionId, session), ttlOf(session));
+      return 'live';
+    }
+    return this.#engine.save(this.entryOf(sessionId, session), session, ttlOf(session));
   }
 
-  /** Most unmodified requests need no second command: the time to live is renewed when part of it has gone. */
-  needsTouch(session: SessionLike): boolean {
-    const { head, first, unavailable } = this.#metaOf(session);
-    if (first || unavailable) return false;
-    const nowMs = this.#deps.clock();
-    return nowMs - head.renewedAtMs >= this.#ttlOf(session, nowMs) * this.#deps.renewAfter;
-  }
-
-  async touch(sessionId: string, session: SessionLike): Promise<void> {
-    const meta = this.#metaOf(session);
-    const nowMs = this.#deps.clock();
-    const ttlMs = this.#ttlOf(session, nowMs);
-    const outcome = await this.#write('touch', (sessions) => sessions.touch(sessionHandle(sessionId), nowMs, ttlMs));
-    if (outcome === 'live') meta.head = { ...meta.head, renewedAtMs: nowMs };
-  }
-
-  /** Logout. */
+  /** By the id alone: express-session says no more. A moved id logs its successors out. */
   end(sessionId: string): Promise<WriteOutcome | null> {
-    const { clock, absoluteTtlMs } = this.#deps;
-    return this.#write('destroy', (sessions) => sessions.destroy(sessionHandle(sessionId), clock(), absoluteTtlMs));
+    return this.#engine.end(this.#engine.fresh(sessionId).handle);
   }
 
-  isUnsaved(session: object | undefined): boolean {
-    return session !== undefined && session !== null && this.#metaOf(session).first;
+  async regenerate(req: RequestLike, generate: () => void): Promise<void> {
+    const { session, sessionID } = req;
+    const old = session ? this.entryOf(sessionID, session) : null;
+    generate();
+    if (old === null) return;
+    this.#entries.set(req.session, await this.#engine.move(old, sessionID, req.sessionID));
+  }
+
+  async renew(req: RequestLike, lid: string, generate: () => void): Promise<void> {
+    const { session, sessionID } = req;
+    const old = session ? this.entryOf(sessionID, session) : null;
+    generate();
+    this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
+    // A session that was never stored has nothing to end: one command less on every login.
+    if (old !== null && !old.first) await this.#engine.end(old.handle);
   }
 
   stateOf(req: object): SessionState | undefined {
     return this.#states.get(req);
   }
 
-  stamp(session: object, lid: string): void {
-    const meta = this.#metaOf(session);
-    meta.head = { ...meta.head, lid };
+  lidOf(session: object | undefined): string {
+    return session === undefined ? '' : (this.#entries.get(session)?.head.lid ?? '');
   }
 
-  #metaOf(session: object): Meta {
-    let meta = this.#metas.get(session);
-    if (meta === undefined) {
-      meta = { head: { renewedAtMs: 0, endsAtMs: 0, birth: randomToken(), lid: '' }, first: true, unavailable: false };
-      this.#metas.set(session, meta);
+  known(session: object): Entry | null {
+    return this.#entries.get(session) ?? null;
+  }
+
+  entryOf(sessionId: string, session: object): Entry {
+    let entry = this.#entries.get(session);
+    if (entry === undefined) {
+      entry = this.#engine.fresh(sessionId);
+      this.#entries.set(session, entry);
     }
-    return meta;
-  }
-
-  #ttlOf(session: SessionLike, nowMs: number): number {
-    const expires = session.cookie?.expires;
-    return expires ? new Date(expires).getTime() - nowMs : this.#deps.ttlMs;
-  }
-
-  /** Null when Redis was away. */
-  async #write(
-    operation: Refusal['operation'],
-    write: (sessions: GuardedSessions) => Promise<WriteOutcome>,
-  ): Promise<WriteOutcome | null> {
-    try {
-      const outcome = await write(this.#deps.sessions);
-      if (operation !== 'destroy' && outcome !== 'live') this.#refuse(operation, outcome);
-      return outcome;
-    } catch (error) {
-      this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be written');
-      return this.#refuse(operation, 'unavailable');
-    }
-  }
-
-  #refuse(operation: Refusal['operation'], outcome: Refusal['outcome']): null {
-    this.#deps.onRefused({ operation, outcome });
-    return null;
+    return entry;
   }
 }

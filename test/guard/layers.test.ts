@@ -20,9 +20,9 @@ const adapter = (room: string): Layer => ({
 });
 
 /** Small tools without an I/O of ours: for the roots and the entries, not for adapters (which are given a Log). */
-const TOOLS = 'log\\.ts|release\\.ts';
+const TOOLS = 'log\\.ts|release\\.ts|case-of\\.ts';
 const WORDS = 'ports\\.ts|domain\\/|errors\\.ts';
-const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts';
+const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts|sweep\\.ts';
 const under = (...rooms: readonly string[]) => new RegExp(`^src/(${rooms.join('|')})`);
 
 /** The first one that fits counts. */
@@ -30,24 +30,29 @@ const LAYERS: readonly Layer[] = [
   { name: 'errors', files: /^src\/errors\.ts$/, ours: NONE, packages: NONE },
   { name: 'domain', files: /^src\/domain\//, ours: /^src\/(domain\/|errors\.ts$)/, packages: NONE },
   { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
-  { name: 'detect', files: /^src\/detect\.ts$/, ours: /^src\/(ports\.ts|domain\/|errors\.ts)/, packages: /^node:/ },
+  {
+    name: 'effects',
+    files: /^src\/(detect|recheck)\.ts$/,
+    ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
+    packages: /^node:/,
+  },
   ...['geo', 'redis', 'queue', 'web', 'console'].map(adapter),
-  { name: 'tools', files: /^src\/(log|release)\.ts$/, ours: under(WORDS) },
+  { name: 'tools', files: /^src\/(log|release|case-of)\.ts$/, ours: under(WORDS) },
   {
     name: 'web composition root',
     files: /^src\/(bouncer|index)\.ts$/,
-    ours: under('bouncer\\.ts', 'web/', 'console/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
+    ours: under('bouncer\\.ts', 'session-admin\\.ts', 'web/', 'console/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
   },
   {
     name: 'worker composition root',
-    files: /^src\/worker\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
+    files: /^src\/(worker|sweep)\.ts$/,
+    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', TOOLS, WORDS),
   },
-  { name: 'review', files: /^src\/review\.ts$/, ours: under(WORDS), packages: /^node:/ },
+  { name: 'review', files: /^src\/(review|session-admin)\.ts$/, ours: under(WORDS), packages: /^node:/ },
   {
     name: 'cli',
     files: /^src\/cli\//,
-    ours: new RegExp(`^(src/(cli/|geo/|redis/|queue/|review\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`),
+    ours: new RegExp(`^(src/(cli/|geo/|redis/|queue/|review\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`),
   },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
   { name: 'config', files: /^config\//, ours: /^(config\/|src\/(errors\.ts$|domain\/))/ },

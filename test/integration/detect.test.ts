@@ -9,7 +9,8 @@ import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor } from '../../src/redis/keys.ts';
-import { guardedSessions, redisSessions } from '../../src/redis/sessions.ts';
+import { redisSessions } from '../../src/redis/ender.ts';
+import { guardedSessions } from '../../src/redis/sessions.ts';
 import { captureLog, connect, testPrefix } from '../support/index.ts';
 
 const NOW = Date.now();
@@ -86,7 +87,7 @@ async function stateOf({ redis, keys }: World, one: LoginEvent): Promise<string>
 }
 
 async function store({ redis, keys }: World, one: LoginEvent): Promise<void> {
-  const head = { renewedAtMs: NOW, endsAtMs: NOW + 1e9, birth: 'b'.repeat(22), lid: one.lid };
+  const head = { renewedAtMs: NOW, endsAtMs: NOW + 1e9, birth: 'b'.repeat(22), lid: one.lid, movedFrom: '' };
   await guardedSessions(redis, keys).save(one.handle, true, head, { cookie: {} }, 1e6);
 }
 

@@ -43,7 +43,7 @@ describe('a worker killed between two effects', () => {
       }));
       for (const [i, { thief, honest }] of jobs.entries()) {
         await baselines.save([home(thief.userId), home(honest.userId)]);
-        const head = { renewedAtMs: now, endsAtMs: now + 1e9, birth: 'b'.repeat(22), lid: thief.lid };
+        const head = { renewedAtMs: now, endsAtMs: now + 1e9, birth: 'b'.repeat(22), lid: thief.lid, movedFrom: '' };
         await sessions.save(thief.handle, true, head, { cookie: {} }, 1e6);
         await queue.add(`job-${i}`, [thief, honest]);
       }

@@ -1,161 +1,12 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
-import type { GuardedSessions, LiveHead, Sessions } from '../../src/ports.ts';
-import { type Keys, keysFor } from '../../src/redis/keys.ts';
-import { guardedSessions, redisSessions } from '../../src/redis/sessions.ts';
-import { connect, testPrefix, until } from '../support/index.ts';
+import { redisSessions } from '../../src/redis/ender.ts';
+import { keysFor } from '../../src/redis/keys.ts';
+import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
+import { sessionTable } from '../support/session-table.ts';
 import { openShop } from '../support/shop.ts';
 
-const HANDLE = 'h'.repeat(43);
-const LID = 'L'.repeat(22);
-const OTHER = 'M'.repeat(22);
-const TTL_MS = 60_000;
-const LONG_MS = 1_000_000;
-const DATA = { cookie: { path: '/' }, userId: 'alice' };
-
-let redis: Redis;
-let keys: Keys;
-let web: GuardedSessions;
-let worker: Sessions;
-let now: number;
-
-beforeEach(() => {
-  redis = connect();
-  keys = keysFor(testPrefix());
-  web = guardedSessions(redis, keys);
-  worker = redisSessions(redis, keys, LONG_MS);
-  now = Date.now();
-});
-
-function head(overrides: Partial<LiveHead> = {}): LiveHead {
-  return { renewedAtMs: now, endsAtMs: now + 5 * LONG_MS, birth: 'b'.repeat(22), lid: LID, ...overrides };
-}
-const first = (overrides?: Partial<LiveHead>, data: object = DATA) =>
-  web.save(HANDLE, true, head(overrides), data, TTL_MS);
-const again = (data: object = DATA) => web.save(HANDLE, false, head(), data, TTL_MS);
-const revoke = async (lid = LID, caseId = 'AAAA-BBBB-CCCC') => {
-  const [result] = await worker.revoke([{ handle: HANDLE, lid, reason: 'country_changed', caseId, atMs: now }]);
-  return result instanceof Error ? result : result?.outcome;
-};
-const raw = () => redis.get(keys.session(HANDLE));
-const ttl = () => redis.pttl(keys.session(HANDLE));
-
-/** How each state of the table is reached. */
-const STATES = {
-  absent: async () => {},
-  live: async () => void (await first()),
-  logout: async () => {
-    await first();
-    await web.destroy(HANDLE, now, LONG_MS);
-  },
-  revoked: async () => {
-    await first();
-    await revoke();
-  },
-};
-type State = keyof typeof STATES;
-
-async function stateNow(): Promise<string> {
-  const loaded = await web.load(HANDLE);
-  return loaded.kind === 'tombstone' ? loaded.tombstone.kind : loaded.kind;
-}
-
-/** [operation, state before, outcome, state after]: part A of the design's table, without MOVE. */
-const TABLE: [string, () => Promise<unknown>, State, unknown, string][] = [
-  ['first save', () => first(), 'absent', 'live', 'live'],
-  ['first save, same object', () => first(), 'live', 'live', 'live'],
-  ['first save, another object', () => first({ birth: 'x'.repeat(22) }), 'live', 'taken', 'live'],
-  ['first save', () => first(), 'logout', 'logout', 'logout'],
-  ['first save', () => first(), 'revoked', 'revoked', 'revoked'],
-  ['save of a loaded session', () => again(), 'absent', 'gone', 'absent'],
-  ['save of a loaded session', () => again(), 'live', 'live', 'live'],
-  ['save of a loaded session', () => again(), 'logout', 'logout', 'logout'],
-  ['save of a loaded session', () => again(), 'revoked', 'revoked', 'revoked'],
-  ['touch', () => web.touch(HANDLE, now, TTL_MS), 'absent', 'gone', 'absent'],
-  ['touch', () => web.touch(HANDLE, now, TTL_MS), 'live', 'live', 'live'],
-  ['touch', () => web.touch(HANDLE, now, TTL_MS), 'logout', 'logout', 'logout'],
-  ['touch', () => web.touch(HANDLE, now, TTL_MS), 'revoked', 'revoked', 'revoked'],
-  ['destroy', () => web.destroy(HANDLE, now, LONG_MS), 'absent', 'logout', 'logout'],
-  ['destroy', () => web.destroy(HANDLE, now, LONG_MS), 'live', 'logout', 'logout'],
-  ['destroy', () => web.destroy(HANDLE, now, LONG_MS), 'logout', 'logout', 'logout'],
-  ['destroy', () => web.destroy(HANDLE, now, LONG_MS), 'revoked', 'revoked', 'revoked'],
-  ['revoke by this login', () => revoke(), 'absent', 'not_found', 'revoked'],
-  ['revoke by this login', () => revoke(), 'live', 'revoked', 'revoked'],
-  ['revoke by this login', () => revoke(), 'logout', 'revoked', 'revoked'],
-  ['revoke by this login', () => revoke(), 'revoked', 'revoked', 'revoked'],
-  ['revoke by another login', () => revoke(OTHER), 'live', 'other_login', 'live'],
-  ['revoke by another login', () => revoke(OTHER), 'logout', 'other_login', 'logout'],
-  ['revoke by another login', () => revoke(OTHER), 'revoked', 'already_revoked', 'revoked'],
-];
-
-describe('the table of states', () => {
-  test.each(TABLE)('%s', async (_name, operation, before, outcome, after) => {
-    await STATES[before]();
-    const [valueBefore, ttlBefore] = [await raw(), await ttl()];
-    expect(await operation()).toBe(outcome);
-    expect(await stateNow()).toBe(after);
-    const refused = ['gone', 'taken', 'other_login', 'already_revoked'].includes(String(outcome)) || outcome === before;
-    if (refused && before !== 'live') {
-      expect(await raw()).toBe(valueBefore);
-      // No refusal changes a time to live (it only runs on).
-      if (ttlBefore > 0) expect(Math.abs((await ttl()) - ttlBefore)).toBeLessThan(2000);
-    }
-  });
-
-  test('a repeated revoke tells the first time and case; "not found" stays "not found"', async () => {
-    expect(await revoke()).toBe('not_found');
-    now += 5000;
-    expect(await revoke(LID, 'XXXX-YYYY-ZZZZ')).toBe('not_found');
-    const loaded = await web.load(HANDLE);
-    expect(loaded).toMatchObject({ kind: 'tombstone', tombstone: { atMs: now - 5000, caseId: 'AAAA-BBBB-CCCC' } });
-  });
-
-  test('a session without a login id is ended by any login that names its handle', async () => {
-    await first({ lid: '' });
-    expect(await revoke()).toBe('revoked');
-  });
-
-  test('a tombstone outlives the session it stands for', async () => {
-    await first({ endsAtMs: now + 5 * LONG_MS });
-    await revoke();
-    expect(await ttl()).toBeGreaterThan(4.9 * LONG_MS);
-  });
-
-  test('touch renews up to the absolute end and not beyond', async () => {
-    await first({ endsAtMs: now + TTL_MS + 5000 });
-    await web.touch(HANDLE, now + 10_000, TTL_MS);
-    expect(await ttl()).toBeLessThanOrEqual(TTL_MS - 5000);
-    const loaded = await web.load(HANDLE);
-    expect(loaded).toMatchObject({ kind: 'live', head: { renewedAtMs: now + 10_000, lid: LID }, data: DATA });
-  });
-
-  test('a stock store reads a tombstone as "no user"', async () => {
-    await first();
-    await revoke();
-    const value = JSON.parse((await raw()) ?? '') as Record<string, unknown>;
-    expect(Object.keys(value)[0]).toBe('__bouncer');
-    expect(value).toMatchObject({ cookie: {} });
-    expect(value).not.toHaveProperty('userId');
-  });
-
-  test('each script also works right after SCRIPT FLUSH', async () => {
-    await redis.script('FLUSH');
-    expect(await first()).toBe('live');
-    await redis.script('FLUSH');
-    expect(await web.touch(HANDLE, now, TTL_MS)).toBe('live');
-    await redis.script('FLUSH');
-    expect(await revoke()).toBe('revoked');
-    await redis.script('FLUSH');
-    expect(await web.destroy(HANDLE, now, LONG_MS)).toBe('revoked');
-  });
-
-  test('a value that is not ours is never overwritten and never loaded', async () => {
-    await redis.set(keys.session(HANDLE), '{"cookie":{},"userId":"mallory"}');
-    expect((await web.load(HANDLE)).kind).toBe('absent');
-    expect(await again()).toBe('foreign');
-    expect(await first()).toBe('foreign');
-  });
-});
+sessionTable(() => connect());
 
 describe('in an express app', () => {
   const session = { cookie: { maxAge: 100_000 } };
@@ -175,7 +26,7 @@ describe('in an express app', () => {
     const slow = thief.post('/slow');
     await until(() => open.release);
     const handle = (await import('../../src/web/handle.ts')).sessionHandle(await thief.sessionId());
-    const sessions = redisSessions(redis, keysFor(prefix), LONG_MS);
+    const sessions = redisSessions(connect(), keysFor(prefix), 1_000_000);
     await sessions.revoke([{ handle, lid: String(lid), reason: 'country_changed', caseId: 'A', atMs: Date.now() }]);
     open.release?.();
     const finished = await slow;
@@ -188,7 +39,10 @@ describe('in an express app', () => {
   test('an unmodified request of an established session costs one GET until part of its life has gone', async () => {
     let clock = Date.now();
     const prefix = testPrefix();
-    const shop = await openShop(prefix, { session, bouncer: { clock: () => clock } });
+    // Its own server: MONITOR tells of everybody, and of other tests a great deal.
+    const { url } = await privateRedis();
+    const commandsOf = watch(connect(url));
+    const shop = await openShop(prefix, { session, bouncer: { clock: () => clock, redis: url } });
     const browser = shop.browser();
     await browser.login('alice');
     const seen = await commandsOf(prefix, async () => {
@@ -225,21 +79,23 @@ describe('in an express app', () => {
   });
 });
 
-/** The commands on session keys of this prefix while `work` runs, by MONITOR (only what clients sent, not scripts). */
-async function commandsOf(prefix: string, work: () => Promise<unknown>): Promise<string[]> {
-  const monitor = await redis.monitor();
-  const seen: string[] = [];
-  const mark = `end-${Math.random()}`;
-  const ended = new Promise<void>((resolve) => {
-    monitor.on('monitor', (_time: string, args: string[], source: string) => {
-      if (args[1] === mark) resolve();
-      else if (source !== 'lua' && args.some((arg) => arg.startsWith(`${prefix}:session:`))) seen.push(args[0] ?? '');
+/** The commands on session keys of a prefix while `work` runs, by MONITOR (only what clients sent, not scripts). */
+function watch(redis: Redis) {
+  return async (prefix: string, work: () => Promise<unknown>): Promise<string[]> => {
+    const monitor = await redis.monitor();
+    const seen: string[] = [];
+    const mark = `end-${Math.random()}`;
+    const ended = new Promise<void>((resolve) => {
+      monitor.on('monitor', (_time: string, args: string[], source: string) => {
+        if (args[1] === mark) resolve();
+        else if (source !== 'lua' && args.some((arg) => arg.startsWith(`${prefix}:session:`))) seen.push(args[0] ?? '');
+      });
     });
-  });
-  await work();
-  await redis.echo(mark);
-  await ended;
-  monitor.disconnect();
-  // A script that the server does not know yet is sent once more with its text: still one write.
-  return seen.map((name) => name.toLowerCase()).filter((name) => name !== 'eval');
+    await work();
+    await redis.echo(mark);
+    await ended;
+    monitor.disconnect();
+    // A script that the server does not know yet is sent once more with its text: still one write.
+    return seen.map((name) => name.toLowerCase()).filter((name) => name !== 'eval');
+  };
 }

@@ -67,9 +67,10 @@ function known({ v4, v6 }: Baseline): Html {
 }
 
 function seen({ sighting, userAgent, deviceId }: IncidentRecord): Html {
-  const city = cityByAddress(sighting.address);
-  return html`${countries(sighting.candidates)}<dl class="facts">
-${fact('address', html`<code>${sighting.address}</code>${city ? html` <span class="soft">${city.name}</span>` : ''}`)}
+  const { address } = sighting;
+  const city = address === null ? undefined : cityByAddress(address);
+  return html`${sighting.kind === 'located' ? countries(sighting.candidates) : ''}<dl class="facts">
+${fact('address', html`<code>${address ?? 'unknown'}</code>${city ? html` <span class="soft">${city.name}</span>` : ''}`)}
 ${sighting.evidence.map((each) => fact(each.database, evidence(each)))}
 ${deviceId === undefined ? '' : fact('device', deviceId)}
 ${fact('browser', userAgent === undefined || userAgent === '' ? 'not told' : html`<span class="agent">${userAgent}</span>`)}</dl>`;

@@ -1,19 +1,26 @@
 --[[
   Logout: puts a tombstone of kind "logout" in the session's place. Invariant: a revoked session stays revoked, and a
-  save that was under way cannot bring the session back.
+  save or a move that was under way cannot bring the session back. An id that was moved names its successors, which the
+  caller logs out too: a logout on a stale tab is a logout. The tombstone keeps their names: a repeated logout, or a
+  revoke, finds them.
 
   KEYS[1]  the session's key
   ARGV[1]  now, milliseconds since the epoch
   ARGV[2]  the tombstone's time to live in milliseconds, at least (a live session's absolute end may make it longer)
 
-  Output: 'logout'; or 'revoked' or 'moved' when such a tombstone stands there and stays
+  Output: { what stood there or now stands there: 'logout', 'moved' (a "logout" stands there now) or 'revoked' (which
+  stays), the successors' handles separated by spaces }
 ]]
-local head = redis.call('GETRANGE', KEYS[1], 0, 199)
+local value = redis.call('GET', KEYS[1]) or ''
+local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
-if kind == 'revoked' or kind == 'moved' or kind == 'logout' then return kind end
+local successors = ''
+if kind == 'moved' or kind == 'logout' then successors = string.match(value, '"s":"([%w_ -]*)"') or '' end
+if kind == 'revoked' or kind == 'logout' then return { kind, successors } end
 local lid = string.match(head, '"l":"([%w_-]*)"') or ''
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
-local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]))
-local tombstone = '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. lid .. '"},"cookie":{}}'
+local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
+local tombstone = '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","s":"' .. successors
+  .. '"},"cookie":{}}'
 redis.call('SET', KEYS[1], tombstone, 'PX', ttl)
-return 'logout'
+return { kind == 'moved' and kind or 'logout', successors }

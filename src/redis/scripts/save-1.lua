@@ -11,7 +11,7 @@
   Output: 'live' when written; else why not: 'gone' (absent), 'taken' (another session has this new id), 'logout',
   'moved', 'revoked' (a tombstone stands there), 'foreign' (not a value of ours)
 ]]
-local head = redis.call('GETRANGE', KEYS[1], 0, 199)
+local head = redis.call('GETRANGE', KEYS[1], 0, 299)
 if head == '' then
   if ARGV[1] ~= '1' then return 'gone' end
 else

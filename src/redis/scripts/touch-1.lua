@@ -8,7 +8,7 @@
 
   Output: 'live' when renewed; else 'gone', 'logout', 'moved', 'revoked', 'foreign'
 ]]
-local head = redis.call('GETRANGE', KEYS[1], 0, 199)
+local head = redis.call('GETRANGE', KEYS[1], 0, 299)
 if head == '' then return 'gone' end
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
 if kind ~= 'live' then return kind or 'foreign' end

@@ -41,7 +41,7 @@ let users = 0;
 /** Those who are to lose their session have one: the tombstone must take the place of something. */
 async function openSession(sessionId: string, lid: string, login: BenchLogin): Promise<void> {
   const nowMs = Date.now();
-  const head = { renewedAtMs: nowMs, endsAtMs: nowMs + 86_400_000, birth: token(), lid };
+  const head = { renewedAtMs: nowMs, endsAtMs: nowMs + 86_400_000, birth: token(), lid, movedFrom: '' };
   const data = { cookie: { path: '/', httpOnly: true }, userId: login.userId };
   const outcome = await sessions?.save(sessionHandle(sessionId), true, head, data, 86_400_000);
   if (outcome !== 'live') throw new Error(`the session was not stored: ${outcome}`);

@@ -1,0 +1,114 @@
+import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { errorName } from '../errors.ts';
+import type { EndReason, Log, Rechecks, Revocation, Sessions } from '../ports.ts';
+import { JOB_OPTIONS } from './login-queue.ts';
+
+/** After 5 s (a failover at once), 60 s and 10 min. */
+export const RECHECK_DELAYS_MS: readonly number[] = [5000, 60_000, 600_000];
+
+const revocationSchema = z.object({
+  v: z.literal(1),
+  lid: z.string().regex(/^[\w-]{16,64}$/),
+  handle: z.string().regex(/^[\w-]{43}$/),
+  reason: z.string().regex(/^[a-z_]{1,40}$/),
+  caseId: z.string().regex(/^[\w-]{1,40}$/),
+  atMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999),
+});
+
+export interface RecheckQueue extends Rechecks {
+  close(): Promise<void>;
+}
+
+interface Names {
+  readonly queue: string;
+  readonly prefix: string;
+}
+
+/** The delayed jobs, over a connection of ours, which we close ourselves. Costs nothing until something is scheduled. */
+export function recheckQueue(redis: Redis, names: Names, delaysMs: readonly number[], log: Log): RecheckQueue {
+  let queue: Queue | null = null;
+  const open = (): Queue => {
+    const opened = new Queue(names.queue, {
+      connection: redis,
+      prefix: names.prefix,
+      skipVersionCheck: true,
+      skipMetasUpdate: true,
+      defaultJobOptions: { ...JOB_OPTIONS, removeOnComplete: true },
+    });
+    opened.on('error', (error) => logQueueError(log, error));
+    return opened;
+  };
+  return {
+    async schedule(revocations) {
+      // BullMQ would wait for the connection without end; a request that ends a session must not.
+      if (redis.options.enableOfflineQueue === false && redis.status !== 'ready') throw new Error('Redis is away');
+      queue ??= open();
+      await queue.addBulk(revocations.flatMap((one) => delaysMs.map((delay, step) => jobOf(one, step, delay))));
+    },
+    async close() {
+      await queue?.close();
+    },
+  };
+}
+
+/** The id makes a repeat harmless: the queue takes each id once. */
+function jobOf({ lid, handle, reason, caseId, atMs }: Revocation, step: number, delay: number) {
+  return {
+    name: 'recheck',
+    data: { v: 1, lid, handle, reason, caseId, atMs },
+    opts: { jobId: `${lid}-${step}`, delay },
+  };
+}
+
+/** Whatever these sessions end is re-checked. The end itself does not fail when that cannot be arranged. */
+export function rechecked(sessions: Sessions, rechecks: Rechecks, log: Log): Sessions {
+  return {
+    async revoke(revocations) {
+      const results = await sessions.revoke(revocations);
+      const ended = revocations.filter((_, i) => !(results[i] instanceof Error));
+      try {
+        if (ended.length > 0) await rechecks.schedule(ended);
+      } catch (error) {
+        log.warn({ event: 'recheck_unscheduled', error: errorName(error) }, 'A login has ended without re-checks');
+      }
+      return results;
+    },
+  };
+}
+
+export interface RecheckConsumer {
+  close(force?: boolean): Promise<void>;
+}
+
+/** Calls `handle` for each re-check that is due; one that throws is tried again. */
+export function startRechecks(
+  redis: Redis,
+  names: Names,
+  handle: (revocation: Revocation, pass: string) => Promise<void>,
+  log: Log,
+): RecheckConsumer {
+  const work = async (job: Job): Promise<void> => {
+    const data = revocationSchema.safeParse(job.data);
+    if (!data.success) throw new UnrecoverableError('malformed_job');
+    const { v: _, reason, ...rest } = data.data;
+    await handle({ ...rest, reason: reason as EndReason }, `recheck:${job.id}`);
+  };
+  const worker = new Worker(names.queue, work, { connection: redis, prefix: names.prefix, concurrency: 10 });
+  worker.on('error', (error) => logQueueError(log, error));
+  worker.on('failed', (job, error) => {
+    const final = job === undefined || job.finishedOn !== undefined;
+    const fields = { event: 'recheck_failed', attempt: job?.attemptsMade, error: errorName(error), final };
+    if (final) log.error(fields, 'A re-check failed for good; it stays in the failed set');
+    else log.warn(fields, 'A re-check failed and is tried again');
+  });
+  return {
+    // Nothing in hand can be finished while Redis is away.
+    close: (force = false) => worker.close(force || redis.status !== 'ready'),
+  };
+}
+
+function logQueueError(log: Log, error: unknown): void {
+  log.debug({ event: 'queue_error', error: errorName(error) }, 'The queue had an error');
+}

@@ -1,0 +1,36 @@
+import type { Redis } from 'ioredis';
+import type { EndMark, Logins } from '../ports.ts';
+import { type Keys, tagOf } from './keys.ts';
+import { loadScript, runScript } from './script.ts';
+
+const enroll = loadScript('enroll-5');
+
+/** An incident that only the user's epoch ended has no case of its own. */
+const NO_CASE = 'NONE';
+
+/** The web tier's side: an id is enrolled, which tells whether its login has ended, and only then saved. */
+export function redisLogins(redis: Redis, keys: Keys): Logins {
+  return {
+    async enroll({ lid, handle, nowMs, endsAtMs, loginAtMs }) {
+      const tag = tagOf(lid);
+      const where = [
+        keys.loginIds(lid),
+        keys.loginEnd(lid),
+        keys.epoch(tag),
+        keys.userLogins(tag),
+        keys.userEntries(tag),
+      ];
+      const times = [nowMs, endsAtMs, loginAtMs ?? 0].map((ms) => String(Math.trunc(ms)));
+      const [mark, epoch] = (await runScript(redis, enroll, where, [lid, handle, ...times])) as [string, string];
+      if (mark !== '') return parseMark(mark);
+      return epoch === '0' ? null : { reason: 'forced_logout', caseId: NO_CASE, atMs: Number(epoch) };
+    },
+    async endMark(lid) {
+      return parseMark(await redis.get(keys.loginEnd(lid)));
+    },
+  };
+}
+
+export function parseMark(value: string | null): EndMark | null {
+  return value === null ? null : (JSON.parse(value) as EndMark);
+}

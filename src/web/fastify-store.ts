@@ -1,0 +1,73 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { AdapterDeps } from './adapter.ts';
+import { RequestSession } from './request-session.ts';
+import type { Screened } from './strict-id.ts';
+
+/** @fastify/session's session object, as far as we use it. */
+export interface FastifySession {
+  readonly sessionId: string;
+  cookie?: { expires?: Date | string | null };
+  regenerate(done: (error?: unknown) => void): void;
+  save(done: (error?: unknown) => void): void;
+  options(cookie: object): void;
+}
+type Done = (error?: unknown, value?: unknown) => void;
+
+/** What one request carries through @fastify/session, which tells its store no more than ids. */
+export interface FastifySlot {
+  readonly session: RequestSession;
+  readonly screened: Screened;
+  /** The data of a forwarded session, on its way to its new id. */
+  moving: Record<string, unknown> | null;
+  /** A login is changing the id: the store keeps still. */
+  still: boolean;
+}
+
+export const IDLE = { moving: null, still: false };
+
+export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: AdapterDeps) {
+  return {
+    get(sessionId: string, done: Done): void {
+      const session = current.getStore()?.session ?? new RequestSession(deps.engine);
+      const slot = current.getStore();
+      session.load(sessionId).then((loaded) => {
+        if (loaded.kind === 'none') return done(null, null);
+        if (loaded.kind === 'away') return done(null, {});
+        if (session.forwardTo === null || slot === undefined || !session.owns(sessionId))
+          return done(null, loaded.data);
+        // A fresh object under the new id: the gate's hook puts the data in, and the change has the cookie set.
+        session.makeForwarded();
+        slot.moving = loaded.data;
+        done(null, null);
+      }, done);
+    },
+
+    set(sessionId: string, data: FastifySession, done: Done): void {
+      const slot = current.getStore();
+      if (slot?.still) return done(null);
+      // Outside a request nobody can say which login an id belongs to: it is not written.
+      if (slot === undefined) {
+        deps.log.warn(
+          { event: 'session_without_request' },
+          'A session was saved outside its request; it is not written',
+        );
+        return done(null);
+      }
+      const expires = data.cookie?.expires;
+      const ttlMs = expires ? new Date(expires).getTime() - Date.now() : null;
+      slot.session.save(sessionId, data, ttlMs).then(() => done(null), done);
+    },
+
+    destroy(sessionId: string, done: Done): void {
+      const slot = current.getStore();
+      if (slot?.still) return done(null);
+      const session = slot?.session ?? new RequestSession(deps.engine);
+      // regenerate() has made the new id already; a logout has not.
+      if (session.outlived(sessionId)) {
+        session.leave(sessionId);
+        return done(null);
+      }
+      session.end(sessionId).then(() => done(null), done);
+    },
+  };
+}

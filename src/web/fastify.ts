@@ -1,0 +1,151 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { BouncerError } from '../errors.ts';
+import type { AdapterDeps } from './adapter.ts';
+import { type CookieAttributes, clearCookie } from './cookie.ts';
+import { type FastifySession, type FastifySlot, fastifyStore, IDLE } from './fastify-store.ts';
+import { askGate, type HttpRequest } from './http.ts';
+import { newSessionId, RequestSession } from './request-session.ts';
+import { signedPart } from './sign.ts';
+import { type Screened, screenCookie } from './strict-id.ts';
+
+export interface FastifyRequestLike {
+  readonly method: string;
+  readonly originalUrl: string;
+  readonly protocol: string;
+  readonly headers: HttpRequest['headers'];
+  readonly raw: { headers: { cookie?: string | undefined }; socket: { remoteAddress?: string | undefined } };
+  cookies?: Record<string, string | undefined>;
+  session: unknown;
+}
+interface FastifyReplyLike {
+  code(status: number): unknown;
+  header(name: string, value: unknown): unknown;
+  send(body: string): unknown;
+}
+type Hook = (request: FastifyRequestLike, reply: FastifyReplyLike, done: (error?: Error) => void) => void;
+type LateHook = (request: FastifyRequestLike, reply: FastifyReplyLike, payload: unknown, done: () => void) => void;
+interface FastifyLike {
+  addHook(name: string, hook: Hook | LateHook): unknown;
+  register(plugin: unknown, options: object): unknown;
+}
+interface SessionOptions {
+  readonly cookieName?: string;
+  readonly cookiePrefix?: string;
+  readonly cookie?: CookieAttributes;
+  readonly secret?: unknown;
+}
+/**
+ * @fastify/session with our store, and the gate behind it. Its store is told ids and never a request, so the request's own
+ * session travels in an AsyncLocalStorage; it is entered again where Fastify's body parsing loses it, and before the save.
+ */
+export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
+  const current = new AsyncLocalStorage<FastifySlot>();
+  const slots = new WeakMap<object, FastifySlot>();
+  const enter: Hook = (request, _reply, done) => runIn(request, done);
+  const runIn = (request: object, done: () => void) => {
+    const slot = slots.get(request);
+    return slot === undefined ? done() : current.run(slot, done);
+  };
+
+  const bouncer = (app: FastifyLike, options: SessionOptions, done: (error?: Error) => void) => {
+    const name = options.cookieName ?? 'sessionId';
+    app.addHook('onRequest', ((request, _reply, next) => {
+      const screened = screen(request, name, options, deps);
+      const slot: FastifySlot = { session: new RequestSession(deps.engine), screened, ...IDLE };
+      slots.set(request, slot);
+      current.run(slot, next);
+    }) as Hook);
+    app.addHook('preValidation', enter);
+    app.addHook('onSend', ((request, _reply, _payload, next) => runIn(request, next)) as LateHook);
+    app.register(plugin, {
+      ...options,
+      store: fastifyStore(current, deps),
+      idGenerator: (request: object) => slots.get(request)?.session.makeId() ?? newSessionId(),
+    });
+    app.register(asSibling(gateOf(slots, name, options, deps)), {});
+    done();
+  };
+  return asSibling(bouncer);
+}
+
+/** Fastify's own mark for a plugin whose hooks belong to the surrounding app (what fastify-plugin sets). */
+function asSibling<P extends object>(plugin: P): P {
+  return Object.assign(plugin, { [Symbol.for('skip-override')]: true });
+}
+
+/** With a signer of the app's own we cannot know where in the value the id is: the store judges it alone. */
+function screen(request: FastifyRequestLike, name: string, options: SessionOptions, deps: AdapterDeps): Screened {
+  const ours = typeof options.secret === 'string' || Array.isArray(options.secret);
+  if (!ours) return { kind: 'none' };
+  const prefix = options.cookiePrefix ?? '';
+  const idIn = (value: string) => (value.startsWith(prefix) ? signedPart(value.slice(prefix.length)) : null);
+  const screened = screenCookie(request.raw.headers.cookie ?? '', name, deps.idPattern, idIn);
+  if (screened.kind === 'refused') {
+    deps.onRefusedId(screened.problem);
+    if (request.cookies) delete request.cookies[name];
+  }
+  return screened;
+}
+
+function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: SessionOptions, deps: AdapterDeps) {
+  const gate: Hook = (request, reply, next) => {
+    const slot = slots.get(request);
+    if (slot === undefined) return next();
+    const { session, screened } = slot;
+    if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
+    if (slot.moving !== null) putForwarded(request.session as FastifySession, slot.moving);
+    slot.moving = null;
+    const http: HttpRequest = {
+      method: request.method,
+      target: request.originalUrl,
+      headers: request.headers,
+      peer: request.raw.socket.remoteAddress,
+    };
+    deps.ports.set(request, { http, session, begin: (lid, data) => begin(request, slot, lid, data) });
+    const answer = askGate(deps.gate, session.state, http, deps.trust);
+    if (answer === 'pass') return next();
+    reply.code(answer.status);
+    for (const [header, value] of Object.entries(answer.headers)) reply.header(header, value);
+    if (answer.clearCookie) {
+      const secure = options.cookie?.secure ?? true;
+      const attributes = { ...options.cookie, secure: secure === 'auto' ? request.protocol === 'https' : secure };
+      reply.header('set-cookie', clearCookie(name, attributes));
+    }
+    // A fresh session must not be saved, nor its cookie set, behind our back.
+    request.session = null;
+    reply.send(answer.body);
+  };
+  return (app: FastifyLike, _options: object, done: () => void) => {
+    app.addHook('onRequest', gate);
+    app.addHook('onResponse', ((request, _reply, next) => {
+      void slots.get(request)?.session.finish();
+      next();
+    }) as Hook);
+    done();
+  };
+}
+
+function putForwarded(session: FastifySession, { cookie, ...data }: Record<string, unknown>): void {
+  if (typeof cookie === 'object' && cookie !== null) session.options(cookie);
+  Object.assign(session, data);
+}
+
+function begin(request: FastifyRequestLike, slot: FastifySlot, lid: string, data: Readonly<Record<string, unknown>>) {
+  const before = request.session as Partial<FastifySession> | null;
+  if (typeof before?.regenerate !== 'function') {
+    throw new BouncerError(
+      'session_missing',
+      'login: this request has no session (another path than the cookie, or destroyed)',
+    );
+  }
+  const { sessionId, ended } = slot.session.begin(lid);
+  slot.still = true;
+  before.regenerate(() => {});
+  slot.still = false;
+  const session = request.session as FastifySession;
+  Object.assign(session, data);
+  const saved = new Promise<boolean>((resolve) =>
+    session.save((error) => resolve(!error && slot.session.lastSave === 'saved')),
+  );
+  return { sessionId, saved: Promise.all([saved, ended]).then(([done]) => done) };
+}

@@ -1,0 +1,194 @@
+import type { Log } from '../ports.ts';
+import type { Entry, Opened, SessionEngine } from './engine.ts';
+import { currentRequest, type GuardedRequest } from './guard-context.ts';
+import { randomToken } from './handle.ts';
+
+export interface GuardDeps {
+  readonly engine: SessionEngine;
+  /** For a session that is stored without a time to live, milliseconds: nothing lives for ever here. */
+  readonly absoluteTtlMs: number;
+  readonly log: Log;
+}
+
+/**
+ * What the commands of a stock session store come to. None of them fails: a refused save answers like a successful one,
+ * since express-session saves after the headers have gone.
+ */
+export class StockGuard {
+  readonly #deps: GuardDeps;
+  #warned = false;
+
+  constructor(deps: GuardDeps) {
+    this.#deps = deps;
+  }
+
+  /** GET. Null, which a store reads as "no such session", for all that is not live; the gate learns why. */
+  async load(sessionId: string): Promise<string | null> {
+    const request = reached();
+    const opened = await this.#deps.engine.open(sessionId);
+    if (request === undefined) return opened.kind === 'live' ? textOf(opened.data) : null;
+    if (opened.kind === 'live') return recall(request, sessionId, opened);
+    if (!request.owns(sessionId)) return null;
+    if (opened.kind === 'revoked') request.state = { revoked: { tombstone: opened.tombstone, sessionId } };
+    return opened.kind === 'unavailable' ? whileAway(request, sessionId, opened.entry) : null;
+  }
+
+  /** MGET: only looks. */
+  async peek(sessionId: string): Promise<string | null> {
+    const opened = await this.#deps.engine.open(sessionId);
+    return opened.kind === 'live' ? textOf(opened.data) : null;
+  }
+
+  /** SET. `ttlMs` null: the store gives none. */
+  async save(sessionId: string, text: string, ttlMs: number | null): Promise<void> {
+    const request = reached();
+    const known = request?.entries.get(sessionId) ?? this.#createdAtOnce(sessionId, request);
+    const entry = known ?? (await this.#entryFor(sessionId, request));
+    await this.#deps.engine.save(entry, dataOf(text), ttlMs ?? this.#deps.absoluteTtlMs);
+  }
+
+  /** EXPIRE. */
+  async touch(sessionId: string, ttlMs: number): Promise<void> {
+    const known = reached()?.entries.get(sessionId);
+    if (ttlMs <= 0) return this.end(sessionId);
+    // Unknown here: the script looks for itself whether it lives, and never past its absolute end.
+    await this.#deps.engine.touch(known ?? { ...this.#deps.engine.fresh(sessionId), first: false }, ttlMs);
+  }
+
+  /** DEL: `regenerate` when the request still has its session (express-session drops it first on `destroy`), else logout. */
+  async end(sessionId: string): Promise<void> {
+    const request = reached();
+    const entry = request?.entries.get(sessionId);
+    if (request?.owns(sessionId)) {
+      // Made in this request and never stored: nothing to end, one command less on every login.
+      if (entry === undefined && request.makes(sessionId)) return;
+      if (entry && request.req.session && request.newLid === '') return this.#leave(request, sessionId, entry);
+    }
+    if (entry) entry.blocked = 'logout';
+    await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle);
+  }
+
+  /**
+   * The session goes on under an id that is not known yet. The old id is dead at once all the same, and it is marked as
+   * moved, not as logged out: so the id to come can be added to its successors, and whoever ends the old one finds it.
+   */
+  async #leave(request: GuardedRequest, sessionId: string, entry: Entry): Promise<void> {
+    const left = { ...entry };
+    entry.blocked = 'moved';
+    request.movedFrom = { sessionId, entry: left };
+    if (left.first || left.blocked !== null) return;
+    left.blocked = (await this.#deps.engine.move(left, sessionId, randomToken())).blocked;
+  }
+
+  /**
+   * For a new id that goes on from no other one. Nothing is waited for: a login's save must leave on the connection before
+   * its report does.
+   */
+  #createdAtOnce(sessionId: string, request: GuardedRequest | undefined): Entry | undefined {
+    if (!request?.makes(sessionId) || request.creating.has(sessionId)) return undefined;
+    if (request.newLid === '' && request.movedFrom !== null) return undefined;
+    const entry = this.#deps.engine.fresh(sessionId, request.newLid);
+    request.newLid = '';
+    request.movedFrom = null;
+    request.entries.set(sessionId, entry);
+    return entry;
+  }
+
+  async #entryFor(sessionId: string, request: GuardedRequest | undefined): Promise<Entry> {
+    const under = request?.creating.get(sessionId);
+    if (under !== undefined) return under;
+    const from = request?.movedFrom;
+    if (!request?.makes(sessionId) || !from) return this.#fromElsewhere(sessionId, request);
+    request.movedFrom = null;
+    const moving = this.#deps.engine.move(from.entry, from.sessionId, sessionId);
+    request.creating.set(sessionId, moving);
+    const entry = await moving;
+    request.entries.set(sessionId, entry);
+    return entry;
+  }
+
+  /**
+   * A socket, a script, a request without our context. What lives may be written; nothing is created, because nobody can
+   * say that this id is new and not one whose session has ended and been forgotten.
+   */
+  async #fromElsewhere(sessionId: string, request: GuardedRequest | undefined): Promise<Entry> {
+    const fresh = this.#deps.engine.fresh(sessionId);
+    const opened = await this.#deps.engine.open(sessionId);
+    if (opened.kind === 'unavailable') return opened.entry;
+    if (opened.kind === 'live') {
+      return opened.entry.handle === fresh.handle ? opened.entry : { ...fresh, blocked: 'moved' };
+    }
+    if (request === undefined && opened.kind === 'anonymous') this.#warn();
+    return { ...fresh, blocked: opened.kind === 'revoked' ? 'revoked' : 'gone' };
+  }
+
+  #warn(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#deps.log.error(
+      { event: 'guard_context_missing', code: 'guard_context_missing' },
+      'A session was not created: mount bouncer.context() right before session(...)',
+    );
+  }
+}
+
+function reached(): GuardedRequest | undefined {
+  const request = currentRequest();
+  if (request !== undefined) request.reached = true;
+  return request;
+}
+
+/**
+ * A member by this name is in the loaded data but not in the session that express-session makes of it (a session has a
+ * method of that name). So the session counts as changed, and its cookie is set, to the new id.
+ */
+const NEVER_COPIED = { reload: true };
+
+function recall(request: GuardedRequest, sessionId: string, opened: Extract<Opened, { kind: 'live' }>): string {
+  const { forwardTo, entry, data } = opened;
+  if (forwardTo === null || !request.owns(sessionId)) {
+    request.entries.set(sessionId, entry);
+    return textOf(data);
+  }
+  request.req.sessionID = forwardTo;
+  request.entries.set(forwardTo, entry);
+  return OPAQUE in data ? textOf(data) : textOf({ ...data, ...NEVER_COPIED });
+}
+
+/**
+ * An empty session under the same id, so that the browser's cookie is not replaced and the user is logged in again after
+ * the outage. Its cookie must have the app's own attributes, which only `generate` knows.
+ */
+function whileAway(request: GuardedRequest, sessionId: string, entry: Entry): string | null {
+  const { req } = request;
+  const store = req.sessionStore as { generate?(req: object): void } | undefined;
+  request.state = { unavailable: true };
+  // On `reload` the handler keeps the session that it has.
+  if (req.session || typeof store?.generate !== 'function') return null;
+  request.entries.set(sessionId, entry);
+  store.generate(req);
+  const { cookie } = req.session as { cookie?: object };
+  req.sessionID = sessionId;
+  req.session = undefined;
+  return JSON.stringify({ cookie });
+}
+
+/** Where a store's own serializer makes something that is not a JSON object, its text is kept whole under this name. */
+const OPAQUE = '__opaque';
+
+function dataOf(text: string): Record<string, unknown> {
+  try {
+    const data: unknown = JSON.parse(text);
+    if (typeof data === 'object' && data !== null && !Array.isArray(data) && !(OPAQUE in data)) {
+      return data as Record<string, unknown>;
+    }
+  } catch {
+    // not JSON
+  }
+  return { cookie: {}, [OPAQUE]: text };
+}
+
+function textOf(data: Record<string, unknown>): string {
+  const opaque = data[OPAQUE];
+  return typeof opaque === 'string' ? opaque : JSON.stringify(data);
+}

@@ -1,0 +1,60 @@
+import type { EndMark, Logins } from '../ports.ts';
+import type { AdapterDeps } from './adapter.ts';
+import { askGate, type HttpRequest } from './http.ts';
+import { RequestSession } from './request-session.ts';
+import type { SessionState } from './session-store.ts';
+
+/** A request of an app that keeps its sessions itself: it names the session, or only the login. */
+export interface JudgedRequest extends Omit<HttpRequest, 'peer'> {
+  readonly peer?: string | undefined;
+  /** The id from the cookie, its signature checked, of a session in our store. */
+  readonly sessionId?: string | undefined;
+  /** Or the login that the app's own session (a signed cookie, a token) belongs to: what `reportLogin` returned. */
+  readonly lid?: string | undefined;
+}
+
+export type Judgement =
+  /** Go on. `lid` and `data` are '' and null where no session lives. */
+  | { readonly action: 'pass'; readonly lid: string; readonly data: Readonly<Record<string, unknown>> | null }
+  /** Answer with this, run no handler, and clear the session cookie where it says so. */
+  | {
+      readonly action: 'answer';
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+      readonly clearCookie: boolean;
+    };
+
+/** The gate for any framework: one GET, then the verdict. Never throws. */
+export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins: Logins }): Promise<Judgement> {
+  const session = new RequestSession(deps.engine);
+  let data: Record<string, unknown> | null = null;
+  let { state, lid } = { state: undefined as SessionState | undefined, lid: '' };
+  if (request.sessionId !== undefined) {
+    const loaded = await session.load(request.sessionId);
+    if (loaded.kind === 'live') data = loaded.data;
+    state = session.state;
+    lid = session.entry?.head.lid ?? '';
+  } else if (request.lid !== undefined) {
+    const mark = await markOf(request.lid, deps.logins);
+    state = stateOf(request.lid, mark);
+    lid = mark === null ? request.lid : '';
+  }
+  const answer = askGate(deps.gate, state, { ...request, peer: request.peer }, deps.trust);
+  return answer === 'pass' ? { action: 'pass', lid, data } : { action: 'answer', ...answer };
+}
+
+async function markOf(lid: string, logins: Logins): Promise<EndMark | null | 'away'> {
+  try {
+    return await logins.endMark(lid);
+  } catch {
+    return 'away';
+  }
+}
+
+/** Somebody whom a person logged out is simply logged out; the gotcha page is for thieves. */
+function stateOf(lid: string, mark: EndMark | null | 'away'): SessionState | undefined {
+  if (mark === 'away') return { unavailable: true };
+  if (mark === null || mark.reason === 'forced_logout') return undefined;
+  return { revoked: { tombstone: { kind: 'revoked', lid, ...mark }, sessionId: '' } };
+}

@@ -1,0 +1,152 @@
+import { BouncerError } from '../errors.ts';
+import type { AdapterDeps } from './adapter.ts';
+import { type CookieAttributes, clearCookie } from './cookie.ts';
+import { askGate, type HttpRequest, headerOf } from './http.ts';
+import { newSessionId, RequestSession } from './request-session.ts';
+import { type Screened, screenCookie, withoutCookie } from './strict-id.ts';
+
+interface KoaSession {
+  regenerate(): Promise<void> | undefined;
+}
+/** A Koa (2 or 3) context, as far as we use it. */
+export interface KoaContext {
+  readonly method: string;
+  readonly originalUrl: string;
+  readonly req: {
+    headers: Record<string, string | string[] | undefined>;
+    socket: { remoteAddress?: string | undefined };
+  };
+  readonly cookies: { set(name: string, value: string | null, options: object): unknown };
+  readonly sessionOptions?: KoaSessionOptions;
+  session: unknown;
+  status: number;
+  body: unknown;
+  set(name: string, value: string): void;
+  append(name: string, value: string): void;
+}
+export interface KoaSessionOptions extends CookieAttributes {
+  readonly key?: string;
+  readonly signed?: boolean;
+  readonly maxAge?: number | 'session' | undefined;
+  readonly externalKey?: unknown;
+}
+export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => Promise<unknown>;
+
+interface Slot {
+  readonly session: RequestSession;
+  readonly screened: Screened;
+}
+interface Told {
+  readonly ctx: object;
+}
+
+/**
+ * koa-session with our store, and the gate behind it, as one middleware. koa-session hands the context to its store, saves
+ * after the handlers, and tells a logout (`ctx.session = null`) from a regenerate only by what `ctx.session` is.
+ */
+export function koaSessions(make: (options: object) => KoaMiddleware, options: KoaSessionOptions, deps: AdapterDeps) {
+  const slots = new WeakMap<object, Slot>();
+  const inner = make({
+    ...options,
+    store: koaStore(slots, deps),
+    genid: (ctx: object) => slots.get(ctx)?.session.makeId() ?? newSessionId(),
+  });
+  return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> => {
+    if (slots.has(ctx)) return next();
+    const slot: Slot = { session: new RequestSession(deps.engine), screened: screen(ctx, options, deps) };
+    slots.set(ctx, slot);
+    try {
+      return await inner(ctx, () => gate(ctx, slot, options, deps, next));
+    } finally {
+      await slot.session.finish();
+      nameForwarded(ctx, slot.session.forwardTo, options);
+    }
+  };
+}
+
+function keyOf(options: KoaSessionOptions): string {
+  return options.key ?? 'koa.sess';
+}
+
+function screen(ctx: KoaContext, options: KoaSessionOptions, deps: AdapterDeps): Screened {
+  const header = headerOf(ctx.req, 'cookie');
+  if (header === '' || options.externalKey !== undefined) return { kind: 'none' };
+  const screened = screenCookie(header, keyOf(options), deps.idPattern, (value) => value);
+  if (screened.kind === 'refused') {
+    deps.onRefusedId(screened.problem);
+    ctx.req.headers.cookie = withoutCookie(header, keyOf(options));
+  }
+  return screened;
+}
+
+function koaStore(slots: WeakMap<object, Slot>, deps: AdapterDeps) {
+  // An app that calls the store itself may leave the context out: then it is nobody's session.
+  const sessionOf = (told?: Told) => (told && slots.get(told.ctx)?.session) ?? new RequestSession(deps.engine);
+  return {
+    async get(sessionId: string, _maxAge?: unknown, told?: Told): Promise<object | undefined> {
+      const loaded = await sessionOf(told).load(sessionId);
+      if (loaded.kind !== 'live') return loaded.kind === 'away' ? {} : undefined;
+      const { data, renewedAtMs } = loaded;
+      // koa-session's own expiry stands in the value, which is not written anew when only the time to live is renewed.
+      return typeof data._maxAge === 'number' ? { ...data, _expire: renewedAtMs + data._maxAge } : data;
+    },
+    async set(sessionId: string, data: object, maxAge?: unknown, told?: Told): Promise<void> {
+      await sessionOf(told).save(sessionId, data, typeof maxAge === 'number' ? maxAge : null);
+    },
+    async destroy(sessionId: string, told?: Told): Promise<void> {
+      const session = sessionOf(told);
+      const goesOn = session.owns(sessionId) && (told?.ctx as KoaContext | undefined)?.session !== null;
+      if (!goesOn) return session.end(sessionId);
+      session.leave(sessionId);
+    },
+  };
+}
+
+async function gate(
+  ctx: KoaContext,
+  slot: Slot,
+  options: KoaSessionOptions,
+  deps: AdapterDeps,
+  next: () => Promise<unknown>,
+): Promise<unknown> {
+  const { session, screened } = slot;
+  if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
+  const { method, originalUrl: target, req } = ctx;
+  const http: HttpRequest = { method, target, headers: req.headers, peer: req.socket.remoteAddress };
+  deps.ports.set(ctx, { http, session, begin: (lid, data) => begin(ctx, slot, lid, data) });
+  const answer = askGate(deps.gate, session.state, http, deps.trust);
+  if (answer === 'pass') return next();
+  ctx.status = answer.status;
+  ctx.body = answer.body;
+  for (const [name, value] of Object.entries(answer.headers)) ctx.set(name, value);
+  if (!answer.clearCookie) return;
+  for (const name of options.signed === false ? [keyOf(options)] : [keyOf(options), `${keyOf(options)}.sig`]) {
+    ctx.append('Set-Cookie', clearCookie(name, options));
+  }
+}
+
+/** After koa-session, which would set the cookie to the id that it came with. */
+function nameForwarded(ctx: KoaContext, id: string | null, options: KoaSessionOptions): void {
+  if (id === null || ctx.sessionOptions === undefined) return;
+  const { maxAge } = ctx.sessionOptions;
+  ctx.cookies.set(keyOf(options), id, {
+    ...ctx.sessionOptions,
+    maxAge: typeof maxAge === 'number' ? maxAge : undefined,
+  });
+}
+
+function begin(ctx: KoaContext, slot: Slot, lid: string, data: Readonly<Record<string, unknown>>) {
+  if (ctx.session === undefined) throw missing();
+  ctx.session = { ...data }; // nothing of the old session; what koa-session regenerates keeps its data
+  const { sessionId, ended } = slot.session.begin(lid);
+  const session = ctx.session as Partial<KoaSession> | null;
+  if (typeof session?.regenerate !== 'function') {
+    throw missing();
+  }
+  const saved = Promise.resolve(session.regenerate()).then(() => slot.session.lastSave === 'saved');
+  return { sessionId, saved: Promise.all([saved, ended]).then(([done]) => done) };
+}
+
+function missing(): BouncerError {
+  return new BouncerError('session_missing', 'login: this context has no session of koa-session');
+}

@@ -1,0 +1,206 @@
+import type { RevokedTombstone } from '../ports.ts';
+import type { Entry, SessionEngine } from './engine.ts';
+import { randomToken } from './handle.ts';
+import type { HttpRequest } from './http.ts';
+import type { SessionState } from './session-store.ts';
+
+/** What a framework's session middleware is told about the id in the cookie. */
+export type Loaded =
+  | { readonly kind: 'live'; readonly data: Record<string, unknown>; readonly renewedAtMs: number }
+  /** Not known, ended, or revoked (then `state` says so): it makes a fresh session with a fresh id. */
+  | { readonly kind: 'none' }
+  /** Redis was away: the session is empty, and its id is kept so that the browser's cookie stays. */
+  | { readonly kind: 'away' };
+
+export type Saved = 'saved' | 'unchanged' | 'renewed' | 'refused';
+
+/**
+ * The session of one request, for frameworks whose stores know ids only. It carries the login and the id that the request
+ * came with to whatever id the app goes on with, also when the app regenerates without knowing of us.
+ */
+export class RequestSession {
+  /** For the gate; undefined where there is nothing to say. */
+  state: SessionState | undefined;
+  /** Has the session middleware asked for an id? It does not for a cookie that is badly signed. */
+  asked = false;
+  /** The id that the cookie must be changed to, while the session goes on under it. */
+  forwardTo: string | null = null;
+  /** What came of the latest save. */
+  lastSave: Saved = 'unchanged';
+  readonly #engine: SessionEngine;
+  /** The ids that stand for `#entry`: after a forward the old one and the new one. */
+  #ids: readonly string[] = [];
+  #entry: Entry | null = null;
+  #text: string | null = null;
+  #leaving = false;
+  /** The ids that were made in this request; no other new one is ever stored. */
+  readonly #made: string[] = [];
+  #next: string | null = null;
+  /** Logged out by a login in this request already. */
+  #left: readonly string[] = [];
+  #entering: { readonly id: string; readonly entry: Promise<Entry> } | null = null;
+
+  constructor(engine: SessionEngine) {
+    this.#engine = engine;
+  }
+
+  /** Of the session now; null where it is not known to the store (yet). */
+  get entry(): Entry | null {
+    return this.#entry;
+  }
+
+  /** A new id, for whatever the framework wants one: the one that was decided on before, or a random one. */
+  makeId(): string {
+    const id = this.#next ?? newSessionId();
+    this.#next = null;
+    this.#made.push(id);
+    return id;
+  }
+
+  /** For a framework that names a session only by making it: the forwarded one is made under its own id. */
+  makeForwarded(): void {
+    this.#next = this.forwardTo;
+  }
+
+  /** Does this id stand for this request's session, now or before? */
+  owns(sessionId: string): boolean {
+    return this.#ids.includes(sessionId) || this.#made.includes(sessionId);
+  }
+
+  /** Has another id been made since this one? Then a framework that drops it goes on with the session. */
+  outlived(sessionId: string): boolean {
+    return this.owns(sessionId) && this.#made.length > 0 && this.#made.at(-1) !== sessionId;
+  }
+
+  /** One GET, unless the session has moved. Never throws. An app may look at another session than its own. */
+  async load(sessionId: string): Promise<Loaded> {
+    if (this.asked && !this.#ids.includes(sessionId)) return new RequestSession(this.#engine).load(sessionId);
+    this.asked = true;
+    const opened = await this.#engine.open(sessionId);
+    if (opened.kind === 'anonymous') return { kind: 'none' };
+    if (opened.kind === 'revoked') return this.#revoked(sessionId, opened.tombstone);
+    this.#entry = opened.entry;
+    this.#ids = [sessionId];
+    if (opened.kind === 'unavailable') {
+      this.state = { unavailable: true };
+      return { kind: 'away' };
+    }
+    this.forwardTo = opened.forwardTo;
+    if (opened.forwardTo !== null) this.#ids = [opened.forwardTo, sessionId];
+    this.#text = fingerprint(opened.data);
+    return { kind: 'live', data: opened.data, renewedAtMs: opened.entry.head.renewedAtMs };
+  }
+
+  #revoked(sessionId: string, tombstone: RevokedTombstone): Loaded {
+    this.state = { revoked: { tombstone, sessionId } };
+    return { kind: 'none' };
+  }
+
+  /**
+   * Writes what has changed; what has not only renews its time to live, when a part of it has gone. A refusal is no error.
+   * An id that was made in this request is where the session goes on; any other one is not ours to write.
+   *
+   * @param ttlMs what the cookie asks for, or null for the default
+   */
+  async save(sessionId: string, data: object, ttlMs: number | null): Promise<Saved> {
+    const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : await this.#enter(sessionId);
+    if (entry === null) {
+      await this.#engine.save({ ...this.#engine.fresh(sessionId), blocked: 'foreign' }, data, ttlMs);
+      return 'refused';
+    }
+    this.lastSave = await this.#write(entry, data, ttlMs);
+    return this.lastSave;
+  }
+
+  async #write(entry: Entry, data: object, ttlMs: number | null): Promise<Saved> {
+    const text = fingerprint(data);
+    if (!entry.first && entry.blocked === null && text === this.#text) {
+      if (!this.#engine.needsTouch(entry, ttlMs)) return 'unchanged';
+      await this.#engine.touch(entry, ttlMs);
+      return 'renewed';
+    }
+    if ((await this.#engine.save(entry, data, ttlMs)) !== 'live') return 'refused';
+    this.#text = text;
+    return 'saved';
+  }
+
+  /** Two saves of a new id in one request make one move. */
+  async #enter(sessionId: string): Promise<Entry | null> {
+    if (!this.#made.includes(sessionId)) return null;
+    if (this.#entering?.id !== sessionId) {
+      const [oldId] = this.#ids;
+      const old = this.#entry;
+      const entry =
+        old === null || oldId === undefined
+          ? Promise.resolve(this.#engine.fresh(sessionId))
+          : this.#engine.move(old, oldId, sessionId);
+      this.#entering = { id: sessionId, entry };
+      this.#leaving = false;
+      this.forwardTo = null;
+      this.#ids = [];
+    }
+    const entry = await this.#entering.entry;
+    this.#entry = entry;
+    this.#ids = [sessionId];
+    return entry;
+  }
+
+  /** The framework drops this id because the session goes on under another one, which it saves next. */
+  leave(sessionId: string): void {
+    this.#leaving = this.#ids.includes(sessionId);
+  }
+
+  /** Logout. */
+  async end(sessionId: string): Promise<void> {
+    if (this.#left.includes(sessionId)) return;
+    this.forwardTo = null;
+    const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : this.#engine.fresh(sessionId);
+    await this.#engine.end(entry.handle);
+  }
+
+  /** At the end of the request: what was left and never went on is logged out. */
+  async finish(): Promise<void> {
+    if (!this.#leaving || this.#entry === null) return;
+    this.#leaving = false;
+    await this.#engine.end(this.#entry.handle);
+  }
+
+  /** A new login under a new id, which is saved next. The session before it is logged out, if there was one. */
+  begin(lid: string): { sessionId: string; ended: Promise<unknown> } {
+    const old = this.#entry;
+    const sessionId = newSessionId();
+    this.#next = sessionId;
+    this.#left = [...this.#left, ...this.#ids, ...this.#made];
+    this.#entry = this.#engine.fresh(sessionId, lid);
+    this.#ids = [sessionId];
+    this.#text = null;
+    this.forwardTo = null;
+    this.#leaving = false;
+    const ended = old !== null && !old.first ? this.#engine.end(old.handle) : Promise.resolve(null);
+    return { sessionId, ended };
+  }
+}
+
+/** A session id of 192 bits in 32 letters, as express-session and @fastify/session make them. */
+export function newSessionId(): string {
+  return randomToken() + randomToken().slice(0, 10);
+}
+
+/** What `bouncer.login` and `assertNotRevoked` need of a request, whatever the framework. */
+export interface RequestPort {
+  readonly http: HttpRequest;
+  readonly session: RequestSession;
+  /** A new id, login and data, and their save; the id is known at once. Throws `session_missing`. */
+  begin(lid: string, data: Readonly<Record<string, unknown>>): { sessionId: string; saved: Promise<boolean> };
+}
+
+/** The port of each request object (or context) that an adapter has seen. */
+export type RequestPorts = WeakMap<object, RequestPort>;
+
+const LASTING = ['path', 'domain', 'secure', 'sameSite', 'httpOnly', 'partitioned', 'originalMaxAge'] as const;
+
+/** Equal texts: nothing to write. Times at which a cookie expires differ with every request and do not count. */
+function fingerprint(data: object): string {
+  const { cookie, _expire: _, ...rest } = data as { cookie?: Record<string, unknown> | null; _expire?: unknown };
+  return JSON.stringify([rest, cookie ? LASTING.map((name) => cookie[name] ?? null) : null]);
+}

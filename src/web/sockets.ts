@@ -1,0 +1,185 @@
+import { errorName } from '../errors.ts';
+import type { Log, Logins, Revocations } from '../ports.ts';
+import { guardedRequest } from './guard-context.ts';
+import type { RequestPorts } from './request-session.ts';
+import { isBouncerStore } from './session-store.ts';
+
+/** The part of a `ws` WebSocket that we use; structural, nothing of ws is imported. */
+export interface WsSocket {
+  close(code?: number, reason?: string): unknown;
+  terminate(): unknown;
+  pause?(): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+/** The part of a socket.io (server side) Socket that we use. */
+export interface SocketIoSocket {
+  disconnect(close?: boolean): unknown;
+  once(event: 'disconnect', listener: () => void): unknown;
+  /** The upgrade (or first polling) request. */
+  readonly request?: object;
+  /** The connection beneath, which also exists before the namespace is joined. */
+  readonly conn?: { close(discard?: boolean): unknown; once(event: 'close', listener: () => void): unknown };
+}
+
+/** A response that streams (server-sent events), or a bare socket. */
+export interface Destroyable {
+  destroy(): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+export type GuardableSocket = WsSocket | SocketIoSocket | Destroyable;
+
+/** Whose socket it is: the login of the session that its upgrade request had. */
+export interface SocketLogin {
+  /** '' for an anonymous session. */
+  readonly lid: string;
+  /** The session was ended before. */
+  readonly revoked: boolean;
+}
+
+/** Null where the request has no session that this one knows. */
+export type Identify = (request: object) => SocketLogin | null;
+
+export interface SocketDeps {
+  readonly news: Revocations;
+  readonly logins: Pick<Logins, 'endMark'>;
+  /** Asked in turn. */
+  readonly identify: readonly Identify[];
+  readonly log: Log;
+}
+
+/** RFC 6455, 7.4.2: 4000 to 4999 are the application's; after HTTP's 401. */
+export const SESSION_ENDED = 4401;
+/** Its registry: "Try Again Later". */
+const TRY_AGAIN = 1013;
+
+/** A `ws` peer that does not answer the close frame is cut off after this, milliseconds; the library's own limit is 30 s. */
+const CLOSE_GRACE_MS = 500;
+
+/**
+ * The sockets of each login. A socket outlives the request that opened it, and no gate sees what comes over it: so when a
+ * login ends, its sockets are closed.
+ *
+ * Order: register, then read the login's mark. A login that ends while its socket connects has its mark either written
+ * before that read or told after the registration.
+ */
+export class Sockets {
+  readonly #deps: SocketDeps;
+  readonly #byLid = new Map<string, Set<GuardableSocket>>();
+  #listening = false;
+
+  constructor(deps: SocketDeps) {
+    this.#deps = deps;
+  }
+
+  /** Sockets that are watched now. */
+  get size(): number {
+    return [...this.#byLid.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /**
+   * Resolves true when the socket may go on. False: its login has ended, or nobody can say (Redis is away); it is closed
+   * then. An anonymous socket may go on and is not watched. Never throws, but where the request has no session of ours.
+   */
+  async guard(socket: GuardableSocket, request: object): Promise<boolean> {
+    const { lid, revoked } = this.#identify(request);
+    if (revoked) return this.#refuse(socket, SESSION_ENDED);
+    if (lid === '') return true;
+    this.#register(socket, lid);
+    try {
+      if ((await this.#deps.logins.endMark(lid)) === null) return this.#byLid.get(lid)?.has(socket) ?? false;
+      return this.#refuse(socket, SESSION_ENDED);
+    } catch (error) {
+      this.#deps.log.warn({ event: 'socket_unchecked', error: errorName(error) }, 'A socket was refused unchecked');
+      return this.#refuse(socket, TRY_AGAIN);
+    }
+  }
+
+  #identify(request: object): SocketLogin {
+    for (const identify of this.#deps.identify) {
+      const found = identify(request);
+      if (found !== null) return found;
+    }
+    this.#deps.log.error(
+      { event: 'socket_without_session' },
+      'A socket cannot be watched: its upgrade request has not gone through the session middleware',
+    );
+    return { lid: '', revoked: false };
+  }
+
+  #register(socket: GuardableSocket, lid: string): void {
+    const sockets = this.#byLid.get(lid) ?? new Set();
+    this.#byLid.set(lid, sockets.add(socket));
+    const forget = () => this.#forget(socket, lid);
+    if ('disconnect' in socket) {
+      socket.once('disconnect', forget);
+      socket.conn?.once('close', forget);
+    } else {
+      socket.once('close', forget);
+    }
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#deps.news.listen(
+      (notice) => this.#end(notice.lid),
+      () => this.#byLid.keys(),
+    );
+  }
+
+  #forget(socket: GuardableSocket, lid: string): void {
+    const sockets = this.#byLid.get(lid);
+    if (sockets?.delete(socket) && sockets.size === 0) this.#byLid.delete(lid);
+  }
+
+  #end(lid: string): void {
+    for (const socket of [...(this.#byLid.get(lid) ?? [])]) {
+      this.#forget(socket, lid);
+      this.#refuse(socket, SESSION_ENDED);
+    }
+  }
+
+  #refuse(socket: GuardableSocket, code: number): false {
+    try {
+      close(socket, code);
+    } catch (error) {
+      this.#deps.log.error({ event: 'socket_not_closed', error: errorName(error) }, 'A socket could not be closed');
+    }
+    return false;
+  }
+}
+
+function close(socket: GuardableSocket, code: number): void {
+  if ('disconnect' in socket) {
+    socket.disconnect(true);
+    // Before it has joined its namespace `disconnect` does nothing.
+    socket.conn?.close();
+  } else if ('terminate' in socket) {
+    socket.close(code, code === SESSION_ENDED ? 'session_ended' : 'try_again');
+    // Until the peer answers, ws would go on handing us its messages.
+    socket.pause?.();
+    setTimeout(() => socket.terminate(), CLOSE_GRACE_MS).unref();
+  } else {
+    socket.destroy();
+  }
+}
+
+/** The ways to tell whose request it is: by our store, by a guarded stock store, by a framework's adapter. */
+export function identities(ports: RequestPorts): readonly Identify[] {
+  return [inStore, underGuard, (request) => inAdapter(request, ports)];
+}
+
+function inStore(request: object): SocketLogin | null {
+  const { sessionStore: store, session } = request as { sessionStore?: unknown; session?: object };
+  if (!isBouncerStore(store)) return null;
+  return { lid: store.lidOf(session), revoked: store.stateOf(request)?.revoked !== undefined };
+}
+
+function underGuard(request: object): SocketLogin | null {
+  const guarded = guardedRequest(request);
+  return guarded ? { lid: guarded.lid(), revoked: guarded.state?.revoked !== undefined } : null;
+}
+
+function inAdapter(request: object, ports: RequestPorts): SocketLogin | null {
+  const session = ports.get(request)?.session;
+  return session ? { lid: session.entry?.head.lid ?? '', revoked: session.state?.revoked !== undefined } : null;
+}

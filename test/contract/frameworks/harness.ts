@@ -1,0 +1,146 @@
+/** What the contract needs of each framework: one small app with the same routes, and a way to hold its requests. */
+import type { Bouncer } from '../../../src/index.ts';
+import type { Entry } from '../../../src/web/engine.ts';
+import { until } from '../../support/index.ts';
+
+export type { Entry };
+
+export interface Running {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  /** Life of the cookie, milliseconds; without it, until the browser closes. */
+  readonly maxAgeMs?: number;
+  /** Writes where the framework's session middleware would write without need (`resave`, `rolling`). */
+  readonly eager?: boolean;
+}
+
+export interface Framework {
+  readonly name: string;
+  readonly cookie: string;
+  readonly secret: string;
+  /** The session id in the decoded cookie value. */
+  idIn(value: string): string;
+  open(bouncer: Bouncer, held: Held, options: AppOptions): Promise<Running>;
+}
+
+export const SECRET = 'a secret of the tests, forty letters long';
+
+/** Requests wait here, one by one or all together, until the test lets them go. */
+export class Held {
+  /** How often the handlers of guarded routes have run. */
+  handled = 0;
+  #waiting: (() => void)[] = [];
+
+  wait(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async arrived(count: number): Promise<void> {
+    await until(() => this.#waiting.length >= count);
+  }
+
+  release(): void {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+}
+
+export interface ShopSession {
+  userId?: string;
+  visits?: number;
+  changed?: number;
+}
+
+/** What a route does, in terms that every framework can tell. Returns the body of a JSON answer. */
+export interface Turn {
+  readonly request: object;
+  readonly query: (name: string) => string;
+  session(): ShopSession;
+  save(): Promise<void>;
+  /** The framework's own way, by an app that has never heard of us. */
+  regenerate(): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+export type Route = (turn: Turn, bouncer: Bouncer, held: Held) => Promise<object>;
+
+const me = ({ session }: Turn) => ({ user: session()?.userId ?? null, visits: session()?.visits ?? 0 });
+
+export const ROUTES: Readonly<Record<string, Route>> = {
+  'GET /login': async (turn) => me(turn),
+  'POST /login': async (turn, bouncer) => {
+    const userId = turn.query('user');
+    return bouncer.login(turn.request, { userId, data: { userId } });
+  },
+  'GET /me': async (turn, _bouncer, held) => {
+    held.handled += 1;
+    return me(turn);
+  },
+  'POST /change': async (turn) => {
+    const session = turn.session();
+    session.visits = (session.visits ?? 0) + 1;
+    return me(turn);
+  },
+  'POST /regenerate': async (turn) => {
+    await regenerateAndCopy(turn);
+    return me(turn);
+  },
+  'POST /logout': async (turn) => {
+    await turn.destroy();
+    return { bye: true };
+  },
+  'POST /regenerate-and-logout': async (turn) => {
+    await regenerateAndCopy(turn);
+    await turn.destroy();
+    return { bye: true };
+  },
+  'POST /slow-read': async (turn, _bouncer, held) => {
+    const before = me(turn);
+    await held.wait();
+    return before;
+  },
+  'POST /slow-change': async (turn, _bouncer, held) => {
+    turn.session().changed = Math.random();
+    await held.wait();
+    return { text: 'x'.repeat(5000) };
+  },
+  'POST /slow-save': async (turn, _bouncer, held) => {
+    turn.session().changed = Math.random();
+    await held.wait();
+    await turn.save();
+    turn.session().changed = Math.random();
+    return { text: 'x'.repeat(5000) };
+  },
+  'POST /slow-regenerate': async (turn, _bouncer, held) => {
+    await held.wait();
+    await regenerateAndCopy(turn);
+    return { text: 'x'.repeat(5000) };
+  },
+  'POST /slow-login': async (turn, bouncer, held) => {
+    const userId = turn.query('user');
+    const { lid } = await bouncer.login(turn.request, { userId, data: { userId } });
+    turn.session().changed = Math.random();
+    Object.assign(held, { lid });
+    await held.wait();
+    return { lid };
+  },
+  'POST /sensitive': async (turn, bouncer, held) => {
+    await held.wait();
+    await bouncer.assertNotRevoked(turn.request);
+    return { done: true };
+  },
+};
+
+async function regenerateAndCopy(turn: Turn): Promise<void> {
+  const { userId, visits } = turn.session();
+  await turn.regenerate();
+  Object.assign(turn.session(), { userId, visits });
+}
+
+/** The status and body of a route that threw. */
+export function failure(error: unknown): { status: number; body: object } {
+  const code = (error as { code?: unknown }).code;
+  return { status: 409, body: { code: typeof code === 'string' ? code : String(error) } };
+}

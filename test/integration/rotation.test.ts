@@ -1,0 +1,89 @@
+import { describe, expect, test } from '@jest/globals';
+import { commandsDuring, WebTier } from '../support/admin.ts';
+import { connect, testPrefix } from '../support/index.ts';
+import { openShop } from '../support/shop.ts';
+
+const EVERY = { bouncer: { rotate: { everyRequests: 1 } } };
+
+describe('rotation in express', () => {
+  test('the id changes, the data and the login stay; XHR included; an unchanged session is stored once', async () => {
+    const prefix = testPrefix();
+    const shop = await openShop(prefix, EVERY);
+    const browser = shop.browser();
+    await browser.login('alice');
+    const ids = [await browser.sessionId()];
+    for (let i = 0; i < 4; i++) {
+      const page = await browser.get('/me', { 'x-requested-with': 'XMLHttpRequest', accept: 'application/json' });
+      expect(page.json().user).toBe('alice');
+      ids.push(await browser.sessionId());
+    }
+    // An id that its holder has only begun to use is not changed: so every second request.
+    expect(new Set(ids).size).toBe(3);
+    expect((await browser.post('/change')).json()).toEqual({ user: 'alice', visits: 1 });
+    expect((await browser.get('/me')).json()).toEqual({ user: 'alice', visits: 1 });
+    const [listed] = await shop.bouncer.sessions.list('alice');
+    expect(listed?.userId).toBe('alice');
+    await shop.bouncer.sessions.endAll('alice', { by: 'ann', why: 'test' });
+    expect(await browser.user()).toBe(null);
+  });
+
+  test('six parallel calls across a change raise no alarm and stay logged in', async () => {
+    const shop = await openShop(testPrefix(), EVERY);
+    const browser = shop.browser();
+    await browser.login('alice');
+    for (let round = 0; round < 5; round++) {
+      const users = await Promise.all(Array.from({ length: 6 }, () => browser.user()));
+      expect(users).toEqual(Array(6).fill('alice'));
+    }
+    expect(shop.log.text()).not.toContain('session_reused');
+  });
+
+  test('costs no more commands than a stock regenerate (GET, DEL, SET, SET)', async () => {
+    const web = new WebTier(testPrefix(), connect());
+    const shop = await openShop(web.prefix, EVERY);
+    const browser = shop.browser();
+    await browser.login('alice');
+    const before = await browser.sessionId();
+    await browser.user(); // the scripts are loaded
+    await browser.user();
+    const seen = await commandsDuring(web.redis, web.prefix, () => browser.user());
+    expect(await browser.sessionId()).not.toBe(before);
+    expect(seen.length).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('rotation in the engine', () => {
+  test('about once in n requests, never an anonymous session, off by default', async () => {
+    const web = new WebTier();
+    let chance = 0.21;
+    const engine = web.engine({ rotateEvery: 5, random: () => chance });
+    const { id } = await web.login('alice');
+    expect(await engine.open(id)).toMatchObject({ forwardTo: null });
+    chance = 0.19;
+    const opened = await engine.open(id);
+    expect(opened.kind === 'live' && opened.forwardTo).toMatch(/^[\w-]{32}$/);
+    const anonymous = engine.fresh('anonymous-session-0123456789');
+    await engine.save(anonymous, { cookie: {} }, null);
+    expect(await engine.open('anonymous-session-0123456789')).toMatchObject({ kind: 'live', forwardTo: null });
+  });
+
+  test('two that rotate at the same time get one new id', async () => {
+    const web = new WebTier();
+    const engine = web.engine({ rotateEvery: 1 });
+    const { id } = await web.login('alice');
+    const opened = await Promise.all([engine.open(id), engine.open(id), engine.open(id)]);
+    const ids = opened.map((one) => (one.kind === 'live' ? one.forwardTo : one.kind));
+    expect(new Set(ids).size).toBe(1);
+  });
+
+  test('a login that ended in between is not rotated into life', async () => {
+    const web = new WebTier();
+    const { id, lid } = await web.login('alice');
+    const engine = web.engine({ rotateEvery: 1 });
+    const opening = engine.open(id);
+    await web.admin.end(lid, { by: 'ann', why: 'test' });
+    const opened = await opening;
+    const ids = [id, opened.kind === 'live' ? (opened.forwardTo ?? id) : id];
+    for (const one of ids) expect(await web.lives(one)).toBe(false);
+  });
+});

@@ -1,0 +1,71 @@
+import { describe, expect, test } from '@jest/globals';
+import { loginId, sessionHandle } from '../../src/web/handle.ts';
+import { WebTier } from '../support/admin.ts';
+import { connect, testPrefix, until } from '../support/index.ts';
+import { openShop } from '../support/shop.ts';
+import { openWorker } from '../support/worker.ts';
+
+const BY = { by: 'ann', why: 'lost telephone' };
+
+describe('bouncer.sessions', () => {
+  test('in an app: listed with its country, ended from outside, plain anonymous and not the gotcha page', async () => {
+    const prefix = testPrefix();
+    const shop = await openShop(prefix);
+    await openWorker(prefix);
+    const [telephone, laptop] = [shop.browser(), shop.browser()];
+    await telephone.login('alice');
+    const { lid } = (await laptop.login('alice')).json();
+    const { sessions, audit } = shop.bouncer;
+    const list = await until(async () => {
+      const found = await sessions.list('alice');
+      return found.length === 2 && found.every(({ countries, userId }) => countries[0] === 'GB' && userId) && found;
+    });
+    expect(list[0]).toMatchObject({ userId: 'alice', address: '81.2.69.142', userAgent: 'TestBrowser/1.0' });
+    expect(await sessions.end(list[0]?.handle ?? '', BY)).toBe('ended');
+    const page = await telephone.get('/me');
+    expect([page.status, page.json().user]).toEqual([200, null]);
+    expect(await laptop.user()).toBe('alice');
+    expect((await sessions.list('alice')).map((one) => one.lid)).toEqual([lid]);
+    expect(await audit.list(10)).toMatchObject([
+      { what: 'end', ...BY, userId: 'alice', lid: list[0]?.lid, outcome: 'ended' },
+    ]);
+    expect(shop.bouncer.stats().unlisted).toBe(0);
+    await telephone.login('alice');
+    expect(await sessions.endOthers('alice', String(lid), BY)).toMatchObject({ failed: 0 });
+    expect([await telephone.user(), await laptop.user()]).toEqual([null, 'alice']);
+    expect(await sessions.endAll('alice', BY)).toMatchObject({ failed: 0 });
+    expect(await laptop.user()).toBe(null);
+    await laptop.login('alice');
+    expect(await laptop.user()).toBe('alice');
+  });
+
+  test('unknown, malformed, foreign and repeated: never success', async () => {
+    const web = new WebTier();
+    const { id, lid } = await web.login('alice');
+    for (const bad of ['', 'x', '../../etc', loginId('alice'), 'h'.repeat(43), '*'.repeat(38), 'a'.repeat(100)]) {
+      expect(await web.admin.end(bad, BY)).toBe('unknown');
+      expect(await web.admin.isLive(bad)).toBe(false);
+    }
+    expect(await web.admin.end(lid, { ...BY, ofUser: 'mallory' })).toBe('unknown');
+    expect(await web.admin.isLive(sessionHandle(id))).toBe(true);
+    expect(await web.admin.end(lid, { ...BY, ofUser: 'alice' })).toBe('ended');
+    expect(await web.admin.end(lid, BY)).toBe('already_ended');
+    expect(await web.admin.end(sessionHandle(id), BY)).toBe('already_ended');
+    expect([await web.admin.isLive(lid), await web.lives(id)]).toEqual([false, false]);
+    await expect(web.admin.end(lid, { by: ' ', why: 'x' })).rejects.toMatchObject({ code: 'option_invalid' });
+    await expect(web.admin.endAll('', BY)).rejects.toMatchObject({ code: 'option_invalid' });
+    await expect(web.admin.endOthers('alice', 'nonsense', BY)).rejects.toMatchObject({ code: 'option_invalid' });
+  });
+
+  test('if the registry cannot be written the login goes on, counted', async () => {
+    const prefix = testPrefix();
+    const shop = await openShop(prefix);
+    const web = new WebTier(prefix, connect());
+    // The registry's own hash is of another type: each write to it fails.
+    const { userTag } = await import('../../src/redis/keys.ts');
+    await web.redis.set(web.keys.userEntries(userTag('alice')), 'something else');
+    const result = await shop.bouncer.reportLogin({ userId: 'alice', sessionId: 's'.repeat(32), address: null });
+    expect(result.status).toBe('queued');
+    expect(shop.bouncer.stats().unlisted).toBe(1);
+  });
+});

@@ -1,0 +1,29 @@
+import { describe, expect, test } from '@jest/globals';
+import { judgeMoved, TAIL_MS } from '../../src/domain/grace.ts';
+
+const T = 1_700_000_000_000;
+const MINUTE = 60_000;
+
+/** [what, successor first used at, now, has the successor moved on, verdict] */
+const TABLE: [string, number, number, boolean, string][] = [
+  ['never used: at once', 0, T, false, 'forward'],
+  ['never used: after ten minutes, the answer was lost', 0, T + 10 * MINUTE, false, 'forward'],
+  ['never used, but moved on by a forwarded request: two answers were lost', 0, T, true, 'forward'],
+  ['used just now', T, T, false, 'serve'],
+  ['used on a host whose clock runs ahead', T + 500, T, false, 'serve'],
+  ['the last moment of the tail', T, T + TAIL_MS, false, 'serve'],
+  ['the first moment after it', T, T + TAIL_MS + 1, false, 'reused'],
+  ['31 s after the first use', T, T + 31_000, false, 'reused'],
+  ['two generations old, at once', T, T, true, 'reused'],
+  ['two generations old, after the tail', T, T + MINUTE, true, 'reused'],
+];
+
+describe('what becomes of an id its session has moved on from', () => {
+  test.each(TABLE)('%s', (_what, usedAtMs, nowMs, moved, verdict) => {
+    expect(judgeMoved(usedAtMs, nowMs, moved)).toBe(verdict);
+  });
+
+  test('the tail is 30 seconds', () => {
+    expect(TAIL_MS).toBe(30_000);
+  });
+});
