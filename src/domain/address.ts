@@ -273,13 +273,8 @@ function readLength(text: string, from: number): number {
 }
 
 function cidrOfWords(family: AddressFamily, prefix: number): Cidr {
-  const groups = bitsOf(family) / 16;
-  for (let i = 0; i < groups; i++) {
-    const kept = Math.min(16, Math.max(0, prefix - i * 16));
-    words[i] = word(i) & (0xffff << (16 - kept));
-  }
-  const ip = family === 4 ? formatV4(0) : formatV6();
-  return { family, prefix, text: `${ip}/${prefix}`, words: Array.from(words.subarray(0, groups)) };
+  const text = blockOfWords(family, prefix);
+  return { family, prefix, text, words: Array.from(words.subarray(0, bitsOf(family) / 16)) };
 }
 
 /** Is the address in the block? By bits, never by spelling. Takes any parsed address. */
@@ -306,6 +301,20 @@ const load = (ip: string, family: AddressFamily): boolean =>
  */
 export function wordsOf(ip: string, family: AddressFamily): Uint16Array | null {
   return load(ip, family) ? words : null;
+}
+
+/** The block of `prefix` bits around the address that `wordsOf` has just read, in CIDR form. Clears the bits behind it. */
+export function blockOfWords(family: AddressFamily, prefix: number): string {
+  maskWords(family, prefix);
+  return `${family === 4 ? formatV4(0) : formatV6()}/${prefix}`;
+}
+
+function maskWords(family: AddressFamily, prefix: number): void {
+  const groups = bitsOf(family) / 16;
+  for (let i = prefix >> 4; i < groups; i++) {
+    const kept = Math.max(0, prefix - i * 16);
+    words[i] = word(i) & (0xffff << (16 - kept));
+  }
 }
 
 function holdsWords(cidr: Cidr): boolean {
