@@ -22,6 +22,13 @@ export interface SourceStatus {
   /** Open and answering? If not, `problem` says why. */
   readonly ok: boolean;
   readonly problem?: string | undefined;
+  /** What its word is good for: it votes, is certain, flags, or is only recorded. Missing while nothing is open. */
+  readonly role?: 'country' | 'override' | 'flags' | 'network' | undefined;
+  /** How often a newer file was taken, and how often one was refused, since the start; left out while 0. */
+  readonly reloads?: number | undefined;
+  readonly failedReloads?: number | undefined;
+  /** Why the file that lies there now is not in use, while an older one goes on. */
+  readonly refused?: string | undefined;
 }
 
 export interface StoredBaseline {
