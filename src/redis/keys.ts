@@ -22,10 +22,15 @@ export interface Keys {
   setAsideCount(): string;
   counters(): string;
   counted(batchId: string): string;
+  registryAnswers(network: string): string;
+  registryClaim(network: string): string;
 }
 
 /** The name of the BullMQ queue that carries logins. */
 export const LOGIN_QUEUE = 'logins';
+
+/** The name of the BullMQ queue of logins to ask the registries about. */
+export const REGISTRY_QUEUE = 'registry';
 
 export function keysFor(prefix: string): Keys {
   const shared = `{${prefix}}`;
@@ -45,5 +50,7 @@ export function keysFor(prefix: string): Keys {
     setAsideCount: () => `${shared}:set-aside-count`,
     counters: () => `${shared}:counters`,
     counted: (batchId) => `${shared}:counted:${batchId}`,
+    registryAnswers: (network) => `${shared}:registry-answers:${network}`,
+    registryClaim: (network) => `${shared}:registry-claim:${network}`,
   };
 }
