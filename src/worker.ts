@@ -1,18 +1,21 @@
 import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
 import { caseNumber } from './domain/case-number.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
+import { Asker } from './evidence.ts';
 import { type ChainOptions, openChain } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import type { Clock, Locator, Log } from './ports.ts';
-import { startConsumer } from './queue/consumer.ts';
+import { type HandleBatch, startConsumer } from './queue/consumer.ts';
+import { registryAsks } from './queue/registry-queue.ts';
 import { redisBaselines } from './redis/baselines.ts';
 import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
 import { redisIncidents } from './redis/incidents.ts';
-import { keysFor, LOGIN_QUEUE } from './redis/keys.ts';
+import { type Keys, keysFor, LOGIN_QUEUE, REGISTRY_QUEUE } from './redis/keys.ts';
 import { redisSessions } from './redis/sessions.ts';
 import { redisSetAside } from './redis/set-aside.ts';
 import { Releasers } from './release.ts';
@@ -40,6 +43,11 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** How soon another worker takes over the job of one that died. Default 30 seconds. */
   readonly lockDurationSeconds?: number | undefined;
+  /**
+   * Queue the logins that are disputed or have no country for a registry worker (src/registry-worker.ts), which asks the
+   * address registries about them. Off by default: it tells the registries which addresses log in here.
+   */
+  readonly registry?: { readonly enabled: boolean } | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -78,14 +86,18 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     mode: options.mode ?? 'enforce',
     clock,
     caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
-    onIncident: (incident) => logIncident(log, incident),
+    onIncident: (incident) => {
+      logIncident(log, incident);
+      asker?.noteIncident(incident);
+    },
     afterEffect: options.afterEffect,
   };
+  const asker = options.registry?.enabled ? openAsker(redis, keys, deps, log, releasers) : null;
   const consumer = startConsumer(
     redis,
     { queue: LOGIN_QUEUE, prefix: keys.queuePrefix },
     {
-      handle: (logins, context) => detect(logins, context, deps),
+      handle: handlerOf(deps, asker),
       setAside: redisSetAside(redis, keys),
       log,
       clock,
@@ -107,6 +119,22 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     },
     isRunning: () => consumer.isRunning(),
   };
+}
+
+function handlerOf(deps: DetectDeps, asker: Asker | null): HandleBatch {
+  return async (logins, context) => {
+    const failed = await detect(logins, context, deps);
+    const done = logins.filter((login) => !failed.includes(login));
+    await asker?.askAbout(done, context);
+    return failed;
+  };
+}
+
+/** Asks after a batch has been decided and recorded: one more round trip for it, and only when there is something to ask. */
+function openAsker(redis: Redis, keys: Keys, deps: DetectDeps, log: Log, releasers: Releasers): Asker {
+  const asks = registryAsks(redis, { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix }, log, deps.clock);
+  releasers.add('registry queue', () => asks.close());
+  return new Asker({ locator: deps.locator, incidents: deps.incidents, asks, log, caseOf: deps.caseOf });
 }
 
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Disposition, Incident, IncidentRecord, IncidentStatus, Visit } from '../domain/incident.ts';
+import type { RegistryFinding } from '../domain/registry.ts';
+import type { Located } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentFilter, IncidentPage, Incidents } from '../ports.ts';
 import type { Keys } from './keys.ts';
@@ -87,8 +89,11 @@ function assemble(doc: Record<string, string>, counts: Record<string, string>, s
   const visits = seen.map((one) => JSON.parse(one) as Visit);
   const visitCount = Number(counts.count ?? 0);
   if (visitCount > visits.length && counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
+  const incident = JSON.parse(doc.json) as Incident;
+  const registry = doc.registry === undefined ? undefined : (JSON.parse(doc.registry) as RegistryFinding);
   return {
-    ...(JSON.parse(doc.json) as Incident),
+    ...incident,
+    ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined
       ? {}
@@ -97,6 +102,11 @@ function assemble(doc: Record<string, string>, counts: Record<string, string>, s
     visitCount,
     visits,
   };
+}
+
+/** What a registry said stands below what the databases said. */
+function withEvidence(sighting: Located, { evidence }: RegistryFinding): Located {
+  return { ...sighting, evidence: [...sighting.evidence, ...evidence] };
 }
 
 /** Where a page ended: the score and case number of its last row. */

@@ -22,7 +22,7 @@ const adapter = (room: string): Layer => ({
 /** Small tools without an I/O of ours: for the roots and the entries, not for adapters (which are given a Log). */
 const TOOLS = 'log\\.ts|release\\.ts';
 const WORDS = 'ports\\.ts|domain\\/|errors\\.ts';
-const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts';
+const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts|registry-worker\\.ts';
 const under = (...rooms: readonly string[]) => new RegExp(`^src/(${rooms.join('|')})`);
 
 /** The first one that fits counts. */
@@ -30,7 +30,12 @@ const LAYERS: readonly Layer[] = [
   { name: 'errors', files: /^src\/errors\.ts$/, ours: NONE, packages: NONE },
   { name: 'domain', files: /^src\/domain\//, ours: /^src\/(domain\/|errors\.ts$)/, packages: NONE },
   { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
-  { name: 'detect', files: /^src\/detect\.ts$/, ours: /^src\/(ports\.ts|domain\/|errors\.ts)/, packages: /^node:/ },
+  {
+    name: 'detect',
+    files: /^src\/(detect|evidence)\.ts$/,
+    ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
+    packages: /^node:/,
+  },
   ...['geo', 'redis', 'queue', 'web', 'console'].map(adapter),
   { name: 'tools', files: /^src\/(log|release)\.ts$/, ours: under(WORDS) },
   {
@@ -40,8 +45,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'worker composition root',
-    files: /^src\/worker\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
+    files: /^src\/(registry-)?worker\.ts$/,
+    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'evidence\\.ts', TOOLS, WORDS),
   },
   { name: 'cli', files: /^src\/cli\//, ours: new RegExp(`^(src/(cli/|${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
@@ -49,7 +54,7 @@ const LAYERS: readonly Layer[] = [
 ];
 
 const GEO_AND_WORKER =
-  /^(src\/geo\/|src\/worker\.ts|src\/cli\/|workers\/|maxmind|mmdb-lib|geoip-lite|@ip-location-db\/)/;
+  /^(src\/geo\/|src\/(registry-)?worker\.ts|src\/cli\/|workers\/|maxmind|mmdb-lib|geoip-lite|@ip-location-db\/)/;
 const FRAMEWORKS = /^(express|express-session|fastify|@fastify\/.*|koa|koa-.*|hono|@hono\/.*)(\/|$)/;
 
 const all = sources('src', 'workers', 'config');
