@@ -6,7 +6,7 @@ import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
 import { Asker } from './evidence.ts';
-import { type ChainOptions, openChain } from './geo/chain.ts';
+import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import type { Clock, Locator, Log } from './ports.ts';
 import { type HandleBatch, startConsumer } from './queue/consumer.ts';
@@ -29,8 +29,19 @@ export interface WorkerOptions {
   readonly prefix?: string | undefined;
   /** `enforce` (default) ends sessions; `observe` records the same and touches no session. */
   readonly mode?: Mode | undefined;
-  /** Paths of `.mmdb` files; without any (or if none opens) the databases that npm ships. */
+  /**
+   * Paths of `.mmdb` files: country or city ones of two vendors; also anonymous-IP and ASN files. Without any, those in the
+   * usual places (`/usr/share/GeoIP` ...); if none opens, the databases that npm ships. They are reloaded when they change.
+   */
   readonly databases?: readonly string[] | undefined;
+  /** Paths of RFC 8805 CSV files: the operator's own word on networks (VPN exits, offices), certain. Reloaded too. */
+  readonly overrides?: readonly string[] | undefined;
+  /** Addresses that the operator knows, with their countries: a database file that says otherwise is refused. */
+  readonly canaries?: Readonly<Record<string, string>> | undefined;
+  /** How soon changed files are noticed and taken. Default: looked at every 10 seconds, read when still for 5. */
+  readonly reload?: ReloadOptions | undefined;
+  /** Logins from networks that a database flags (VPN, hosting, anycast) and that are new for the user. Default `flag`. */
+  readonly anonymousNetwork?: 'allow' | 'flag' | undefined;
   /** Databases older than this do not decide any more. Default: they only warn. */
   readonly maxDatabaseAgeDays?: number | undefined;
   /** A user's baseline is forgotten after this long without a login. Default 180 days. */
@@ -43,6 +54,8 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** How soon another worker takes over the job of one that died. Default 30 seconds. */
   readonly lockDurationSeconds?: number | undefined;
+  /** A login that cannot be located for want of data is tried again after this, then ever more rarely. Default 60. */
+  readonly recheckDelaySeconds?: number | undefined;
   /**
    * Queue the logins that are disputed or have no country for a registry worker (src/registry-worker.ts), which asks the
    * address registries about them. Off by default: it tells the registries which addresses log in here.
@@ -71,11 +84,13 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const locator = await openChain(chainOptions(options, log, clock));
+  releasers.add('databases', () => locator.close());
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
   releasers.add('redis', () => redis.disconnect());
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
-  const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs };
+  const { anonymousNetwork = DEFAULT_POLICY.anonymousNetwork } = options;
+  const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs, anonymousNetwork };
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, baselineTtlMs, log),
@@ -103,6 +118,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       clock,
       concurrency: options.concurrency ?? 4,
       lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
+      recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
     },
   );
   let force = false;
@@ -123,10 +139,10 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
 
 function handlerOf(deps: DetectDeps, asker: Asker | null): HandleBatch {
   return async (logins, context) => {
-    const failed = await detect(logins, context, deps);
-    const done = logins.filter((login) => !failed.includes(login));
+    const detected = await detect(logins, context, deps);
+    const done = logins.filter((login) => !detected.failed.includes(login));
     await asker?.askAbout(done, context);
-    return failed;
+    return detected;
   };
 }
 
@@ -141,8 +157,11 @@ function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOpti
   return {
     log,
     clock,
-    ...(options.databases === undefined ? {} : { databases: options.databases }),
-    ...(options.maxDatabaseAgeDays === undefined ? {} : { maxAgeDays: options.maxDatabaseAgeDays }),
+    databases: options.databases,
+    overrides: options.overrides,
+    canaries: options.canaries,
+    reload: options.reload,
+    maxAgeDays: options.maxDatabaseAgeDays,
   };
 }
 

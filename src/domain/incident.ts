@@ -30,6 +30,8 @@ export interface Incident {
   readonly loginAtMs: number;
   readonly queuedAtMs: number;
   readonly decidedAtMs: number;
+  /** There was no data to locate this login with when it came; it was decided later, when there was. */
+  readonly rechecked?: true | undefined;
   readonly revokedAtMs?: number | undefined;
 }
 

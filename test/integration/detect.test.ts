@@ -71,8 +71,10 @@ function world(overrides: Partial<DetectDeps> = {}): World {
     keys,
     deps,
     incidents: seen,
-    run: (batch, more = {}, startedBefore = false) =>
-      detect(batch, { jobId: `job-${++serial}`, queuedAtMs: NOW, startedBefore }, { ...deps, ...more }),
+    run: async (batch, more = {}, startedBefore = false) => {
+      const context = { jobId: `job-${++serial}`, queuedAtMs: NOW, startedBefore };
+      return (await detect(batch, context, { ...deps, ...more })).failed;
+    },
     async countries(userId) {
       const [stored] = await deps.baselines.load([userId]);
       return (stored?.baseline.v4.places ?? []).flatMap((place) => place.countries).sort();
