@@ -39,8 +39,11 @@ function stopSignal(): Promise<void> {
 
 async function main(): Promise<number> {
   try {
-    const worker = createRegistryWorker(optionsOf(process.argv.slice(2)));
-    await stopSignal();
+    const options = optionsOf(process.argv.slice(2));
+    // Listened for before the worker says that it runs: who reads that may send one at once.
+    const stop = stopSignal();
+    const worker = createRegistryWorker(options);
+    await stop;
     await worker.close();
     return 0;
   } catch (error) {

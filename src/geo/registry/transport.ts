@@ -107,18 +107,22 @@ export function deadline(ms: number): { signal: AbortSignal; done(): void } {
 /** The real world. */
 export const internet: Transport = {
   resolve: async (host) => (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address),
-  dial: ({ host, address, port, secure }, signal) => {
-    if (!isPublic(address)) return Promise.reject(new RegistryProblem('blocked-referral', 'not_public'));
-    const socket = secure
-      ? connectTls({ host: address, port, servername: host, ALPNProtocols: ['http/1.1'] })
-      : connectTcp({ host: address, port });
-    return opened(socket, secure ? 'secureConnect' : 'connect', signal, checkPeer);
-  },
+  dial: dialer(isPublic),
 };
 
-/** Who really answers: a system that turns connections to another machine must not lead us inside. */
-function checkPeer(socket: Socket): void {
-  if (!isPublic(socket.remoteAddress ?? '')) throw new RegistryProblem('blocked-referral', 'not_public');
+/** How sockets are opened; a test may allow its own machine, with a certificate authority of its own. */
+export function dialer(isAllowed: (address: string) => boolean, ca?: string): Transport['dial'] {
+  // Who really answers: a system that turns connections to another machine must not lead us inside.
+  const check = (address: string): void => {
+    if (!isAllowed(address)) throw new RegistryProblem('blocked-referral', 'not_public');
+  };
+  return async ({ host, address, port, secure }, signal) => {
+    check(address);
+    const socket = secure
+      ? connectTls({ host: address, port, servername: host, ALPNProtocols: ['http/1.1'], ...(ca ? { ca } : {}) })
+      : connectTcp({ host: address, port });
+    return opened(socket, secure ? 'secureConnect' : 'connect', signal, (peer) => check(peer.remoteAddress ?? ''));
+  };
 }
 
 /** Resolves when the socket is ready; destroys it when it fails, or when the signal fires at any later time. */
