@@ -36,8 +36,11 @@ export interface AskerDeps {
   caseOf(lid: string): string;
 }
 
-/** What data might locate after all. A special address, a tunnel or no address at all has no registry entry to ask for. */
-const WORTH_ASKING: ReadonlySet<UnlocatableWhy> = new Set(['no_data', 'no_database', 'stale_data', 'lookup_failed']);
+/**
+ * What is about the address, and may be located after all. Where our own data is missing, stale or damaged every login would
+ * be asked about: that is put right by the operator, not by the registries.
+ */
+const WORTH_ASKING: UnlocatableWhy = 'no_data';
 
 /** Flagged logins whose batch is still under way; those of a batch that failed are found again by their case numbers. */
 const MAX_NOTED = 10_000;
@@ -86,7 +89,7 @@ export class Asker {
       return flagged;
     }
     const sighting = this.#deps.locator.locate(login.address, login.addressProblem);
-    const isWorth = sighting.kind === 'unlocatable' && WORTH_ASKING.has(sighting.why);
+    const isWorth = sighting.kind === 'unlocatable' && sighting.why === WORTH_ASKING;
     return isWorth && login.address !== null ? { kind: 'unlocatable', login, queuedAtMs } : null;
   }
 

@@ -54,5 +54,9 @@ export interface RegistryFinding {
   readonly atMs: number;
 }
 
-/** An open incident that a geofeed row settles is closed under this name; no analyst is behind it. */
+/**
+ * An open incident that a geofeed row settles is closed under this name, with this status. No analyst is behind it, so any
+ * analyst may still answer it; and none may go by this name.
+ */
 export const SETTLED_BY = 'registry';
+export const SETTLED_AS = 'dismissed';

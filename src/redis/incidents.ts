@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Disposition, Incident, IncidentRecord, IncidentStatus, Visit } from '../domain/incident.ts';
-import type { RegistryFinding } from '../domain/registry.ts';
+import { type RegistryFinding, SETTLED_AS, SETTLED_BY } from '../domain/registry.ts';
 import type { Located } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentFilter, IncidentPage, Incidents } from '../ports.ts';
@@ -9,7 +9,7 @@ import { loadScript, runScript } from './script.ts';
 
 const record = loadScript('record-5');
 const visit = loadScript('visit-3');
-const resolve = loadScript('resolve-3');
+const resolve = loadScript('resolve-4');
 
 /** The first ones are kept, and the newest; a holder who polls for a week must not fill Redis. */
 export const VISITS_KEPT = 50;
@@ -37,9 +37,20 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
     async resolve(caseId, answer) {
-      const where = [keys.incident(caseId), keys.incidentsByStatus('open'), keys.incidentsByStatus(answer.disposition)];
-      const args = [caseId, answer.disposition, answer.by, answer.note, String(answer.atMs), String(keepMs)];
-      return (await runScript(redis, resolve, where, args)) as 'resolved' | 'unknown' | Disposition;
+      const lists = ['open', answer.disposition, SETTLED_AS].map((status) => keys.incidentsByStatus(status));
+      const args = [
+        caseId,
+        answer.disposition,
+        answer.by,
+        answer.note,
+        String(answer.atMs),
+        String(keepMs),
+        SETTLED_BY,
+      ];
+      return (await runScript(redis, resolve, [keys.incident(caseId), ...lists], args)) as
+        | 'resolved'
+        | 'unknown'
+        | Disposition;
     },
   };
 }

@@ -240,8 +240,9 @@ describe('a budget', () => {
     expect([budget.failed(), budget.failed(), budget.failed()]).toEqual([30_000, 60_000, 120_000]);
     for (let i = 0; i < 20; i++) budget.failed();
     expect(budget.failed()).toBe(HOUR_MS);
-    now += 2 * HOUR_MS;
+    now += HOUR_MS;
     expect(budget.take()).toBe(0);
+    expect(budget.take()).toBeGreaterThan(0); // one tries whether it is over, not all at once
     budget.succeeded();
     expect(budget.failed()).toBe(0);
     expect(budget.refused(7000, false)).toBe(7000);

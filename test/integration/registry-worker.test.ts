@@ -5,16 +5,19 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
+import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { LoginEvent } from '../../src/domain/types.ts';
 import { Asker } from '../../src/evidence.ts';
 import type { RegistryAsk } from '../../src/ports.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
+import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE, REGISTRY_QUEUE } from '../../src/redis/keys.ts';
 import { redisRegistryFindings } from '../../src/redis/registry-findings.ts';
 import { redisSetAside } from '../../src/redis/set-aside.ts';
 import { createRegistryWorker } from '../../src/registry-worker.ts';
+import { resolveIncident } from '../../src/review.ts';
 import { captureLog, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { LoopbackInternet, webServer } from '../support/loopback-internet.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
@@ -124,6 +127,12 @@ describe('evidence', () => {
     expect((await w.incidents.list({ status: 'open' }, 10)).incidents).toEqual([]);
     expect((await w.incidents.list({ status: 'dismissed' }, 10)).incidents.map(({ id }) => id)).toEqual([record.id]);
     expect(await until(async () => (await w.counters.read())['registry:same_country'])).toBe(1);
+    // Closed by no person: a person may still see it otherwise.
+    const answer = { disposition: 'confirmed', by: 'ana', note: 'called', atMs: Date.now() } as const;
+    expect(await w.incidents.resolve(record.id, answer)).toBe('resolved');
+    expect(await w.incidents.resolve(record.id, { ...answer, by: 'bob' })).toBe('confirmed');
+    expect((await w.incidents.list({ status: 'dismissed' }, 10)).incidents).toEqual([]);
+    expect((await w.incidents.list({ status: 'confirmed' }, 10)).incidents).toMatchObject([{ resolvedBy: 'ana' }]);
   });
 
   test('a row that names another country is recorded, and the incident stays open', async () => {
@@ -215,6 +224,14 @@ describe('evidence', () => {
     expect(w.questions()).toBe(1);
     expect((await w.incidents.list({ status: 'open' }, 10)).incidents).toEqual([]);
   });
+});
+
+test('nobody answers under the name of the registry worker', async () => {
+  const w = await world({ enabled: false });
+  const baselines = redisBaselines(w.redis, w.keys, 1e9, w.log);
+  const deps = { incidents: w.incidents, baselines, policy: DEFAULT_POLICY };
+  const answer = { disposition: 'safe', by: ' registry ', note: '', atMs: Date.now() } as const;
+  await expect(resolveIncident(deps, 'K7QX-2M9F-4T8A', answer)).rejects.toMatchObject({ code: 'option_invalid' });
 });
 
 describe('its queue', () => {

@@ -80,9 +80,11 @@ export class Budget {
     const doubling = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses, 10));
     const ms = pauseMs ?? doubling;
     this.#pauses += 1;
-    // One more question after the pause decides: its failure opens the circuit again at once.
+    // One question after the pause decides: its failure opens the circuit again at once.
     this.#failures = FAILURES_TO_OPEN - 1;
     this.#openUntilMs = Math.max(this.#openUntilMs, this.#clock() + ms);
+    this.#tokens = 1;
+    this.#filledAtMs = this.#openUntilMs;
     return ms;
   }
 }

@@ -257,9 +257,11 @@ export class RegistryClient implements RegistryLookup {
   }
 
   #feedBudget(host: string): Budget {
-    const budget = this.#feedBudgets.get(host) ?? new Budget(FEED_RATE, this.#options.clock);
+    const known = this.#feedBudgets.get(host);
+    if (known !== undefined) return known;
     const [oldest] = this.#feedBudgets.keys();
     if (this.#feedBudgets.size >= MAX_FEED_HOSTS && oldest !== undefined) this.#feedBudgets.delete(oldest);
+    const budget = new Budget(FEED_RATE, this.#options.clock);
     this.#feedBudgets.set(host, budget);
     return budget;
   }
