@@ -274,7 +274,7 @@ function readLength(text: string, from: number): number {
 
 function cidrOfWords(family: AddressFamily, prefix: number): Cidr {
   const text = blockOfWords(family, prefix);
-  return { family, prefix, text, words: Array.from(words.subarray(0, bitsOf(family) / 16)) };
+  return { family, prefix, text, words: [...words.subarray(0, bitsOf(family) / 16)] };
 }
 
 /** Is the address in the block? By bits, never by spelling. Takes any parsed address. */
@@ -312,8 +312,8 @@ export function blockOfWords(family: AddressFamily, prefix: number): string {
 function maskWords(family: AddressFamily, prefix: number): void {
   const groups = bitsOf(family) / 16;
   for (let i = prefix >> 4; i < groups; i++) {
-    const kept = Math.max(0, prefix - i * 16);
-    words[i] = word(i) & (0xffff << (16 - kept));
+    const kept = prefix - i * 16;
+    words[i] = kept > 0 ? word(i) & (0xffff << (16 - kept)) : 0;
   }
 }
 

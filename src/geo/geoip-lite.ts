@@ -80,7 +80,8 @@ function lookup(library: GeoipLite, ip: string, family: AddressFamily): Answer {
 function placeOf(ll: unknown, area: unknown): Details | undefined {
   if (!Array.isArray(ll) || typeof ll[0] !== 'number' || typeof ll[1] !== 'number') return undefined;
   const [latitude, longitude] = ll;
-  return typeof area === 'number' && area > 0 ? { latitude, longitude, radiusKm: area } : { latitude, longitude };
+  const place = { latitude, longitude };
+  return Object.freeze(typeof area === 'number' && area > 0 ? { ...place, radiusKm: area } : place);
 }
 
 /** All eight groups: 1.4.10 misreads a `::` that stands within the first 64 bits. */
