@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { Asker } from './asker.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
 import { caseNumber } from './domain/case-number.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
-import { Asker } from './evidence.ts';
+
 import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import type { Clock, Locator, Log } from './ports.ts';

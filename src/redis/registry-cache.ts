@@ -37,7 +37,8 @@ export function redisRegistryCache(redis: Redis, keys: Keys): RegistryCache {
 function decode(value: string): RegistryEntry[] {
   try {
     const entry = JSON.parse(value) as RegistryEntry;
-    return typeof entry.range === 'string' && typeof entry.expiresAtMs === 'number' ? [entry] : [];
+    const isWhole = typeof entry.range === 'string' && typeof entry.word?.registry === 'string';
+    return isWhole && typeof entry.expiresAtMs === 'number' ? [entry] : [];
   } catch {
     return [];
   }

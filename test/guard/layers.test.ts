@@ -32,7 +32,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
   {
     name: 'detect',
-    files: /^src\/(detect|evidence)\.ts$/,
+    files: /^src\/(detect|asker|evidence)\.ts$/,
     ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
     packages: /^node:/,
   },
@@ -46,7 +46,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'worker composition root',
     files: /^src\/(registry-)?worker\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'evidence\\.ts', TOOLS, WORDS),
+    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'asker\\.ts', 'evidence\\.ts', TOOLS, WORDS),
   },
   { name: 'cli', files: /^src\/cli\//, ours: new RegExp(`^(src/(cli/|${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },

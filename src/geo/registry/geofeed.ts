@@ -40,6 +40,7 @@ export async function fetchFeed(
   { transport, signal }: { transport: Transport; signal: AbortSignal },
 ): Promise<Feed> {
   const wanted = clippedTo(range, address.ip, address.family);
+  const lead = leadOf(range);
   const rows: GeofeedRow[] = [];
   try {
     const answer = await get(url, {
@@ -51,11 +52,12 @@ export async function fetchFeed(
     });
     try {
       if (answer.status !== 200) return { rows: [], problem: 'http_status' };
-      for await (const line of linesOf(answer.body)) {
-        if (!mayCount(line, range)) continue;
-        const row = readRow(line);
-        if (row === null || !counts(row, range, wanted)) continue;
-        if (rows.push(row) > MAX_ROWS) return { rows: [], problem: 'too_many_rows' };
+      for await (const lines of linesOf(answer.body)) {
+        for (const line of lines) {
+          const row = mayCount(line, lead) ? readRow(line) : null;
+          if (row !== null && counts(row, range, wanted)) rows.push(row);
+        }
+        if (rows.length > MAX_ROWS) return { rows: [], problem: 'too_many_rows' };
       }
     } finally {
       answer.close();
@@ -66,24 +68,27 @@ export async function fetchFeed(
   }
 }
 
-/** Lines without their ends; what is longer than a row can be is passed over, and never held. */
-async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
+/**
+ * Lines without their ends, as many at once as have come (one by one, half a million of them would cost seconds). What is
+ * longer than a row can be is passed over, and never held.
+ */
+async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<readonly string[]> {
   let rest = '';
   let isTooLong = false;
   for await (const chunk of body) {
-    const parts = chunk.toString('latin1').split('\n');
-    const last = parts.pop() ?? '';
-    for (const part of parts) {
-      const line = rest + part;
-      if (!isTooLong && line.length <= MAX_LINE) yield line;
-      rest = '';
-      isTooLong = false;
+    const [first = '', ...more] = chunk.toString('latin1').split('\n');
+    const last = more.pop();
+    const head: string = isTooLong ? '' : rest + first;
+    if (last === undefined) {
+      isTooLong ||= head.length > MAX_LINE;
+      rest = isTooLong ? '' : head;
+      continue;
     }
-    rest += last;
-    isTooLong ||= rest.length > MAX_LINE;
-    if (isTooLong) rest = '';
+    yield [head, ...more].filter((line) => line.length <= MAX_LINE);
+    isTooLong = last.length > MAX_LINE;
+    rest = isTooLong ? '' : last;
   }
-  if (!isTooLong && rest !== '') yield rest;
+  if (rest !== '') yield [rest];
 }
 
 /** `prefix,country,region,city,postal`; only the first two are read. An empty country: "do not locate" (section 2.1.1.2). */
@@ -97,10 +102,21 @@ function readRow(line: string): GeofeedRow | null {
 }
 
 /** By its first group alone: of half a million lines nearly all are somewhere else, and need no closer look. */
-function mayCount(line: string, { family, first, last }: IpRange): boolean {
-  const [radix, shift] = family === 4 ? [10, 24n] : [16, 112n];
-  const lead = Number.parseInt(line.replace(MARK, ''), radix);
-  return Number(first >> shift) <= lead && lead <= Number(last >> shift);
+function mayCount(line: string, { from, to, radix }: Lead): boolean {
+  const lead = Number.parseInt(line.charCodeAt(0) === 0xef ? line.replace(MARK, '') : line, radix);
+  return from <= lead && lead <= to;
+}
+
+/** The first groups of a range's ends: the octet of IPv4, the 16 bits of IPv6. */
+interface Lead {
+  readonly from: number;
+  readonly to: number;
+  readonly radix: 10 | 16;
+}
+
+function leadOf({ family, first, last }: IpRange): Lead {
+  const shift = family === 4 ? 24n : 112n;
+  return { from: Number(first >> shift), to: Number(last >> shift), radix: family === 4 ? 10 : 16 };
 }
 
 function counts(row: GeofeedRow, range: IpRange, wanted: IpRange): boolean {
