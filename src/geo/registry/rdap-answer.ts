@@ -40,7 +40,9 @@ const HOUR_MS = 3_600_000;
 export function retryAfterMs(value: string | undefined, nowMs: number): number | null {
   const text = value?.trim() ?? '';
   if (text === '' || text.length > 64) return null;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  // A date begins with its day: `Date.parse` alone would read one into `5.5`.
+  const isDate = /^[a-z]{3,9}[ ,]/i.test(text);
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : isDate ? Date.parse(text) - nowMs : Number.NaN;
   return Number.isNaN(ms) ? null : Math.min(HOUR_MS, Math.max(1000, ms));
 }
 
@@ -80,6 +82,7 @@ function isTooDeep(text: string): boolean {
 function readNetwork(json: Json, address: ValidAddress): Reply {
   const range = rangeOf(json.startAddress, json.endAddress);
   if (isRateNotice(json, range !== null)) return rateLimited();
+  if (json.errorCode === 404) return { status: 'none' };
   if (range === null) return badAnswer('no_network');
   if (!holds(range, address.ip, address.family)) return badAnswer('another_range');
   if (isForeign(json)) return { status: 'not-authoritative' };

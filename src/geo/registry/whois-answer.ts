@@ -49,14 +49,15 @@ function networksOf(objects: readonly WhoisObject[]): Network[] {
     const first = attributes[0];
     const range = first !== undefined && RANGE_NAMES.includes(first.name) ? parseRange(first.value) : null;
     if (first === undefined || range === null) continue;
-    const isArin = first.name === 'netrange';
-    const own = isArin ? [...attributes, ...followers(objects, i + 1)] : attributes;
-    networks.push({ range, attributes: own, isIana: valuesOf(own, 'source').includes('IANA') });
+    const after = followers(objects, i + 1);
+    const isIana = valuesOf([...attributes, ...after], 'source').includes('IANA');
+    const isSplit = isIana || first.name === 'netrange';
+    networks.push({ range, attributes: isSplit ? [...attributes, ...after] : attributes, isIana });
   }
   return networks;
 }
 
-/** ARIN: everything up to the next network belongs to this one. */
+/** ARIN and IANA put blank lines into what belongs together: everything up to the next network. */
 function followers(objects: readonly WhoisObject[], from: number): WhoisObject {
   const end = objects.findIndex((object, i) => i >= from && RANGE_NAMES.includes(object[0]?.name ?? ''));
   return objects.slice(from, end < 0 ? undefined : end).flat();
@@ -70,13 +71,13 @@ function bySize(a: Network, b: Network): number {
 }
 
 function readNetwork(network: Network, host: string): Reply {
-  const { attributes, range } = network;
+  const { attributes, range, isIana } = network;
   const referral = referralOf(network, host);
   if (referral !== null) return referral;
   const names = valuesOf(attributes, 'netname');
   const texts = [...valuesOf(attributes, 'descr', 'remarks', 'comment', 'nettype')];
   const isIanaContact = valuesOf(attributes, 'admin-c', 'tech-c').some((handle) => /^IANA1-/i.test(handle));
-  if (isIanaContact || isPlaceholder(names, texts)) return { status: 'not-authoritative' };
+  if (isIana || isIanaContact || isPlaceholder(names, texts)) return { status: 'not-authoritative' };
   // ARIN's first `Country` after the network is the organisation's; elsewhere the object's own, zero to many.
   const codes = valuesOf(attributes, 'country').filter((code) => code !== '');
   const isArin = attributes[0]?.name === 'netrange';

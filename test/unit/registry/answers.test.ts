@@ -122,6 +122,15 @@ describe('whois: no answer', () => {
     expect(whois(text, 'whois.arin.net', '1.1.1.1')).toEqual(reply);
   });
 
+  test('IANA’s answer, which a blank line cuts up, says whom to ask', () => {
+    const text = 'refer: whois.ripe.net\n\ninetnum: 193.0.0.0 - 193.255.255.255\nstatus: ALLOCATED\n\n';
+    const [ripe, evil] = ['whois.ripe.net', 'evil.example'].map((host) => `${text}whois: ${host}\n\nsource: IANA\n`);
+    expect(whois(ripe ?? '', 'whois.iana.org')).toEqual({ status: 'referral', host: 'whois.ripe.net' });
+    expect(whois(evil ?? '', 'whois.iana.org')).toEqual({ status: 'blocked-referral' });
+    expect(whois(`${text}source: IANA\n`, 'whois.iana.org')).toEqual({ status: 'not-authoritative' });
+    expect(whois(`${ripe}\n${INETNUM}country: NL\nsource: RIPE\n`)).toMatchObject({ status: 'ok', country: 'NL' });
+  });
+
   test('"Transferred to" without a referral gives no country of the registry’s office', () => {
     const text = 'NetRange: 148.0.0.0 - 148.255.255.255\nNetType: Transferred to LACNIC\n\nOrgName: X\nCountry: UY\n';
     expect(whois(text, 'whois.arin.net', '148.228.31.19')).toEqual({ status: 'not-authoritative' });
@@ -205,6 +214,7 @@ describe('RDAP', () => {
     const notices = [{ title: 'Rate Limit Notice', description: ['You have reached the limit.'] }];
     expect(rdap({ rdapConformance: ['rdap_level_0'], notices }).status).toBe('rate-limited');
     expect(rdap({ errorCode: 429, title: 'Rate limit' }).status).toBe('rate-limited');
+    expect(rdap({ errorCode: 404, title: 'Not found' }).status).toBe('none');
     const terms = [{ title: 'Terms', description: ['Use is subject to terms.'] }];
     expect(rdap({ ...NET, country: 'NL', notices: terms }).status).toBe('ok');
   });
@@ -226,7 +236,10 @@ describe('RDAP', () => {
     ['Sun, 22 Nov 2026 05:01:00 GMT', 60_000],
     ['Sun, 22 Nov 2020 05:01:00 GMT', 1000],
     ['Sun, 22 Nov 2099 05:01:00 GMT', 3_600_000],
+    ['Sunday, 22-Nov-26 05:00:20 GMT', 20_000],
     ['soon', null],
+    ['-5', null],
+    ['5.5', null],
     ['', null],
     [undefined, null],
   ])('Retry-After %j', (value, ms) => {
