@@ -116,7 +116,7 @@ async function request(
 
 /** Never to less than what we came by: a download over https stays there. */
 function redirected(edition: string, location: string, from: URL): URL {
-  const to = URL.canParse(location, from) ? new URL(location, from) : null;
+  const to = URL.canParse(location, from.href) ? new URL(location, from) : null;
   if (to === null || (to.protocol !== 'https:' && to.protocol !== from.protocol) || !to.protocol.startsWith('http'))
     throw failed(edition, 'was redirected to what is no safe address: try again later.');
   return to;

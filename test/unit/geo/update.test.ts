@@ -11,6 +11,7 @@ import { BouncerError } from '../../../src/errors.ts';
 import { extractFile } from '../../../src/geo/tar.ts';
 import { parseGeoipConf, type UpdateOptions, updateDatabases } from '../../../src/geo/update.ts';
 import { writeMmdb } from '../../support/mmdb-writer.ts';
+import { tarEntry as entry, tar } from '../../support/tar-writer.ts';
 
 const EDITION = 'GeoLite2-Country';
 const MODIFIED = 'Mon, 01 Jun 2026 10:00:00 GMT';
@@ -21,18 +22,6 @@ const database = writeMmdb({
   networks: { '81.2.69.0/24': { country: { iso_code: 'GB' } } },
 });
 
-function entry(name: string, content: Uint8Array, type = '0'): Buffer {
-  const head = Buffer.alloc(512);
-  head.write(name, 0, 'latin1');
-  head.write(`${content.length.toString(8).padStart(11, '0')} `, 124);
-  head.write('        ', 148);
-  head.write(type, 156);
-  head.write('ustar', 257);
-  const sum = head.reduce((total, byte) => total + byte, 0);
-  head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([head, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
-}
-const tar = (...entries: Buffer[]) => Buffer.concat([...entries, Buffer.alloc(1024)]);
 const good = () =>
   gzipSync(
     tar(
