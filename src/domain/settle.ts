@@ -18,10 +18,12 @@ export function settle(incident: Incident, word: RegistryWord, policy: Policy): 
   if (country === null) return 'recorded';
   const { baseline, sighting, loginAtMs } = incident;
   const { reason } = decide(baseline, placedIn(sighting, country), loginAtMs, policy);
-  // A baseline that has expired meanwhile has nothing to compare with.
-  if (reason === 'first_login' || reason === 'same_network') return 'recorded';
-  if (reason !== 'same_country' && reason !== 'related_territory') return 'elsewhere';
-  return sighting.agreed ? 'contradicts_databases' : 'same_country';
+  if (reason === 'country_disputed' || reason === 'country_changed') return 'elsewhere';
+  if (reason === 'same_country' || reason === 'related_territory') {
+    return sighting.agreed ? 'contradicts_databases' : 'same_country';
+  }
+  // Nothing to compare: the baseline has expired meanwhile, or the address is flagged as anonymous.
+  return 'recorded';
 }
 
 /** One source, so never agreed: what rests on it alone may be flagged and never revoked. */
