@@ -53,6 +53,9 @@ function login(userId: string, address: string): LoginEvent {
   return { lid, handle: lid.padEnd(43, 'h'), userId, address, loginAtMs: Date.now() };
 }
 
+/** A minute before all others: what is first seen after a login does not count for it. */
+const home = (userId: string): LoginEvent => ({ ...login(userId, HOME), loginAtMs: Date.now() - 60_000 });
+
 async function world({ enabled = true, feed = FEED }: { enabled?: boolean; feed?: string | null } = {}) {
   const prefix = testPrefix();
   const keys = keysFor(prefix);
@@ -111,7 +114,7 @@ describe('evidence', () => {
   test('a geofeed row that names the user’s country closes the flagged incident, and says so', async () => {
     const w = await world();
     const odd = login('a', '8.8.8.8');
-    await w.send(login('a', HOME), odd);
+    await w.send(home('a'), odd);
     const record = await w.found(odd);
     expect(record).toMatchObject({
       reason: 'country_disputed',
@@ -138,14 +141,14 @@ describe('evidence', () => {
   test('a row that names another country is recorded, and the incident stays open', async () => {
     const w = await world();
     const odd = login('a', '8.8.4.4');
-    await w.send(login('a', HOME), odd);
+    await w.send(home('a'), odd);
     expect(await w.found(odd)).toMatchObject({ status: 'open', registry: { settlement: 'elsewhere' } });
   });
 
   test('a registry’s own country changes nothing, though it is the user’s', async () => {
     const w = await world({ feed: null });
     const odd = login('a', '8.8.8.8');
-    await w.send(login('a', HOME), odd);
+    await w.send(home('a'), odd);
     const record = await w.found(odd);
     expect(record).toMatchObject({ status: 'open', registry: { settlement: 'recorded' } });
     expect(record.sighting.evidence.at(-1)).toMatchObject({ database: 'arin rdap', country: 'GB' });
@@ -154,7 +157,7 @@ describe('evidence', () => {
   test('an analyst’s answer stays, and the evidence comes to it', async () => {
     const w = await world({ enabled: false });
     const odd = login('a', '8.8.8.8');
-    await w.send(login('a', HOME), odd);
+    await w.send(home('a'), odd);
     const { id } = await until(() => w.caseOf(odd));
     await w.incidents.resolve(id, { disposition: 'confirmed', by: 'ana', note: 'called', atMs: Date.now() });
     const findings = redisRegistryFindings(w.redis, w.keys, 1e9);
@@ -172,7 +175,7 @@ describe('evidence', () => {
   test('a login without a country is flagged when its geofeed row is not the user’s, and left alone when it is', async () => {
     const w = await world();
     const [away, near] = [login('a', '8.20.1.1'), login('a', '8.20.2.1')];
-    await w.send(login('a', HOME), away, near);
+    await w.send(home('a'), away, near);
     const record = await w.found(away);
     expect(record).toMatchObject({
       action: 'flag',
@@ -188,7 +191,7 @@ describe('evidence', () => {
 
   test('a certain difference is not asked about', async () => {
     const w = await world();
-    await w.send(login('a', HOME), login('a', '8.9.9.9'));
+    await w.send(home('a'), login('a', '8.9.9.9'));
     await w.checked(2);
     await w.send(login('a', '8.8.8.8')); // whose question shows that the worker is at it
     await until(() => w.questions() === 1);
@@ -197,7 +200,7 @@ describe('evidence', () => {
 
   test('without the switch nobody is asked', async () => {
     const w = await world({ enabled: false });
-    await w.send(login('a', HOME), login('a', '8.8.8.8'), login('a', '8.20.1.1'));
+    await w.send(home('a'), login('a', '8.8.8.8'), login('a', '8.20.1.1'));
     await w.checked(3);
     const queue = new Queue(REGISTRY_QUEUE, { connection: w.redis, prefix: w.keys.queuePrefix });
     expect(await queue.getJobCounts('waiting', 'delayed', 'active', 'completed')).toEqual({
@@ -244,7 +247,7 @@ describe('its queue', () => {
     });
     w.net.serve('rdap.arin.net:443', server.port);
     const odd = login('a', '8.8.8.8');
-    await w.send(login('a', HOME), odd);
+    await w.send(home('a'), odd);
     await until(async () => (await w.counters.read())['registry:later']);
     isRefusing = false;
     expect(await w.found(odd)).toMatchObject({ registry: { settlement: 'recorded' } });
@@ -282,7 +285,7 @@ describe('the login worker', () => {
   test('asks again about a batch whose worker died before it could', async () => {
     const w = await world({ enabled: false });
     const odd = login('a', '8.8.8.8');
-    await w.send(login('a', HOME), odd);
+    await w.send(home('a'), odd);
     const record = await until(() => w.caseOf(odd));
     const asked: RegistryAsk[] = [];
     const asker = new Asker({
