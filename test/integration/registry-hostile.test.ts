@@ -20,7 +20,7 @@ const RDAP = 'rdap.arin.net:443';
 const WHOIS = 'whois.arin.net:43';
 const GOOD = { objectClassName: 'ip network', startAddress: '8.8.8.0', endAddress: '8.8.8.255', country: 'US' };
 /** What the two processors of a busy machine may add to a deadline. */
-const SLACK_MS = 700;
+const SLACK_MS = 1500;
 
 function addressOf(text: string): ValidAddress {
   const address = parseAddress(text);
