@@ -74,8 +74,12 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
   const poller = new Poller({ maxAgeDays, clock, log });
   const own = await openAll(options, await ownFiles(options));
   // The fallback is loaded only where it is needed, and then kept; it steps back when a file of the operator opens.
-  const fallback = hasCountries(own) ? [] : await openFallback(options);
-  const inUse = (): Slot[] => (hasCountries(own) ? own : [...own, ...fallback]);
+  const isNamed = (options.databases ?? []).length > 0;
+  const isEnough = (): boolean => (isNamed ? hasCountries(own) : vendorsOf(own).size > 1);
+  const fallback = isEnough() ? [] : await openFallback(options);
+  // What was only found, not named, may be of one vendor: the other one's copy makes it two, or nothing could be certain.
+  const others = (): Slot[] => fallback.filter(({ source }) => !vendorsOf(own).has(source?.vendor ?? null));
+  const inUse = (): Slot[] => (isEnough() ? own : [...own, ...others()]);
   poller.use(inUse());
   if (!hasCountries(inUse())) log.error({ code: 'database_unusable' }, 'no geo database: no login can be located');
   for (const { source } of inUse()) if (source !== null) warnOfAge(source, options);
@@ -83,6 +87,12 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
 }
 
 const hasCountries = (slots: readonly Slot[]): boolean => slots.some(({ source }) => source?.role === 'country');
+
+/** Whose countries they have. */
+function vendorsOf(slots: readonly Slot[]): ReadonlySet<string | null> {
+  const countries = slots.filter(({ source }) => source?.role === 'country');
+  return new Set(countries.map(({ source }) => source?.vendor ?? null));
+}
 
 function watched(poller: Poller, slots: readonly Slot[], { reload = {} }: ChainOptions, use: () => void): Chain {
   const everyMs = reload.everyMs ?? 10_000;

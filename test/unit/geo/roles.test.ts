@@ -187,7 +187,11 @@ describe('where databases are looked for', () => {
     const path = place('system', {});
     writeFileSync(join(path, 'GeoLite2-Country.mmdb'), bytes);
     const places = { directories: [path], configurations: [] };
-    expect(await locate({ places, npmFallback: true })).toMatchObject({ candidates: ['IE'] });
+    expect(await locate({ places })).toMatchObject({ candidates: ['IE'], agreed: false });
+    // One vendor alone could never be certain: the copy of the other, and only that, stands beside it.
+    const chain = await open({ places, npmFallback: true });
+    expect(chain.sources().map(({ database }) => database)).toEqual(['GeoLite2-Country', 'dbip-country']);
+    expect(chain.locate(GB)).toMatchObject({ candidates: ['GB', 'IE'] });
     expect(await locate({ places, databases: two() })).toMatchObject({ candidates: ['GB'] });
   });
 
