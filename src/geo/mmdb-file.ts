@@ -6,7 +6,7 @@
  * Not used on purpose: `maxmind.open` with `watchForUpdates` (a bad file on disk ends the process) and its LRU cache.
  */
 
-import { readFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { type CountryResponse, Reader } from 'maxmind';
 import { BouncerError } from '../errors.ts';
 import { checkSidecar } from './checksum.ts';
@@ -56,10 +56,29 @@ export function damaged(path: string, cause?: unknown): BouncerError {
 
 async function readWhole(path: string): Promise<Buffer> {
   try {
-    return await readFile(path);
+    const file = await open(path, 'r');
+    try {
+      return await readAll(file, (await file.stat()).size);
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
     throw unusable(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
   }
+}
+
+const READ_BYTES = 1024 * 1024;
+
+/** Straight into one buffer: `readFile` gathers pieces and then copies them, and holds the file twice. */
+async function readAll(file: FileHandle, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let at = 0;
+  while (at < size) {
+    const { bytesRead } = await file.read(bytes, at, Math.min(READ_BYTES, size - at), at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return bytes.subarray(0, at);
 }
 
 /** Where the data ends. Refuses what a failed download or a forgotten unpacking leaves behind. */
