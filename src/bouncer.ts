@@ -42,10 +42,16 @@ export interface BouncerOptions {
   /** Every key begins with it; the same in the worker. Letters, digits, `-` and `_`. Default `bouncer`. */
   readonly prefix?: string | undefined;
   /**
-   * The proxies in front of this app: addresses, CIDRs, `loopback` or `private`. `X-Forwarded-For` is read from the right
-   * and believed only as far as these wrote it. Default none: the address is the connection's own.
+   * The proxies in front of this app: addresses, CIDRs, `loopback` or `private`; or how many there are, where their
+   * addresses are not known. The forwarding header is read from the right and believed only as far as these wrote it.
+   * Default none: the address is the connection's own.
    */
-  readonly trustProxy?: readonly string[] | undefined;
+  readonly trustProxy?: number | readonly string[] | undefined;
+  /**
+   * The one header that these proxies write: `x-forwarded-for` (default), `forwarded` (RFC 7239), or any other name for a
+   * header that holds the client's address alone, e.g. `cf-connecting-ip`. No other header is looked at.
+   */
+  readonly forwardedHeader?: string | undefined;
   readonly session?: {
     /** Life of a session whose cookie says none, seconds without a request. Default one day. */
     readonly ttlSeconds?: number | undefined;
@@ -160,7 +166,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const log = options.log ?? defaultLog('warn');
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
-  const trust = compileTrust(options.trustProxy ?? []);
+  const trust = compileTrust(options.trustProxy ?? [], options.forwardedHeader);
   if (trust.trustsAll)
     log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
   const keys = keysFor(options.prefix ?? 'bouncer');

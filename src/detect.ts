@@ -2,7 +2,7 @@ import { decide, decisionFor, learn } from './domain/decide.ts';
 import type { Incident, Outcome } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
 import type { Decision, Reason } from './domain/reasons.ts';
-import type { Action, Baseline, LoginEvent, Mode, Sighting } from './domain/types.ts';
+import type { Action, Baseline, LoginEvent, Mode, Sighting, UnlocatableWhy } from './domain/types.ts';
 import type {
   BaselineChange,
   Baselines,
@@ -64,13 +64,29 @@ export interface LocatedLogin {
 export type Effect = 'load' | 'decide' | 'revoke' | 'schedule' | 'record' | 'learn' | 'count';
 export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'schedule', 'record', 'learn', 'count'];
 
+/** What a batch came to, login by login. */
+export interface Detected {
+  /** Failed, each for itself. */
+  readonly failed: readonly LoginEvent[];
+  /** Could not be located because there was no data to locate with: to be given to `detect` once more when there is. */
+  readonly unchecked: readonly LoginEvent[];
+}
+
 export interface DetectContext {
   /** Names this delivery of the batch, however often it is repeated. */
   readonly jobId: string;
   readonly queuedAtMs: number;
   /** This batch may have been worked on before: first look which of its logins are on record. */
   readonly startedBefore: boolean;
+  /**
+   * These logins were `unchecked` before, and are on no record but the counters. Those that can be located now are decided,
+   * which happens once; the others come back, unless this is the last time that they are tried.
+   */
+  readonly recheck?: { readonly isLast: boolean } | undefined;
 }
+
+/** Not `no_data`: there the sources were asked, and know nothing. */
+const WANT_OF_DATA: ReadonlySet<UnlocatableWhy> = new Set(['no_database', 'stale_data', 'lookup_failed']);
 
 /** How often a batch is decided again because another worker taught the same user in between. */
 const MAX_ROUNDS = 20;
@@ -90,21 +106,22 @@ interface Round {
   readonly changes: readonly BaselineChange[];
 }
 
-/** Returns the logins that failed, each for itself. Throws when the whole batch could not be done (Redis is away). */
+/** Throws when the whole batch could not be done (Redis is away). */
 export async function detect(
   batch: readonly LoginEvent[],
   context: DetectContext,
   deps: DetectDeps,
-): Promise<readonly LoginEvent[]> {
+): Promise<Detected> {
   const logins = oncePerLid(batch);
   const failed = new Set<LoginEvent>();
+  const unchecked: LoginEvent[] = [];
   const counts = new Map<string, number>();
   const onRecord = new Set<string>();
   const seen: LocatedLogin[] = [];
   if (context.startedBefore) {
     for (const { lid, action, reason } of await recordedBefore(logins, deps)) {
       onRecord.add(eventKey({ lid, signal: reason === 'session_reused' ? reason : undefined }));
-      countOne(counts, action, reason);
+      countDecided(counts, action, reason, context);
     }
   }
   let todo = logins;
@@ -118,12 +135,12 @@ export async function detect(
     seen.push(...located(judged));
     for (const key of await endAndRecord(judged, context, deps, failed)) onRecord.add(key);
     const again = await teach(changes, judged, deps, failed);
-    count(judged, again, failed, counts);
+    unchecked.push(...count(judged, again, failed, counts, context));
     todo = todo.filter((login) => again.has(login.userId));
   }
   await Promise.all([deps.counters.add(context.jobId, counts), deps.onLocated?.(seen)]);
   await deps.afterEffect?.('count');
-  return [...failed];
+  return { failed: [...failed], unchecked };
 }
 
 function oncePerLid(batch: readonly LoginEvent[]): readonly LoginEvent[] {
@@ -258,6 +275,7 @@ function describe(
     userAgent: login.userAgent,
     deviceId: login.deviceId,
     loginAtMs: login.loginAtMs,
+    ...(context.recheck === undefined ? {} : { rechecked: true as const }),
     queuedAtMs: context.queuedAtMs,
     decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
@@ -289,24 +307,52 @@ async function teach(
   return again;
 }
 
-/** What is decided again or failed is not counted yet; what is on record is. */
+/** What is decided again or failed is not counted yet; what is on record is. Returns what is to be tried once more. */
 function count(
   judged: readonly Judged[],
   again: ReadonlySet<string>,
   failed: ReadonlySet<LoginEvent>,
   counts: Map<string, number>,
-): void {
-  for (const { login, decision, sighting } of judged) {
-    if (failed.has(login) || (again.has(login.userId) && decision.action === 'allow')) continue;
-    countOne(counts, decision.action, decision.reason);
-    if (sighting.kind === 'unlocatable') bump(counts, `why:${sighting.why}`);
-  }
+  context: DetectContext,
+): LoginEvent[] {
+  const settled = judged.filter(
+    ({ login, decision }) => !failed.has(login) && !(again.has(login.userId) && decision.action === 'allow'),
+  );
+  return settled.flatMap(({ login, decision, sighting }) => {
+    const why = sighting.kind === 'unlocatable' ? sighting.why : null;
+    if (why !== null && WANT_OF_DATA.has(why)) return countUnchecked(counts, why, login, decision, context);
+    countDecided(counts, decision.action, decision.reason, context);
+    if (why !== null && context.recheck === undefined) bump(counts, `why:${why}`);
+    return [];
+  });
 }
 
-function countOne(counts: Map<string, number>, action: Action, reason: Reason): void {
-  bump(counts, reason === 'session_reused' ? 'signals' : 'logins');
-  bump(counts, `action:${action}`);
-  bump(counts, `reason:${reason}`);
+/** A login counts in `logins`, `action:`, `reason:` and `why:` once, the first time; a recheck has counters of its own. */
+function countUnchecked(
+  counts: Map<string, number>,
+  why: UnlocatableWhy,
+  login: LoginEvent,
+  { action, reason }: Decision,
+  context: DetectContext,
+): LoginEvent[] {
+  if (context.recheck?.isLast) {
+    bump(counts, 'recheck:gave_up');
+    return [];
+  }
+  if (context.recheck === undefined) {
+    countDecided(counts, action, reason, context);
+    bump(counts, `why:${why}`);
+    bump(counts, 'recheck:waiting');
+  }
+  return [login];
+}
+
+/** `recheck:waiting` counts all that ever waited: less `recheck:done` and `recheck:gave_up`, they are those that wait now. */
+function countDecided(counts: Map<string, number>, action: Action, reason: Reason, { recheck }: DetectContext): void {
+  const prefix = recheck === undefined ? '' : 'recheck:';
+  bump(counts, recheck === undefined ? (reason === 'session_reused' ? 'signals' : 'logins') : 'recheck:done');
+  bump(counts, `${prefix}action:${action}`);
+  bump(counts, `${prefix}reason:${reason}`);
 }
 
 function bump(counts: Map<string, number>, name: string): void {

@@ -18,7 +18,8 @@ export type ErrorCode =
   | 'incident_unknown'
   | 'incident_closed'
   | 'cursor_invalid'
-  | 'database_unusable';
+  | 'database_unusable'
+  | 'download_failed';
 
 /** The one error class. `message` says what is wrong and what to do; it never holds a secret or raw outside text. */
 export class BouncerError extends Error {

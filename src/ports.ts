@@ -2,6 +2,7 @@
 
 import type { Disposition, Incident, IncidentRecord, IncidentStatus, RevokeOutcome, Visit } from './domain/incident.ts';
 import type { Reason } from './domain/reasons.ts';
+import type { RegistryFinding, RegistryWord } from './domain/registry.ts';
 import type { AddressProblem, Baseline, LoginEvent, Sighting } from './domain/types.ts';
 
 /** Where an address is, as far as the loaded data says. Pure memory: synchronous, never throws. */
@@ -22,6 +23,13 @@ export interface SourceStatus {
   /** Open and answering? If not, `problem` says why. */
   readonly ok: boolean;
   readonly problem?: string | undefined;
+  /** What its word is good for: it votes, is certain, flags, or is only recorded. Missing while nothing is open. */
+  readonly role?: 'country' | 'override' | 'flags' | 'network' | undefined;
+  /** How often a newer file was taken, and how often one was refused, since the start; left out while 0. */
+  readonly reloads?: number | undefined;
+  readonly failedReloads?: number | undefined;
+  /** Why the file that lies there now is not in use, while an older one goes on. */
+  readonly refused?: string | undefined;
 }
 
 export interface StoredBaseline {
@@ -353,6 +361,72 @@ export interface Counters {
   /** Idempotent per batch. */
   add(batchId: string, counts: ReadonlyMap<string, number>): Promise<void>;
   read(): Promise<Record<string, number>>;
+}
+
+/** One row of a geofeed as it is kept: `country` null with its `note` where the row names none. */
+export interface GeofeedRow {
+  readonly prefix: string;
+  readonly country: string | null;
+  readonly note?: string | undefined;
+}
+
+/** What a registry answered, for the part of its range that lies in one /24 or /48. */
+export interface RegistryEntry {
+  /** CIDR or `first - last`. Only an address in it may be answered from this entry. */
+  readonly range: string;
+  /** As it was for the address that was asked; `geofeed` is null here and made from `feed` for each address. */
+  readonly word: RegistryWord;
+  readonly feed: {
+    readonly url: string;
+    readonly rows: readonly GeofeedRow[];
+    readonly problem?: string | undefined;
+  } | null;
+  readonly expiresAtMs: number;
+}
+
+/** Answers of registries. Losing them costs questions, nothing else; each method may throw when Redis is away. */
+export interface RegistryCache {
+  /** All entries of a network (`Located.network`), expired ones included; unreadable ones left out. */
+  read(network: string): Promise<readonly RegistryEntry[]>;
+  /** Replaces the entry of the same range. Idempotent. */
+  write(network: string, entry: RegistryEntry): Promise<void>;
+  /** Atomic: true for one caller until `release` or `ms` later. Keeps two processes from asking the same. */
+  claim(network: string, ms: number): Promise<boolean>;
+  release(network: string): Promise<void>;
+}
+
+/** `later`: nothing is known yet; ask again after that time. `nobody`: there is no registry to ask about it. */
+export type RegistryOutcome =
+  | { readonly kind: 'word'; readonly word: RegistryWord; readonly cached: boolean }
+  | { readonly kind: 'later'; readonly afterMs: number; readonly why: string }
+  | { readonly kind: 'nobody' };
+
+/** Asks the registries about addresses, within their limits. Throws only what the cache throws. */
+export interface RegistryLookup {
+  lookup(address: string): Promise<RegistryOutcome>;
+}
+
+/** A login to ask the registries about. */
+export type RegistryAsk =
+  /** A flagged one: its incident is on record. */
+  | { readonly kind: 'disputed'; readonly caseId: string; readonly address: string }
+  /** One without a country: nothing is on record, so all that an incident would need comes along. */
+  | { readonly kind: 'unlocatable'; readonly login: LoginEvent; readonly queuedAtMs: number };
+
+/** The queue of those. Adding the same id twice queues it once. Throws when Redis is away. */
+export interface RegistryAsks {
+  add(id: string, asks: readonly RegistryAsk[]): Promise<void>;
+}
+
+/** `closed`: written, and the open incident closed with it. `written`: it stays as it was. `unknown`: no such incident. */
+export type FindingOutcome = 'closed' | 'written' | 'unknown';
+
+export interface RegistryFindings {
+  /**
+   * Writes a finding on an incident; with `closeNote`, also closes it if it is still open (an analyst's answer stays).
+   * Atomic and idempotent.
+   */
+  write(caseId: string, finding: RegistryFinding, closeNote: string | null): Promise<FindingOutcome>;
 }
 
 /** Milliseconds since the epoch. */

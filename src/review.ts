@@ -1,6 +1,7 @@
 import { learn } from './domain/decide.ts';
 import type { IncidentRecord } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
+import { SETTLED_BY } from './domain/registry.ts';
 import { BouncerError } from './errors.ts';
 import type { Baselines, Incidents, Resolution } from './ports.ts';
 
@@ -62,6 +63,9 @@ function closedIncident({ id, status, resolvedAtMs = 0 }: IncidentRecord): Bounc
 function checkAnswer({ by, note }: Resolution): void {
   if (by.trim() === '' || by.length > MAX_BY) {
     throw new BouncerError('option_invalid', `by: say who answers, in 1 to ${MAX_BY} characters`);
+  }
+  if (by.trim() === SETTLED_BY) {
+    throw new BouncerError('option_invalid', `by: ${SETTLED_BY} is the name of the registry worker; give a person's`);
   }
   if (note.length > MAX_NOTE) throw new BouncerError('option_invalid', `note: at most ${MAX_NOTE} characters`);
 }

@@ -1,15 +1,17 @@
 import type { Redis } from 'ioredis';
+import { Asker } from './asker.ts';
 import { caseOf } from './case-of.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
 import { errorName } from './errors.ts';
-import { type ChainOptions, openChain } from './geo/chain.ts';
+import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import type { Clock, Counters, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
-import { startConsumer } from './queue/consumer.ts';
+import { type HandleBatch, startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
+import { registryAsks } from './queue/registry-queue.ts';
 import { startSweeps } from './queue/sweeps.ts';
 import { RecentRevocations, type RecheckDeps, recheck } from './recheck.ts';
 import { redisBaselines } from './redis/baselines.ts';
@@ -17,7 +19,7 @@ import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
 import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
-import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE, SWEEP_QUEUE } from './redis/keys.ts';
+import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE, REGISTRY_QUEUE, SWEEP_QUEUE } from './redis/keys.ts';
 import { redisRegistry } from './redis/registry.ts';
 import { onReplicas } from './redis/replicas.ts';
 import { watchServer } from './redis/server-change.ts';
@@ -38,8 +40,19 @@ export interface WorkerOptions {
   readonly prefix?: string | undefined;
   /** `enforce` (default) ends sessions; `observe` records the same and touches no session. */
   readonly mode?: Mode | undefined;
-  /** Paths of `.mmdb` files; without any (or if none opens) the databases that npm ships. */
+  /**
+   * Paths of `.mmdb` files: country or city ones of two vendors; also anonymous-IP and ASN files. Without any, those in the
+   * usual places (`/usr/share/GeoIP` ...); if none opens, the databases that npm ships. They are reloaded when they change.
+   */
   readonly databases?: readonly string[] | undefined;
+  /** Paths of RFC 8805 CSV files: the operator's own word on networks (VPN exits, offices), certain. Reloaded too. */
+  readonly overrides?: readonly string[] | undefined;
+  /** Addresses that the operator knows, with their countries: a database file that says otherwise is refused. */
+  readonly canaries?: Readonly<Record<string, string>> | undefined;
+  /** How soon changed files are noticed and taken. Default: looked at every 10 seconds, read when still for 5. */
+  readonly reload?: ReloadOptions | undefined;
+  /** Logins from networks that a database flags (VPN, hosting, anycast) and that are new for the user. Default `flag`. */
+  readonly anonymousNetwork?: 'allow' | 'flag' | undefined;
   /** Databases older than this do not decide any more. Default: they only warn. */
   readonly maxDatabaseAgeDays?: number | undefined;
   /** A user's baseline is forgotten after this long without a login. Default 180 days. */
@@ -60,6 +73,13 @@ export interface WorkerOptions {
   readonly recheckDelaysMs?: readonly number[] | undefined;
   /** How often the lists of sessions are cleaned of those that ended, minutes. Default 60. */
   readonly sweepEveryMinutes?: number | undefined;
+  /** A login that cannot be located for want of data is tried again after this, then ever more rarely. Default 60. */
+  readonly recheckDelaySeconds?: number | undefined;
+  /**
+   * Queue the logins that are disputed or have no country for a registry worker (src/registry-worker.ts), which asks the
+   * address registries about them. Off by default: it tells the registries which addresses log in here.
+   */
+  readonly registry?: { readonly enabled: boolean } | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -83,11 +103,13 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const locator = await openChain(chainOptions(options, log, clock));
+  releasers.add('databases', () => locator.close());
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
   releasers.add('redis', () => redis.disconnect());
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
-  const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs };
+  const { anonymousNetwork = DEFAULT_POLICY.anonymousNetwork } = options;
+  const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs, anonymousNetwork };
   const counters = redisCounters(redis, keys);
   let force = false;
   const ending = openEnding(redis, keys, options, { counters, log, clock, releasers, isForced: () => force });
@@ -101,20 +123,25 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     mode: options.mode ?? 'enforce',
     clock,
     caseOf,
-    onIncident: (incident) => logIncident(log, incident),
+    onIncident: (incident) => {
+      logIncident(log, incident);
+      asker?.noteIncident(incident);
+    },
     onLocated: openRegistry(redis, keys, options, { log, clock, releasers, isForced: () => force }),
     afterEffect: options.afterEffect,
   };
+  const asker = options.registry?.enabled ? openAsker(redis, keys, deps, log, releasers) : null;
   const consumer = startConsumer(
     redis,
     { queue: LOGIN_QUEUE, prefix: keys.queuePrefix },
     {
-      handle: (logins, context) => detect(logins, context, deps),
+      handle: handlerOf(deps, asker),
       setAside: redisSetAside(redis, keys),
       log,
       clock,
       concurrency: options.concurrency ?? 4,
       lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
+      recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
     },
   );
   releasers.add('consumer', () => consumer.close(force));
@@ -197,12 +224,31 @@ function noteLogins(
   };
 }
 
+function handlerOf(deps: DetectDeps, asker: Asker | null): HandleBatch {
+  return async (logins, context) => {
+    const detected = await detect(logins, context, deps);
+    const done = logins.filter((login) => !detected.failed.includes(login));
+    await asker?.askAbout(done, context);
+    return detected;
+  };
+}
+
+/** Asks after a batch has been decided and recorded: one more round trip for it, and only when there is something to ask. */
+function openAsker(redis: Redis, keys: Keys, deps: DetectDeps, log: Log, releasers: Releasers): Asker {
+  const asks = registryAsks(redis, { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix }, log, deps.clock);
+  releasers.add('registry queue', () => asks.close());
+  return new Asker({ locator: deps.locator, incidents: deps.incidents, asks, log, caseOf: deps.caseOf });
+}
+
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {
   return {
     log,
     clock,
-    ...(options.databases === undefined ? {} : { databases: options.databases }),
-    ...(options.maxDatabaseAgeDays === undefined ? {} : { maxAgeDays: options.maxDatabaseAgeDays }),
+    databases: options.databases,
+    overrides: options.overrides,
+    canaries: options.canaries,
+    reload: options.reload,
+    maxAgeDays: options.maxDatabaseAgeDays,
   };
 }
 

@@ -5,6 +5,7 @@
  * is on the worker's hot path: no regular expression, no BigInt, at most one pass over the text.
  */
 
+import { SPECIAL_RANGES } from './special-ranges.ts';
 import type { AddressFamily, AddressKind } from './types.ts';
 
 export interface ValidAddress {
@@ -272,13 +273,8 @@ function readLength(text: string, from: number): number {
 }
 
 function cidrOfWords(family: AddressFamily, prefix: number): Cidr {
-  const groups = bitsOf(family) / 16;
-  for (let i = 0; i < groups; i++) {
-    const kept = Math.min(16, Math.max(0, prefix - i * 16));
-    words[i] = word(i) & (0xffff << (16 - kept));
-  }
-  const ip = family === 4 ? formatV4(0) : formatV6();
-  return { family, prefix, text: `${ip}/${prefix}`, words: Array.from(words.subarray(0, groups)) };
+  const text = blockOfWords(family, prefix);
+  return { family, prefix, text, words: [...words.subarray(0, bitsOf(family) / 16)] };
 }
 
 /** Is the address in the block? By bits, never by spelling. Takes any parsed address. */
@@ -299,62 +295,34 @@ export function inAnyCidr(
 const load = (ip: string, family: AddressFamily): boolean =>
   family === 4 ? readV4(ip, 0, ip.length, 0) : readV6(ip, ip.length);
 
+/**
+ * The bits of a canonical address in groups of 16: two for IPv4, eight for IPv6. Shared, to save an allocation per lookup:
+ * good until the next call into this file. Null when `ip` is none of that family.
+ */
+export function wordsOf(ip: string, family: AddressFamily): Uint16Array | null {
+  return load(ip, family) ? words : null;
+}
+
+/** The block of `prefix` bits around the address that `wordsOf` has just read, in CIDR form. Clears the bits behind it. */
+export function blockOfWords(family: AddressFamily, prefix: number): string {
+  maskWords(family, prefix);
+  return `${family === 4 ? formatV4(0) : formatV6()}/${prefix}`;
+}
+
+function maskWords(family: AddressFamily, prefix: number): void {
+  const groups = bitsOf(family) / 16;
+  for (let i = prefix >> 4; i < groups; i++) {
+    const kept = prefix - i * 16;
+    words[i] = kept > 0 ? word(i) & (0xffff << (16 - kept)) : 0;
+  }
+}
+
 function holdsWords(cidr: Cidr): boolean {
   const whole = cidr.prefix >> 4;
   for (let i = 0; i < whole; i++) if (words[i] !== cidr.words[i]) return false;
   const rest = cidr.prefix & 15;
   return rest === 0 || (word(whole) ^ (cidr.words[whole] ?? 0)) >> (16 - rest) === 0;
 }
-
-/**
- * Addresses that are no ordinary client's: the IANA special-purpose registries for IPv4 and IPv6 (RFC 6890, RFC 8190) as
- * of their update of 2025-10-09, with multicast (RFC 5771, RFC 4291) and what has been withdrawn but is still seen.
- * Rows may nest; the longest wins. The registry's globally reachable service prefixes (anycast relays, AS112) are
- * `reserved` here: they are answered from everywhere, and no client logs in from one.
- */
-export const SPECIAL_RANGES: readonly (readonly [cidr: string, kind: AddressKind, source: string])[] = [
-  ['0.0.0.0/8', 'reserved', 'RFC 791: this network'],
-  ['10.0.0.0/8', 'private', 'RFC 1918'],
-  ['100.64.0.0/10', 'cgnat', 'RFC 6598: shared address space'],
-  ['127.0.0.0/8', 'loopback', 'RFC 1122'],
-  ['169.254.0.0/16', 'link-local', 'RFC 3927'],
-  ['172.16.0.0/12', 'private', 'RFC 1918'],
-  ['192.0.0.0/24', 'reserved', 'RFC 6890: IETF protocol assignments, with DS-Lite, PCP, TURN, NAT64 discovery'],
-  ['192.0.2.0/24', 'documentation', 'RFC 5737: TEST-NET-1'],
-  ['192.31.196.0/24', 'reserved', 'RFC 7535: AS112'],
-  ['192.52.193.0/24', 'reserved', 'RFC 7450: AMT'],
-  ['192.88.99.0/24', 'reserved', 'RFC 7526: 6to4 relay anycast, withdrawn'],
-  ['192.168.0.0/16', 'private', 'RFC 1918'],
-  ['192.175.48.0/24', 'reserved', 'RFC 7534: AS112'],
-  ['198.18.0.0/15', 'benchmarking', 'RFC 2544'],
-  ['198.51.100.0/24', 'documentation', 'RFC 5737: TEST-NET-2'],
-  ['203.0.113.0/24', 'documentation', 'RFC 5737: TEST-NET-3'],
-  ['224.0.0.0/4', 'multicast', 'RFC 5771'],
-  ['240.0.0.0/4', 'reserved', 'RFC 1112, with the limited broadcast address of RFC 919'],
-  ['::/128', 'reserved', 'RFC 4291: unspecified'],
-  ['::1/128', 'loopback', 'RFC 4291'],
-  ['::/96', 'reserved', 'RFC 4291: IPv4-compatible, withdrawn'],
-  ['::ffff:0:0:0/96', 'reserved', 'RFC 2765: IPv4-translated, withdrawn'],
-  ['64:ff9b::/96', 'nat64', 'RFC 6052: the well-known prefix'],
-  ['64:ff9b:1::/48', 'nat64', 'RFC 8215: for local use'],
-  ['100::/64', 'reserved', 'RFC 6666: discard-only'],
-  ['100:0:0:1::/64', 'reserved', 'RFC 9780: dummy prefix'],
-  ['2001::/23', 'reserved', 'RFC 2928: IETF protocol assignments, with PCP, TURN, AMT, AS112'],
-  ['2001::/32', 'teredo', 'RFC 4380'],
-  ['2001:2::/48', 'benchmarking', 'RFC 5180'],
-  ['2001:10::/28', 'reserved', 'RFC 4843: ORCHID, withdrawn'],
-  ['2001:20::/28', 'reserved', 'RFC 7343: ORCHIDv2'],
-  ['2001:30::/28', 'reserved', 'RFC 9374: drone remote id'],
-  ['2001:db8::/32', 'documentation', 'RFC 3849'],
-  ['2002::/16', '6to4', 'RFC 3056'],
-  ['2620:4f:8000::/48', 'reserved', 'RFC 7534: AS112'],
-  ['3fff::/20', 'documentation', 'RFC 9637'],
-  ['5f00::/16', 'reserved', 'RFC 9602: segment routing'],
-  ['fc00::/7', 'private', 'RFC 4193: unique local'],
-  ['fe80::/10', 'link-local', 'RFC 4291'],
-  ['fec0::/10', 'reserved', 'RFC 3879: site-local, withdrawn'],
-  ['ff00::/8', 'multicast', 'RFC 4291'],
-];
 
 interface Special {
   readonly cidr: Cidr;

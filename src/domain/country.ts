@@ -31,8 +31,9 @@ const WITHDRAWN = 'AN BU CS CT DD DY FQ FX HV JT MI NH NQ NT PC PU PZ RH SU TP V
  * Sovereign and its territories that have a code of their own, as ISO 3166-1 lists them: people travel between them, and
  * databases give the one for the other. Hong Kong, Macao and Taiwan compare as their own. The Cook Islands and Niue stand
  * with New Zealand: they govern themselves, but their people are its citizens and their networks are often run from it.
+ * docs/countries.md lists the same.
  */
-const TERRITORIES: Readonly<Record<Country, string>> = {
+export const TERRITORIES: Readonly<Record<Country, string>> = {
   AU: 'CC CX HM NF',
   DK: 'FO GL',
   FI: 'AX',

@@ -19,6 +19,9 @@ const DECISIONS = Object.fromEntries(
   Object.entries(REASONS).map(([reason, { action, teaches }]) => [reason, Object.freeze({ action, reason, teaches })]),
 ) as Readonly<Record<Reason, Decision>>;
 
+/** Where the operator's policy lets logins from anonymous networks pass. */
+const ANONYMOUS_ALLOWED: Decision = Object.freeze({ ...DECISIONS.anonymous_network, action: 'allow' });
+
 /**
  * Compares a sighting with what was known when the login happened (`loginAtMs`, milliseconds since the epoch).
  *
@@ -29,7 +32,8 @@ export function decide(baseline: Baseline, sighting: Sighting, loginAtMs: number
   if (sighting.kind === 'unlocatable') {
     return sighting.why === 'special_address' ? DECISIONS.special_address : DECISIONS.unlocatable;
   }
-  return DECISIONS[reasonFor(baseline, sighting, { atMs: loginAtMs, policy })];
+  const reason = reasonFor(baseline, sighting, { atMs: loginAtMs, policy });
+  return reason === 'anonymous_network' && policy.anonymousNetwork === 'allow' ? ANONYMOUS_ALLOWED : DECISIONS[reason];
 }
 
 /** What a signal says whatever is known of the user and wherever the address is. */
@@ -49,6 +53,8 @@ function reasonFor(baseline: Baseline, sighting: Located, now: Now): Reason {
   for (const entry of own.networks) {
     if (entry.network === sighting.network && wasKnown(entry, now)) return 'same_network';
   }
+  // Before any country, the first login's too: what such an address says must not become a baseline.
+  if (isFlagged(sighting)) return 'anonymous_network';
   const same = comparePlaces(own.places, sighting, now);
   if (same !== 'nothing_known') return same;
   const across = comparePlaces(other.places, sighting, now);
@@ -56,6 +62,8 @@ function reasonFor(baseline: Baseline, sighting: Located, now: Now): Reason {
   // Databases differ more between the families than people move: across them a difference is never certain.
   return across === 'country_changed' ? 'country_disputed' : across;
 }
+
+const isFlagged = ({ flags }: Located): boolean => flags !== undefined && flags.length > 0;
 
 /** Certain only where the sighting and every known place rest on agreeing sources: one doubtful place may be this one. */
 function comparePlaces(places: readonly Place[], sighting: Located, now: Now): Reason | 'nothing_known' {
@@ -94,6 +102,8 @@ function familiesOf(baseline: Baseline, family: AddressFamily): readonly [own: F
  *
  * Merges into the place with the same countries (`agreed` once is agreed) and the same network; a late login moves
  * `firstSeenMs` back and never `lastSeenMs`. Expired entries go, in both families; then the least recently seen.
+ *
+ * Of a flagged sighting (a reviewer called its login `safe`) the network is learned and never the place.
  */
 export function learn(baseline: Baseline, sighting: Located, loginAtMs: number, policy: Policy): Baseline {
   const now: Now = { atMs: loginAtMs, policy };
@@ -106,10 +116,14 @@ export function learn(baseline: Baseline, sighting: Located, loginAtMs: number, 
 
 function learnFamily(before: FamilyBaseline, sighting: Located, now: Now): FamilyBaseline {
   const live = dropExpired(before, now);
-  const place = live.places.find((entry) => sameCountries(entry.countries, sighting.candidates));
   const network = live.networks.find((entry) => entry.network === sighting.network);
-  const nextPlace = placeAfter(place, sighting, now);
   const nextNetwork = networkAfter(network, sighting, now);
+  if (isFlagged(sighting)) {
+    if (!isNews(network, nextNetwork, now)) return live;
+    return { places: live.places, networks: put(live.networks, network, nextNetwork, now.policy.maxNetworks) };
+  }
+  const place = live.places.find((entry) => sameCountries(entry.countries, sighting.candidates));
+  const nextPlace = placeAfter(place, sighting, now);
   if (!isNews(place, nextPlace, now) && !isNews(network, nextNetwork, now)) return live;
   const places = put(live.places, place, nextPlace, now.policy.maxPlaces);
   const networks = put(live.networks, network, nextNetwork, now.policy.maxNetworks);

@@ -1,12 +1,15 @@
 /**
- * Whose address is it? From the socket's peer and, where a trusted proxy wrote it, `X-Forwarded-For`.
+ * Whose address is it? From the socket's peer and, where a trusted proxy wrote it, one header: `X-Forwarded-For`,
+ * `Forwarded` (RFC 7239), or one that names the client alone (`CF-Connecting-IP`).
  *
  * A header is only as good as who wrote it: anyone can send one. Each proxy appends the address it was called from, so the
- * list is read from the right, and only while the hop that wrote the entry is trusted.
+ * list is read from the right, and only while the hop that wrote the entry is trusted. Only the configured header is ever
+ * looked at: where two are believed, a client writes the one that the proxy leaves alone.
  */
 
 import { BouncerError } from '../errors.ts';
 import { type Cidr, inAnyCidr, type ParsedAddress, parseAddress, parseCidr, type ValidAddress } from './address.ts';
+import { elementsFromRight, forwardedFor } from './forwarded-header.ts';
 import type { AddressProblem } from './types.ts';
 
 /** Which proxies' word is taken. Made by `compileTrust`. */
@@ -14,6 +17,10 @@ export interface TrustProxy {
   readonly cidrs: readonly Cidr[];
   /** Some block holds every address of a family: then the leftmost entry counts, and a client may write what it likes there. */
   readonly trustsAll: boolean;
+  /** So many proxies stand in front, whatever their addresses; null: `cidrs` says which. 0: none. */
+  readonly hops: number | null;
+  /** In lower case. Any but the two list headers holds the client's address alone. */
+  readonly header: string;
 }
 
 export interface ForwardedRequest {
@@ -44,21 +51,39 @@ const NO_ADDRESS: ClientAddress = Object.freeze({ address: null, problem: 'no_ad
 const INVALID: ClientAddress = Object.freeze({ address: null, problem: 'invalid_address' });
 const MALFORMED: ClientAddress = Object.freeze({ address: null, problem: 'malformed_forwarding' });
 
+/** RFC 9110 section 5.1: a token. Longer names are no header that anybody sends. */
+const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
+
 /**
- * Compiles the operator's list: addresses, CIDR blocks, and the names `loopback` and `private` (RFC 1918 and RFC 4193).
+ * Compiles the operator's word on proxies. A number is how many stand in front of the app (then nothing but the app's
+ * own network may reach it around them); a list holds addresses, CIDR blocks, and the names `loopback` and `private`
+ * (RFC 1918 and RFC 4193). `header` is the one to believe, in any case of letters.
  *
  * `0.0.0.0/0` and `::/0` are accepted, for where only the proxy can reach the app and its address is not known in
  * advance; `trustsAll` then tells the caller to warn, since a client behind such a proxy picks its own address.
  *
  * @throws BouncerError `option_invalid` on any other entry; it names the position, not the text.
  */
-export function compileTrust(list: readonly string[]): TrustProxy {
-  if (!Array.isArray(list)) throw new BouncerError('option_invalid', 'The trusted proxies must be a list of strings.');
+export function compileTrust(proxies: number | readonly string[], header = 'x-forwarded-for'): TrustProxy {
+  const name = typeof header === 'string' ? header.toLowerCase() : '';
+  if (!HEADER_NAME.test(name)) {
+    throw new BouncerError('option_invalid', "forwardedHeader: give a header's name, e.g. 'x-forwarded-for'.");
+  }
+  if (typeof proxies === 'number') return { cidrs: [], trustsAll: false, hops: hopCount(proxies), header: name };
+  if (!Array.isArray(proxies)) {
+    throw new BouncerError('option_invalid', 'The trusted proxies must be a list of strings, or their number.');
+  }
+  const list: readonly string[] = proxies;
   const cidrs = list.flatMap((entry, index) => {
     const texts = Object.hasOwn(NAMED, entry) ? (NAMED[entry] ?? []) : [entry];
     return texts.map((text) => parseCidr(text) ?? badEntry(index));
   });
-  return { cidrs, trustsAll: cidrs.some((cidr) => cidr.prefix === 0) };
+  return { cidrs, trustsAll: cidrs.some((cidr) => cidr.prefix === 0), hops: null, header: name };
+}
+
+function hopCount(proxies: number): number {
+  if (Number.isInteger(proxies) && proxies >= 0 && proxies <= MAX_HOPS) return proxies;
+  throw new BouncerError('option_invalid', `The number of trusted proxies must be a whole one from 0 to ${MAX_HOPS}.`);
 }
 
 function badEntry(index: number): never {
@@ -73,6 +98,8 @@ function badEntry(index: number): never {
  *
  * - The peer is not trusted, or there is no (or only a blank) header: the client is the peer.
  * - Else the first entry from the right that is not a trusted proxy; where all are trusted, the leftmost.
+ * - With a number of proxies n: the nth entry from the right, the leftmost where there are fewer.
+ * - A header of one address: that address, wherever the peer is trusted. A list in it, or two lines, is malformed.
  * - An entry next to a trusted hop that is no address (`unknown`, `_hidden`, empty): `malformed_forwarding`. What stands
  *   left of it was written by nobody we know. Ports are accepted, as some proxies add them.
  */
@@ -80,38 +107,65 @@ export function clientAddress(request: ForwardedRequest, trust: TrustProxy): Cli
   if (request.peer === undefined || request.peer === '') return NO_ADDRESS;
   const peer = parseAddress(request.peer);
   if (!peer.ok) return INVALID;
-  if (!inAnyCidr(peer, trust.cidrs)) return { address: peer.ip };
-  return walk(peer, hopsFromRight(request.headers['x-forwarded-for']), trust);
+  if (!isTrusted(peer, 1, trust)) return { address: peer.ip };
+  const value = request.headers[trust.header];
+  const lines = value === undefined ? [] : typeof value === 'string' ? [value] : value;
+  if (lines.every(isBlank)) return { address: peer.ip };
+  if (trust.header === 'x-forwarded-for') return walk(peer, hopsFromRight(lines, entriesFromRight, readHop), trust);
+  if (trust.header === 'forwarded') return walk(peer, hopsFromRight(lines, elementsFromRight, readElement), trust);
+  const only = lines.length === 1 ? readHop(lines[0] ?? '') : NOT_ONE;
+  return only.ok ? { address: only.ip } : MALFORMED;
 }
+
+/** A header of one address that came more than once: somebody beside the proxy wrote one of them. */
+const NOT_ONE = parseAddress('');
+
+/** The peer is hop number 1, the last entry of the header number 2. */
+const isTrusted = (hop: ValidAddress, number: number, { hops, cidrs }: TrustProxy): boolean =>
+  hops === null ? inAnyCidr(hop, cidrs) : number <= hops;
 
 /** `nearest` is trusted; so each hop that comes was written by a trusted proxy, until one is not trusted itself. */
 function walk(nearest: ValidAddress, hops: Iterable<ParsedAddress>, trust: TrustProxy): ClientAddress {
   let client = nearest;
-  let left = MAX_HOPS;
+  let number = 1;
   for (const hop of hops) {
-    if (!hop.ok || left-- === 0) return MALFORMED;
+    if (!hop.ok || ++number > MAX_HOPS + 1) return MALFORMED;
     client = hop;
-    if (!inAnyCidr(hop, trust.cidrs)) break;
+    if (!isTrusted(hop, number, trust)) break;
   }
   return { address: client.ip };
 }
 
 /**
- * The entries of `X-Forwarded-For`, last one first. Several header lines are one list in their order (RFC 9110 section
- * 5.3). Lazy: what is not asked for is not read. A source of hops for another header only has to yield the same.
+ * The hops of a list header, last one first. Several header lines are one list in their order (RFC 9110 section 5.3).
+ * Lazy: what is not asked for is not read.
  */
-function* hopsFromRight(header: string | readonly string[] | undefined): Generator<ParsedAddress> {
-  const lines = header === undefined ? [] : typeof header === 'string' ? [header] : header;
-  if (lines.every(isBlank)) return;
+function* hopsFromRight(
+  lines: readonly string[],
+  split: (line: string) => Iterable<string>,
+  read: (entry: string) => ParsedAddress,
+): Generator<ParsedAddress> {
   for (let line = lines.length - 1; line >= 0; line--) {
-    const text = lines[line] ?? '';
-    let end = text.length;
-    while (end >= 0) {
-      const start = end === 0 ? 0 : text.lastIndexOf(',', end - 1) + 1;
-      yield readHop(text.slice(start, end));
-      end = start - 1;
-    }
+    for (const entry of split(lines[line] ?? '')) yield read(entry);
   }
+}
+
+/** The entries of `X-Forwarded-For`: between commas. */
+function* entriesFromRight(text: string): Generator<string> {
+  let end = text.length;
+  while (end >= 0) {
+    const start = end === 0 ? 0 : text.lastIndexOf(',', end - 1) + 1;
+    yield text.slice(start, end);
+    end = start - 1;
+  }
+}
+
+/** An element of `Forwarded`. One without a `for`, or with a name in it (`unknown`, `_hidden`), names no address. */
+function readElement(element: string): ParsedAddress {
+  const node = forwardedFor(element);
+  // Bare IPv6 is not allowed here: its end and a port could not be told apart.
+  if (node === null || (!node.startsWith('[') && node.indexOf(':') !== node.lastIndexOf(':'))) return NOT_ONE;
+  return readHop(node);
 }
 
 const isBlank = (line: string): boolean => line.length <= MAX_HOP_LENGTH && trimSpace(line) === '';

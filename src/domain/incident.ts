@@ -1,4 +1,5 @@
 import type { Reason } from './reasons.ts';
+import type { RegistryFinding } from './registry.ts';
 import type { Action, Baseline, Mode, Sighting } from './types.ts';
 
 /** What ending the session came to. `observed`: observe mode, nothing was touched. `none`: a flag ends nothing. */
@@ -29,6 +30,8 @@ export interface Incident {
   readonly loginAtMs: number;
   readonly queuedAtMs: number;
   readonly decidedAtMs: number;
+  /** There was no data to locate this login with when it came; it was decided later, when there was. */
+  readonly rechecked?: true | undefined;
   readonly revokedAtMs?: number | undefined;
 }
 
@@ -48,6 +51,8 @@ export interface IncidentRecord extends Incident {
   readonly resolvedBy?: string | undefined;
   readonly resolvedAtMs?: number | undefined;
   readonly note?: string | undefined;
+  /** What a registry and its geofeed said since; its rows also stand at the end of `sighting.evidence`. */
+  readonly registry?: RegistryFinding | undefined;
   /** The first request that was refused because of this incident. */
   readonly firstRefusedAtMs?: number | undefined;
   readonly visitCount: number;

@@ -11,6 +11,11 @@ export interface Policy {
    * Milliseconds; keep it far below `baselineTtlMs`, for an entry may expire this much early.
    */
   readonly refreshMs: number;
+  /**
+   * What becomes of a login from an address that a source flags as anonymiser, hosting or anycast, and whose network is
+   * new for this user. Its country counts for nothing either way.
+   */
+  readonly anonymousNetwork: 'allow' | 'flag';
 }
 
 const HOUR_MS = 3_600_000;
@@ -22,4 +27,6 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
   maxNetworks: 16,
   baselineTtlMs: 180 * DAY_MS,
   refreshMs: HOUR_MS,
+  // Who steals a session hides; and an operator who gives such a database wants to hear of it. It ends nothing.
+  anonymousNetwork: 'flag',
 });

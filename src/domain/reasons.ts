@@ -11,6 +11,7 @@ export type Reason =
   | 'related_territory'
   | 'country_changed'
   | 'country_disputed'
+  | 'anonymous_network'
   | 'unlocatable'
   | 'special_address'
   | 'session_reused';
@@ -53,6 +54,11 @@ export const REASONS: Readonly<Record<Reason, ReasonInfo>> = {
     action: 'flag',
     teaches: false,
     meaning: 'The countries differ, but one side is disputed, rests on one source, or is of the other address family.',
+  },
+  anonymous_network: {
+    action: 'flag',
+    teaches: false,
+    meaning: 'An anonymiser, a hosting network or anycast: the country of this address is no evidence.',
   },
   unlocatable: {
     action: 'allow',

@@ -71,8 +71,16 @@ export type UnlocatableWhy =
   /** Every source that could have answered failed. */
   | 'lookup_failed';
 
+/** What makes an address's country no evidence: its user is elsewhere (VPN, Tor, proxy), a machine, or everywhere. */
+export type AddressFlag = 'anonymiser' | 'hosting' | 'anycast';
+
+/** What kind of source spoke. */
+export type SourceKind = 'mmdb' | 'geoip-lite' | 'override' | 'registry';
+
 /** One source's word about one address. */
 export interface Evidence {
+  /** Missing on incidents of release 0.1. */
+  readonly source?: SourceKind | undefined;
   /** Name of the database, e.g. `GeoLite2-Country`. */
   readonly database: string;
   /** Build date of the database, ISO 8601 day, or null where the source does not say. */
@@ -81,8 +89,17 @@ export interface Evidence {
   readonly country: Country | null;
   /** The network that this answer is for, in CIDR form, where the source says. */
   readonly network: string | null;
-  /** e.g. `pseudo:EU` (not a country), `error`, `stale`. */
+  /** e.g. `pseudo:EU` (not a country), `error`, `stale`, `override`, `overruled` (an override spoke). */
   readonly note?: string | undefined;
+  /** Degrees, WGS 84, of city databases. A middle of where the address may be, never a house. */
+  readonly latitude?: number | undefined;
+  readonly longitude?: number | undefined;
+  /** The address is within this distance of the coordinates, kilometres (MaxMind: in two of three cases). */
+  readonly radiusKm?: number | undefined;
+  readonly flags?: readonly AddressFlag[] | undefined;
+  /** Number of the autonomous system, and its holder's name as the database has it: bounded, untrusted text. */
+  readonly asn?: number | undefined;
+  readonly holder?: string | undefined;
 }
 
 export interface Located {
@@ -93,8 +110,10 @@ export interface Located {
   readonly network: string;
   /** Sorted, without duplicates, never empty. */
   readonly candidates: readonly Country[];
-  /** True when at least two independent sources answered and all of them gave the same one country. */
+  /** True when an override said it, or at least two independent sources answered and all gave the same one country. */
   readonly agreed: boolean;
+  /** Sorted; left out where there is none. With any, the country is no evidence. Never set where an override spoke. */
+  readonly flags?: readonly AddressFlag[] | undefined;
   readonly evidence: readonly Evidence[];
 }
 

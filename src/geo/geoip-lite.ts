@@ -10,17 +10,19 @@ import { parseCidr } from '../domain/address.ts';
 import { normaliseCountry } from '../domain/country.ts';
 import type { AddressFamily } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
-import { type Answer, type CountrySource, type Modules, networkText } from './source.ts';
+import { type Answer, type Details, type Modules, networkText, type Source } from './source.ts';
 
 interface GeoipLite {
   lookup(ip: string): unknown;
 }
 
 /** Throws BouncerError `database_unusable` when the package is missing or does not load. */
-export async function openGeoipLite(modules: Modules): Promise<CountrySource> {
+export async function openGeoipLite(modules: Modules): Promise<Source> {
   const library = await loadLibrary(modules);
   const builtAtMs = await dataDate(modules);
   return {
+    kind: 'geoip-lite',
+    role: 'country',
     name: 'geoip-lite',
     origin: 'npm:geoip-lite (last resort)',
     vendor: 'MaxMind',
@@ -67,11 +69,19 @@ async function dataDate(modules: Modules): Promise<number | null> {
 function lookup(library: GeoipLite, ip: string, family: AddressFamily): Answer {
   const found = library.lookup(family === 4 ? ip : fullIpv6(ip));
   if (typeof found !== 'object' || found === null) return { country: null, network: null };
-  const { country: code, range } = found as { country?: unknown; range?: unknown };
+  const { country: code, range, ll, area } = found as Record<string, unknown>;
   const network = rangeNetwork(range);
   if (code === '' || code === undefined) return { country: null, network };
   const { country = null, note } = normaliseCountry(code);
-  return { country, network, note };
+  return { country, network, note, details: placeOf(ll, area) };
+}
+
+/** `ll`: latitude and longitude, null where it has none; `area`: accuracy radius in kilometres. */
+function placeOf(ll: unknown, area: unknown): Details | undefined {
+  if (!Array.isArray(ll) || typeof ll[0] !== 'number' || typeof ll[1] !== 'number') return undefined;
+  const [latitude, longitude] = ll;
+  const place = { latitude, longitude };
+  return Object.freeze(typeof area === 'number' && area > 0 ? { ...place, radiusKm: area } : place);
 }
 
 /** All eight groups: 1.4.10 misreads a `::` that stands within the first 64 bits. */

@@ -1,117 +1,130 @@
-/** One `.mmdb` file as a source of countries. How the file is read and refused: mmdb-file.ts. */
+/**
+ * One `.mmdb` file as a source: of countries (MaxMind's, DB-IP's, IPinfo's and ip-location-db's layouts, city files too), of
+ * flags (anonymous-IP files) or of networks (ASN files). How a file is read and refused: mmdb-file.ts.
+ */
 
 import { basename } from 'node:path';
-import type { CountryResponse, Reader } from 'maxmind';
-import { normaliseCountry } from '../domain/country.ts';
-import type { AddressFamily, Country } from '../domain/types.ts';
-import { damaged, readMmdb, unusable } from './mmdb-file.ts';
-import { type Answer, type CountrySource, GENERIC_TYPE, networkText, vendorOf } from './source.ts';
+import { blockOfWords, wordsOf } from '../domain/address.ts';
+import type { AddressFamily } from '../domain/types.ts';
+import { type Canaries, firstWrong, verdictOn } from './canaries.ts';
+import { damaged, type MmdbFile, readMmdb, unusable } from './mmdb-file.ts';
+import { type Reading, readingOf } from './mmdb-reading.ts';
+import { type Answer, GENERIC_TYPE, type Source, type SourceRole, vendorOf } from './source.ts';
 
-/** Long-lived public addresses of several regions: a damaged tree or data section tends to throw on one of them. */
-const CANARIES: readonly (readonly [string, AddressFamily])[] = [
-  ['1.1.1.1', 4],
-  ['8.8.8.8', 4],
-  ['81.2.69.142', 4],
-  ['133.11.0.1', 4],
-  ['196.25.1.1', 4],
-  ['200.160.2.3', 4],
-  ['223.255.255.1', 4],
-  ['2001:4860:4860::8888', 6],
-  ['2400:cb00::1', 6],
-  ['2a00:1450:4001::1', 6],
+/** About 1 MB of small objects at most. A country file holds a few hundred records, a city file millions. */
+const MAX_CACHED = 4096;
+
+/** In this order: an anonymiser file may have a country in its name, and one of AS numbers is no place. */
+const ROLES: readonly (readonly [RegExp, SourceRole])[] = [
+  [/anonym|proxy|vpn|privacy/i, 'flags'],
+  [/country|city|enterprise|insights|location/i, 'country'],
+  [/asn|isp|autonomous/i, 'network'],
 ];
 
-/** What a record says, taken out of the reader's own object (shared and mutable, so it never leaves this file). */
-interface Reading {
-  readonly country: Country | null;
-  readonly note: string | undefined;
+/** A file of so many nodes is of the whole world, and must know the world. (Published ones have a million.) */
+const WORLD_NODES = 100_000;
+
+export interface OpenMmdbOptions {
+  /** What to call its place. Default: the path. */
+  readonly origin?: string | undefined;
+  readonly canaries?: Canaries | undefined;
+  /** The source that this file is to replace: it must be of the same type and about the same size, and not older. */
+  readonly previous?: Source | null | undefined;
 }
 
 /**
- * Opens, reads whole and checks one file. `origin` is what to call its place (default: the path).
- * Throws BouncerError `database_unusable`, whose message names the path and the remedy.
+ * Opens, reads whole and checks one file. Throws BouncerError `database_unusable`, whose message names the path and the
+ * remedy.
  */
-export async function openMmdb(path: string, origin = path): Promise<CountrySource> {
-  const source = new MmdbSource(await readMmdb(path), path, origin);
-  checkCanaries(path, source);
+export async function openMmdb(path: string, options: OpenMmdbOptions = {}): Promise<MmdbSource> {
+  const file = await readMmdb(path);
+  const role = ROLES.find(([pattern]) => pattern.test(file.metadata.databaseType))?.[1];
+  if (role === undefined)
+    throw unusable(path, 'holds no countries (its type is another): name a country or city database.');
+  const source = new MmdbSource(file, role, path, options.origin ?? path);
+  const previous = options.previous instanceof MmdbSource ? options.previous : null;
+  if (previous !== null) checkSuccessor(path, source, previous);
+  if (role === 'country') {
+    checkFields(path, file);
+    checkCanaries(path, source, previous, options.canaries ?? {});
+  }
   return source;
 }
 
-class MmdbSource implements CountrySource {
+export class MmdbSource implements Source {
+  readonly kind = 'mmdb';
+  readonly role: SourceRole;
   readonly name: string;
   readonly origin: string;
   readonly vendor: string | null;
   readonly builtAtMs: number | null;
-  readonly #reader: Reader<CountryResponse>;
-  readonly #ipv4Only: boolean;
+  readonly type: string;
+  readonly nodeCount: number;
+  readonly #file: MmdbFile;
+  readonly #readings = new Map<number, Reading>();
 
-  constructor(reader: Reader<CountryResponse>, path: string, origin: string) {
-    const { databaseType, ipVersion, buildEpoch } = reader.metadata;
-    const file = basename(path);
-    this.name = GENERIC_TYPE.test(databaseType) ? file.replace(/\.mmdb$/i, '') : databaseType;
+  constructor(file: MmdbFile, role: SourceRole, path: string, origin: string) {
+    const { databaseType, buildEpoch, nodeCount } = file.metadata;
+    const name = basename(path);
+    this.name = GENERIC_TYPE.test(databaseType) ? name.replace(/\.mmdb$/i, '') : databaseType;
+    this.role = role;
     this.origin = origin;
-    this.vendor = vendorOf(databaseType, file);
+    this.vendor = vendorOf(databaseType, name);
     this.builtAtMs = buildEpoch.getTime() > 0 ? buildEpoch.getTime() : null;
-    this.#reader = reader;
-    this.#ipv4Only = ipVersion === 4;
+    this.type = databaseType;
+    this.nodeCount = nodeCount;
+    this.#file = file;
   }
 
   lookup(ip: string, family: AddressFamily): Answer {
-    // The reader would walk the first 32 bits of an IPv6 address through an IPv4 tree, and answer.
-    if (family === 6 && this.#ipv4Only) return { country: null, network: null, note: 'no_ipv6' };
-    const [record, prefix] = this.#reader.getWithPrefixLength(ip);
-    if (record === null) return { country: null, network: null };
-    const { country, note } = readingOf(record);
-    return { country, network: networkText(ip, prefix), note };
+    const { tree } = this.#file;
+    if (family === 6 && tree.ipVersion === 4) return { country: null, network: null, note: 'no_ipv6' };
+    const words = wordsOf(ip, family);
+    const offset = words === null ? -1 : tree.find(words, family);
+    if (offset === -1) return { country: null, network: null };
+    const reading = this.#readings.get(offset) ?? this.#read(offset);
+    const network = blockOfWords(family, tree.depth);
+    return { country: reading.country, network, note: reading.note, details: reading.details };
+  }
+
+  #read(offset: number): Reading {
+    const reading = readingOf(this.#file.record(offset), this.role);
+    // What does not fit is decoded each time: an LRU costs more than it saves.
+    if (this.#readings.size < MAX_CACHED) this.#readings.set(offset, reading);
+    return reading;
   }
 }
 
-/** The country of a record. Where only the registration's country is known, that is a note and no answer. */
-function readingOf(record: unknown): Reading {
-  const code = codeOf(record);
-  const registered = registeredNote(record, code);
-  if (code === undefined) return { country: null, note: registered };
-  const { country = null, note = registered } = normaliseCountry(code);
-  return { country, note };
+function checkSuccessor(path: string, next: MmdbSource, previous: MmdbSource): void {
+  if (next.type !== previous.type) throw unusable(path, 'is now of another type: put the right file there.');
+  if ((next.builtAtMs ?? 0) < (previous.builtAtMs ?? 0))
+    throw unusable(path, 'is older than the one in use: put a newer one there, or restart to go back.');
+  const ratio = next.nodeCount / previous.nodeCount;
+  if (ratio < 0.5 || ratio > 2)
+    throw unusable(path, 'is less than half, or more than twice, of the one in use: check it, and restart to take it.');
 }
 
-/** MaxMind and DB-IP: `country.iso_code`. ip-location-db and IPinfo: `country_code`, or a bare string. */
-function codeOf(record: unknown): unknown {
-  if (!isMap(record)) return record;
-  const country = record.country;
-  return (
-    (isMap(country) ? country.iso_code : undefined) ?? record.country_code ?? (isMap(country) ? undefined : country)
+/** Where there are records, at least one must hold a country that we can read. */
+function checkFields(path: string, { offsets, record }: MmdbFile): void {
+  if (offsets.size === 0) return;
+  for (const offset of offsets) {
+    const { country, note } = readingOf(record(offset), 'country');
+    // A code that is no country (`pseudo:EU`, a registration's) is one all the same: the field is where we look for it.
+    if (country !== null || (note !== undefined && note !== 'unknown_code')) return;
+  }
+  throw unusable(
+    path,
+    'has records without a country in a known field: name a database of MaxMind, DB-IP or their layout.',
   );
 }
 
-function registeredNote(record: unknown, code: unknown): string | undefined {
-  const registered = isMap(record) ? record.registered_country : undefined;
-  if (!isMap(registered) || registered.iso_code === code) return undefined;
-  const { country } = normaliseCountry(registered.iso_code);
-  return country === undefined ? undefined : `registered:${country}`;
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-/** None may throw; and where there are records, at least one must hold a country that we can read. */
-function checkCanaries(path: string, source: CountrySource): void {
-  let answers: Answer[];
+function checkCanaries(path: string, source: MmdbSource, previous: MmdbSource | null, own: Canaries): void {
+  const mustKnow = source.nodeCount >= WORLD_NODES || (previous !== null && verdictOn(previous) === 'right');
   try {
-    answers = CANARIES.map(([ip, family]) => source.lookup(ip, family));
+    if (mustKnow && verdictOn(source) === 'wrong') throw new RangeError('wrong countries');
   } catch (cause) {
     throw damaged(path, cause);
   }
-  const records = answers.filter((answer) => answer.network !== null);
-  if (records.length > 0 && records.every(holdsNoCode))
-    throw unusable(
-      path,
-      'has records without a country in a known field: name a database of MaxMind, DB-IP or their layout.',
-    );
-}
-
-/** A code that is no country (`pseudo:EU`, a registration's) is one all the same: the field is where we look for it. */
-function holdsNoCode({ country, note }: Answer): boolean {
-  return country === null && (note === undefined || note === 'unknown_code');
+  const wrong = firstWrong(source, own);
+  if (wrong !== null) throw unusable(path, `gives another country than the canary for ${wrong}: check the file.`);
 }

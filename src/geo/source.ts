@@ -1,7 +1,23 @@
-/** What the chain (chain.ts) asks of each database. */
+/** What the chain (chain.ts) asks of each source: one port, one contract (test/contract/source.contract.ts). */
 
 import { parseCidr } from '../domain/address.ts';
-import type { AddressFamily, Country } from '../domain/types.ts';
+import type { AddressFamily, AddressFlag, Country, SourceKind } from '../domain/types.ts';
+
+/**
+ * What a source's word is good for. `country`: it votes. `override`: the operator's own, certain. `flags`: what makes a
+ * country no evidence. `network`: who runs the network; recorded only.
+ */
+export type SourceRole = 'country' | 'override' | 'flags' | 'network';
+
+/** What a source says beside the country. Shared between answers: never changed. */
+export interface Details {
+  readonly latitude?: number | undefined;
+  readonly longitude?: number | undefined;
+  readonly radiusKm?: number | undefined;
+  readonly flags?: readonly AddressFlag[] | undefined;
+  readonly asn?: number | undefined;
+  readonly holder?: string | undefined;
+}
 
 /** One source's word about one address. A fresh object: the caller may keep it. */
 export interface Answer {
@@ -11,10 +27,13 @@ export interface Answer {
   readonly network: string | null;
   /** e.g. `pseudo:EU`, `registered:US`, `no_ipv6`. */
   readonly note?: string | undefined;
+  readonly details?: Details | undefined;
 }
 
-/** A database that has been opened and checked. Pure memory. */
-export interface CountrySource {
+/** A source that has been opened and checked. Pure memory. */
+export interface Source {
+  readonly kind: SourceKind;
+  readonly role: SourceRole;
   /** Readable name of the database, e.g. `GeoLite2-Country`. */
   readonly name: string;
   /** Where it came from: a path, or a package name. */
@@ -23,9 +42,14 @@ export interface CountrySource {
   readonly vendor: string | null;
   /** When the database was built, milliseconds since the epoch, or null where it does not say. */
   readonly builtAtMs: number | null;
-  /** `ip` is canonical text from `parseAddress`, of a global address. May throw on a damaged file. */
+  /** `ip` is canonical text from `parseAddress`, of a global address. May throw on a damaged file; takes microseconds. */
   lookup(ip: string, family: AddressFamily): Answer;
 }
+
+/** Lets waiting logins go first. To be awaited every few milliseconds of work on a large file. */
+export type Pause = () => Promise<void>;
+
+export const pause: Pause = () => new Promise((resolve) => setImmediate(resolve));
 
 /** How installed packages are found and loaded; tests put their own in. Both throw when the package is not there. */
 export interface Modules {

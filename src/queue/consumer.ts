@@ -13,10 +13,19 @@ export interface BatchContext {
   readonly queuedAtMs: number;
   /** True when this job was started before, by a worker that died or failed: some of its effects may be there. */
   readonly startedBefore: boolean;
+  /** These logins waited for data to locate them with. `isLast`: those that still cannot be are not put back again. */
+  readonly recheck?: { readonly isLast: boolean } | undefined;
 }
 
-/** Handles a batch; returns the logins that failed, each for itself. Throws only when the whole batch could not be done. */
-export type HandleBatch = (logins: readonly LoginEvent[], context: BatchContext) => Promise<readonly LoginEvent[]>;
+export interface Handled {
+  /** Failed, each for itself: tried again soon. */
+  readonly failed: readonly LoginEvent[];
+  /** For want of data: tried again later. */
+  readonly unchecked: readonly LoginEvent[];
+}
+
+/** Throws only when the whole batch could not be done. */
+export type HandleBatch = (logins: readonly LoginEvent[], context: BatchContext) => Promise<Handled>;
 
 export interface ConsumerOptions {
   readonly handle: HandleBatch;
@@ -27,6 +36,8 @@ export interface ConsumerOptions {
   readonly concurrency: number;
   /** A worker that died is noticed after this long, milliseconds. */
   readonly lockDurationMs: number;
+  /** How long logins wait for data the first time, milliseconds; then twice as long each time, up to an hour. */
+  readonly recheckDelayMs: number;
 }
 
 export interface Consumer {
@@ -38,6 +49,10 @@ export interface Consumer {
 /** A login that failed alone this often is set aside. */
 const MAX_RETURNS = 5;
 const FIRST_RETURN_DELAY_MS = 1000;
+
+/** About a day with the usual delays. Not longer: without any database every login waits, in Redis. */
+const MAX_RECHECKS = 30;
+const MAX_RECHECK_DELAY_MS = 3_600_000;
 
 export function startConsumer(
   redis: Redis,
@@ -83,11 +98,13 @@ async function processJob(job: Job<Payload>, queue: Queue<Payload>, options: Con
   const jobId = String(job.id);
   if (decoded.malformed.length > 0) await putAside(decoded.malformed, jobId, options);
   if (decoded.logins.length === 0) throw new UnrecoverableError(decoded.malformed[0]?.code ?? 'malformed_job');
-  const failed = await options.handle(decoded.logins, {
+  const { failed, unchecked } = await options.handle(decoded.logins, {
     jobId,
     queuedAtMs: job.timestamp,
     startedBefore: job.attemptsStarted > 1 || job.stalledCounter > 0 || decoded.returned > 0,
+    recheck: decoded.recheck === 0 ? undefined : { isLast: decoded.recheck >= MAX_RECHECKS },
   });
+  if (unchecked.length > 0) await letWait(unchecked, decoded, jobId, queue, options);
   if (failed.length > 0) await giveBack(failed, decoded, jobId, queue, options);
   return `${decoded.logins.length - failed.length}/${decoded.logins.length}`;
 }
@@ -116,8 +133,23 @@ async function giveBack(
     return putAside(rows, jobId, options);
   }
   // The id makes a repeat of this step harmless: the queue takes each id once.
-  await queue.add('logins', encodePayload(failed, returned), {
+  await queue.add('logins', encodePayload(failed, returned, decoded.recheck), {
     jobId: `${jobId}-r${returned}`,
     delay: FIRST_RETURN_DELAY_MS * 4 ** (returned - 1),
+  });
+}
+
+/** Those that could not be located for want of data wait, as a job of their own, until there is some. */
+async function letWait(
+  unchecked: readonly LoginEvent[],
+  { recheck }: Decoded,
+  jobId: string,
+  queue: Queue<Payload>,
+  { recheckDelayMs }: ConsumerOptions,
+): Promise<void> {
+  // As above, the id makes a repeat harmless.
+  await queue.add('logins', encodePayload(unchecked, 0, recheck + 1), {
+    jobId: `${jobId.replace(/-u\d+$/, '')}-u${recheck + 1}`,
+    delay: Math.min(MAX_RECHECK_DELAY_MS, recheckDelayMs * 2 ** recheck),
   });
 }

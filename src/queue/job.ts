@@ -13,6 +13,8 @@ export interface Payload {
   readonly logins: readonly LoginEvent[];
   /** How often these logins were put back because each of them failed on its own. */
   readonly returned?: number;
+  /** How often these logins, all of which could not be located for want of data, were put back to wait for it. */
+  readonly recheck?: number;
 }
 
 /** `base64url(sha256(...))` and our random ids: letters that need no escaping anywhere, the scripts rely on it. */
@@ -32,6 +34,7 @@ const envelopeSchema = z.object({
   v: z.number(),
   logins: z.array(z.unknown()).min(1).max(10_000),
   returned: z.int().min(0).optional(),
+  recheck: z.int().min(0).optional(),
 });
 
 export interface Malformed {
@@ -45,11 +48,17 @@ export interface Malformed {
 export interface Decoded {
   readonly logins: readonly LoginEvent[];
   readonly returned: number;
+  readonly recheck: number;
   readonly malformed: readonly Malformed[];
 }
 
-export function encodePayload(logins: readonly LoginEvent[], returned = 0): Payload {
-  return returned === 0 ? { v: PAYLOAD_VERSION, logins } : { v: PAYLOAD_VERSION, logins, returned };
+export function encodePayload(logins: readonly LoginEvent[], returned = 0, recheck = 0): Payload {
+  return {
+    v: PAYLOAD_VERSION,
+    logins,
+    ...(returned === 0 ? {} : { returned }),
+    ...(recheck === 0 ? {} : { recheck }),
+  };
 }
 
 /** Never throws: what cannot be read comes back as `malformed`, each login for itself. */
@@ -64,11 +73,12 @@ export function decodePayload(data: unknown): Decoded {
     if (login.success) logins.push(login.data);
     else malformed.push({ code: 'malformed_login', index, field: firstField(login.error), lid: lidOf(one) });
   }
-  return { logins, returned: envelope.data.returned ?? 0, malformed };
+  const { returned = 0, recheck = 0 } = envelope.data;
+  return { logins, returned, recheck, malformed };
 }
 
 function wholeJob(code: SetAsideCode, field: string | null): Decoded {
-  return { logins: [], returned: 0, malformed: [{ code, index: null, field, lid: null }] };
+  return { logins: [], returned: 0, recheck: 0, malformed: [{ code, index: null, field, lid: null }] };
 }
 
 /** The schema's own name of the first wrong field: never a name that came from outside. */

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Disposition, Incident, IncidentRecord, IncidentStatus, Visit } from '../domain/incident.ts';
+import { type RegistryFinding, SETTLED_AS, SETTLED_BY } from '../domain/registry.ts';
+import type { Sighting } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentFilter, IncidentPage, Incidents } from '../ports.ts';
 import type { Keys } from './keys.ts';
@@ -7,7 +9,7 @@ import { loadScript, runScript } from './script.ts';
 
 const record = loadScript('record-5');
 const visit = loadScript('visit-3');
-const resolve = loadScript('resolve-3');
+const resolve = loadScript('resolve-4');
 
 /** The first ones are kept, and the newest; a holder who polls for a week must not fill Redis. */
 export const VISITS_KEPT = 50;
@@ -35,9 +37,20 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
     async resolve(caseId, answer) {
-      const where = [keys.incident(caseId), keys.incidentsByStatus('open'), keys.incidentsByStatus(answer.disposition)];
-      const args = [caseId, answer.disposition, answer.by, answer.note, String(answer.atMs), String(keepMs)];
-      return (await runScript(redis, resolve, where, args)) as 'resolved' | 'unknown' | Disposition;
+      const lists = ['open', answer.disposition, SETTLED_AS].map((status) => keys.incidentsByStatus(status));
+      const args = [
+        caseId,
+        answer.disposition,
+        answer.by,
+        answer.note,
+        String(answer.atMs),
+        String(keepMs),
+        SETTLED_BY,
+      ];
+      return (await runScript(redis, resolve, [keys.incident(caseId), ...lists], args)) as
+        | 'resolved'
+        | 'unknown'
+        | Disposition;
     },
   };
 }
@@ -88,8 +101,11 @@ function assemble(doc: Record<string, string>, counts: Record<string, string>, s
   const visits = seen.map((one) => JSON.parse(one) as Visit);
   const visitCount = Number(counts.count ?? 0);
   if (visitCount > visits.length && counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
+  const incident = JSON.parse(doc.json) as Incident;
+  const registry = doc.registry === undefined ? undefined : (JSON.parse(doc.registry) as RegistryFinding);
   return {
-    ...(JSON.parse(doc.json) as Incident),
+    ...incident,
+    ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined
       ? {}
@@ -98,6 +114,11 @@ function assemble(doc: Record<string, string>, counts: Record<string, string>, s
     visitCount,
     visits,
   };
+}
+
+/** What a registry said stands below what the databases said. */
+function withEvidence(sighting: Sighting, { evidence }: RegistryFinding): Sighting {
+  return { ...sighting, evidence: [...sighting.evidence, ...evidence] };
 }
 
 /** Where a page ended: the score and case number of its last row. */

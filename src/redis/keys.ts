@@ -40,6 +40,8 @@ export interface Keys {
   setAsideCount(): string;
   counters(): string;
   counted(batchId: string): string;
+  registryAnswers(network: string): string;
+  registryClaim(network: string): string;
 }
 
 /** The name of the BullMQ queue that carries logins. */
@@ -50,6 +52,8 @@ export const SWEEP_QUEUE = 'sweep';
 
 /** The name of the BullMQ queue that carries re-checks of revocations. */
 export const RECHECK_QUEUE = 'rechecks';
+/** The name of the BullMQ queue of logins to ask the registries about. */
+export const REGISTRY_QUEUE = 'registry';
 
 export function keysFor(prefix: string): Keys {
   const shared = `{${prefix}}`;
@@ -77,6 +81,8 @@ export function keysFor(prefix: string): Keys {
     setAsideCount: () => `${shared}:set-aside-count`,
     counters: () => `${shared}:counters`,
     counted: (batchId) => `${shared}:counted:${batchId}`,
+    registryAnswers: (network) => `${shared}:registry-answers:${network}`,
+    registryClaim: (network) => `${shared}:registry-claim:${network}`,
   };
 }
 

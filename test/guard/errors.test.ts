@@ -6,6 +6,7 @@ const SETS = [
   { heading: 'Error codes', file: 'src/errors.ts', type: 'ErrorCode' },
   { heading: 'Reasons', file: 'src/domain/reasons.ts', type: 'Reason' },
   { heading: 'Why an address has no country', file: 'src/domain/types.ts', type: 'UnlocatableWhy' },
+  { heading: 'Registry evidence', file: 'src/domain/registry.ts', type: 'Settlement' },
   { heading: 'Set-aside codes', file: 'src/ports.ts', type: 'SetAsideCode' },
 ] as const;
 

@@ -22,7 +22,7 @@ const adapter = (room: string): Layer => ({
 /** Small tools without an I/O of ours: for the roots and the entries, not for adapters (which are given a Log). */
 const TOOLS = 'log\\.ts|release\\.ts|case-of\\.ts';
 const WORDS = 'ports\\.ts|domain\\/|errors\\.ts';
-const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts|sweep\\.ts';
+const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts';
 const under = (...rooms: readonly string[]) => new RegExp(`^src/(${rooms.join('|')})`);
 
 /** The first one that fits counts. */
@@ -32,7 +32,7 @@ const LAYERS: readonly Layer[] = [
   { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
   {
     name: 'effects',
-    files: /^src\/(detect|recheck)\.ts$/,
+    files: /^src\/(detect|recheck|asker|evidence)\.ts$/,
     ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
     packages: /^node:/,
   },
@@ -41,25 +41,37 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'web composition root',
     files: /^src\/(bouncer|index)\.ts$/,
-    ours: under('bouncer\\.ts', 'session-admin\\.ts', 'web/', 'console/', 'redis/', 'queue/', 'detect\\.ts', TOOLS, WORDS),
+    ours: under(
+      'bouncer\\.ts',
+      'session-admin\\.ts',
+      'web/',
+      'console/',
+      'redis/',
+      'queue/',
+      'detect\\.ts',
+      TOOLS,
+      WORDS,
+    ),
   },
   {
     name: 'worker composition root',
-    files: /^src\/(worker|sweep)\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', TOOLS, WORDS),
+    files: /^src\/(worker|sweep|registry-worker)\.ts$/,
+    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', 'asker\\.ts', 'evidence\\.ts', TOOLS, WORDS),
   },
   { name: 'review', files: /^src\/(review|session-admin)\.ts$/, ours: under(WORDS), packages: /^node:/ },
   {
     name: 'cli',
     files: /^src\/cli\//,
-    ours: new RegExp(`^(src/(cli/|geo/|redis/|queue/|review\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`),
+    ours: new RegExp(
+      `^(src/(cli/|geo/|redis/|queue/|review\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`,
+    ),
   },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
   { name: 'config', files: /^config\//, ours: /^(config\/|src\/(errors\.ts$|domain\/))/ },
 ];
 
 const GEO_AND_WORKER =
-  /^(src\/geo\/|src\/worker\.ts|src\/cli\/|workers\/|maxmind|mmdb-lib|geoip-lite|@ip-location-db\/)/;
+  /^(src\/geo\/|src\/(registry-)?worker\.ts|src\/cli\/|workers\/|maxmind|mmdb-lib|geoip-lite|@ip-location-db\/)/;
 const FRAMEWORKS = /^(express|express-session|fastify|@fastify\/.*|koa|koa-.*|hono|@hono\/.*)(\/|$)/;
 
 const all = sources('src', 'workers', 'config');

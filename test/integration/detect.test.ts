@@ -7,9 +7,9 @@ import type { Located, LoginEvent, Sighting } from '../../src/domain/types.ts';
 import type { Locator } from '../../src/ports.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
+import { redisSessions } from '../../src/redis/ender.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor } from '../../src/redis/keys.ts';
-import { redisSessions } from '../../src/redis/ender.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { captureLog, connect, testPrefix } from '../support/index.ts';
 
@@ -72,8 +72,10 @@ function world(overrides: Partial<DetectDeps> = {}): World {
     keys,
     deps,
     incidents: seen,
-    run: (batch, more = {}, startedBefore = false) =>
-      detect(batch, { jobId: `job-${++serial}`, queuedAtMs: NOW, startedBefore }, { ...deps, ...more }),
+    run: async (batch, more = {}, startedBefore = false) => {
+      const context = { jobId: `job-${++serial}`, queuedAtMs: NOW, startedBefore };
+      return (await detect(batch, context, { ...deps, ...more })).failed;
+    },
     async countries(userId) {
       const [stored] = await deps.baselines.load([userId]);
       return (stored?.baseline.v4.places ?? []).flatMap((place) => place.countries).sort();

@@ -9,9 +9,9 @@ import {
   networkOf,
   parseAddress,
   parseCidr,
-  SPECIAL_RANGES,
   type ValidAddress,
 } from '../../src/domain/address.ts';
+import { SPECIAL_RANGES } from '../../src/domain/special-ranges.ts';
 import type { AddressFamily, AddressKind } from '../../src/domain/types.ts';
 
 interface ParseCase extends Partial<ValidAddress> {

@@ -240,6 +240,7 @@ const anyPolicy = fc.record({
   maxNetworks: fc.integer({ min: 1, max: 6 }),
   baselineTtlMs: fc.constantFrom(DAY, 30 * DAY, 180 * DAY),
   refreshMs: fc.constantFrom(0, 1, HOUR),
+  anonymousNetwork: fc.constantFrom('allow' as const, 'flag' as const),
 });
 /** What any order of logins may have taught. */
 const anyBaseline = fc
@@ -333,5 +334,39 @@ describe('for any history', () => {
         }
       }),
     );
+  });
+});
+
+describe('an address that a source flags', () => {
+  const vpn: Located = { ...sight('NL'), flags: ['anonymiser'] };
+
+  test.each<[string, Baseline]>([
+    ['nothing known', emptyBaseline],
+    ['the same country', only4(place('NL'))],
+    ['another country', only4(place('GB'))],
+    ['known in the other family only', only6(place('GB'))],
+  ])('%s: its country is no evidence', (_name, baseline) => {
+    const { action, reason, teaches } = decide(baseline, vpn, T0 + DAY, policy);
+    expect({ action, reason, teaches }).toEqual({ action: 'flag', reason: 'anonymous_network', teaches: false });
+  });
+
+  test('the policy may let it pass; it still teaches nothing', () => {
+    const decision = decide(only4(place('GB')), vpn, T0 + DAY, { ...policy, anonymousNetwork: 'allow' });
+    expect(decision).toEqual({ action: 'allow', reason: 'anonymous_network', teaches: false });
+  });
+
+  test('from a network that the user is known in, it is the same network', () => {
+    const baseline = home4('GB', network(vpn.network));
+    expect(decide(baseline, vpn, T0 + DAY, policy).reason).toBe('same_network');
+    const taught = learn(baseline, vpn, T0 + DAY, policy);
+    expect(taught.v4.places).toEqual(baseline.v4.places);
+    expect(taught.v4.networks).toEqual([network(vpn.network, T0 + DAY, T0)]);
+  });
+
+  test('a reviewer`s `safe` teaches the network and never the place', () => {
+    const taught = learn(only4(place('GB')), vpn, T0 + DAY, policy);
+    expect(taught.v4.places).toEqual([place('GB')]);
+    expect(decide(taught, vpn, T0 + 2 * DAY, policy).reason).toBe('same_network');
+    expect(learn(taught, vpn, T0 + DAY, policy)).toBe(taught);
   });
 });

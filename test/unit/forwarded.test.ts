@@ -157,7 +157,7 @@ describe('compileTrust', () => {
     },
   );
 
-  test.each([true, 'loopback', 1, undefined])('refuses %j in place of a list', (list) => {
+  test.each([true, 'loopback', 1.5, undefined])('refuses %j in place of a list', (list) => {
     expect(() => compileTrust(list as unknown as string[])).toThrow(
       expect.objectContaining({ code: 'option_invalid' }),
     );

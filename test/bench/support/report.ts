@@ -14,15 +14,25 @@ export interface BenchResult {
   readonly [more: string]: unknown;
 }
 
+/** Of a bench without a peer. */
+export interface FreeResult {
+  readonly bench: string;
+  readonly [more: string]: unknown;
+}
+
 /** What a bench is told. `scale` below 1 makes it smaller in every way, for tests: its figures then mean nothing. */
 export interface BenchOptions {
   readonly rounds: number | null;
   readonly scale: number;
+  /** A geofeed, for `accuracy`. */
+  readonly csv?: string | undefined;
+  /** Databases beside those that npm ships, for `accuracy`. */
+  readonly databases?: readonly string[] | undefined;
   /** For progress lines. */
   say(line: string): void;
 }
 
-export type Bench = (options: BenchOptions) => Promise<BenchResult>;
+export type Bench = (options: BenchOptions) => Promise<BenchResult | FreeResult>;
 
 export function scaled(count: number, options: BenchOptions): number {
   return Math.max(10, Math.round(count * options.scale));
@@ -40,7 +50,7 @@ export function machine(redis: string) {
   };
 }
 
-export function table(result: BenchResult): string {
+export function table(result: FreeResult): string {
   const rows = Object.entries(result).map(([name, value]) => [name, text(value)] as const);
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');

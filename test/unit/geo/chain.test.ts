@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { AddressProblem, Evidence, Located, Unlocatable } from '../../../src/domain/types.ts';
 import { type ChainOptions, openChain } from '../../../src/geo/chain.ts';
-import type { Modules } from '../../../src/geo/source.ts';
+import { Poller } from '../../../src/geo/poller.ts';
+import { Slot } from '../../../src/geo/slot.ts';
+import type { Modules, Source } from '../../../src/geo/source.ts';
 import type { Locator } from '../../../src/ports.ts';
 import { type CapturedLog, captureLog } from '../../support/index.ts';
 import { type MmdbValue, writeMmdb } from '../../support/mmdb-writer.ts';
@@ -39,7 +41,16 @@ interface Opened {
 
 async function open(options: Partial<ChainOptions> = {}): Promise<Opened> {
   const log = captureLog();
-  return { locator: await openChain({ log, clock: () => BUILT + 30 * DAY_MS, ...options }), log };
+  return {
+    locator: await openChain({
+      log,
+      clock: () => BUILT + 30 * DAY_MS,
+      places: null,
+      reload: { everyMs: 0 },
+      ...options,
+    }),
+    log,
+  };
 }
 
 function put(name: string, databaseType: string, networks: Record<string, MmdbValue>, builtAtMs = BUILT): string {
@@ -84,8 +95,8 @@ describe('with the databases that npm ships', () => {
       candidates: ['GB'],
       agreed: true,
       evidence: [
-        { database: 'geolite2-country', builtOn: one?.builtOn, country: 'GB', network: '81.2.68.0/22' },
-        { database: 'dbip-country', builtOn: two?.builtOn, country: 'GB', network: '81.2.64.0/18' },
+        { source: 'mmdb', database: 'geolite2-country', builtOn: one?.builtOn, country: 'GB', network: '81.2.68.0/22' },
+        { source: 'mmdb', database: 'dbip-country', builtOn: two?.builtOn, country: 'GB', network: '81.2.64.0/18' },
       ],
     });
   });
@@ -251,9 +262,7 @@ describe('no answer', () => {
   });
 
   test('a source that throws is noted, logged once, and leaves the others their vote', async () => {
-    const bad = damaged('bad.mmdb');
-    const good = put('good.mmdb', 'DBIP-Country-Lite', { '90.0.0.0/16': 'FR' });
-    const { locator, log } = await open({ databases: [bad, good] });
+    const { locator, log } = await poll(throwing, says('FR'));
     for (let i = 0; i < 3; i++) {
       const { agreed, evidence } = located(locator, FR);
       expect(agreed).toBe(false);
@@ -264,18 +273,36 @@ describe('no answer', () => {
   });
 
   test('every source throws', async () => {
-    const { locator } = await open({ databases: [damaged('bad.mmdb')] });
+    const { locator } = await poll(throwing);
     expect(unlocatable(locator, FR)).toMatchObject({ why: 'lookup_failed', evidence: [{ note: 'error' }] });
   });
 
-  /** Its one record is of a type that does not exist. */
-  function damaged(name: string): string {
-    const networks = { '90.0.0.0/16': { country_code: 'FR' } };
-    const bytes = writeMmdb({ databaseType: 'GeoLite2-Country', builtAtMs: BUILT, networks });
-    bytes.fill(0x00, bytes.indexOf('country_code') - 2, bytes.indexOf('country_code'));
-    const path = join(directory, name);
-    writeFileSync(path, bytes);
-    return path;
+  const says = (country: string, over: Partial<Source> = {}): Source => ({
+    kind: 'mmdb',
+    role: 'country',
+    name: `says-${country}`,
+    origin: 'a test',
+    vendor: country,
+    builtAtMs: BUILT,
+    lookup: () => ({ country, network: '90.0.0.0/16' }),
+    ...over,
+  });
+  const throwing = says('XX', {
+    lookup: () => {
+      throw new RangeError('damaged');
+    },
+  });
+
+  async function poll(...sources: Source[]): Promise<{ locator: Locator; log: CapturedLog }> {
+    const log = captureLog();
+    const rules = { log, clock: () => BUILT, settleMs: 0 };
+    const slots = sources.map((source) => {
+      return new Slot({ name: source.name, origin: 'a test', files: [], open: async () => source }, rules);
+    });
+    for (const slot of slots) await slot.open();
+    const poller = new Poller({ log, clock: () => BUILT, maxAgeDays: undefined });
+    poller.use(slots);
+    return { locator: poller, log };
   }
 });
 

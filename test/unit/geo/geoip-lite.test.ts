@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { openChain } from '../../../src/geo/chain.ts';
 import { openGeoipLite } from '../../../src/geo/geoip-lite.ts';
-import type { CountrySource, Modules } from '../../../src/geo/source.ts';
+import type { Modules, Source } from '../../../src/geo/source.ts';
 import { captureLog } from '../../support/index.ts';
 
 const require = createRequire(import.meta.url);
@@ -19,7 +19,7 @@ const alone: Modules = {
 const fake = (exports: unknown): Modules => ({ ...alone, load: () => Promise.resolve(exports) });
 
 describe('the installed package', () => {
-  let source: CountrySource;
+  let source: Source;
   beforeAll(async () => {
     source = await openGeoipLite(alone);
   });

@@ -1,0 +1,123 @@
+import { networkOf, parseAddress } from './domain/address.ts';
+import { decide, emptyBaseline } from './domain/decide.ts';
+import type { Incident } from './domain/incident.ts';
+import type { Policy } from './domain/policy.ts';
+import type { RegistryWord } from './domain/registry.ts';
+import { closingNote, findingOf, locatedByGeofeed, settle } from './domain/settle.ts';
+import type { Located, LoginEvent, Mode } from './domain/types.ts';
+import type { Baselines, Clock, Counters, Incidents, RegistryAsk, RegistryFindings, RegistryLookup } from './ports.ts';
+
+/**
+ * Registry evidence: the order of effects when an answer comes. A login is decided without it, at once; it is asked for
+ * afterwards (src/asker.ts), in a queue of its own, and no failure of it fails a login.
+ *
+ *   disputed      -> the incident gets the evidence; a geofeed row may close it
+ *   unlocatable   -> a geofeed row may locate it after all; if it then does not match the user, it is flagged
+ *
+ * It never ends a session and never teaches a baseline: a geofeed is written by whoever holds the addresses.
+ */
+export interface EvidenceDeps {
+  readonly lookup: RegistryLookup;
+  readonly incidents: Pick<Incidents, 'existing' | 'record'>;
+  readonly findings: RegistryFindings;
+  readonly baselines: Pick<Baselines, 'load'>;
+  readonly counters: Counters;
+  readonly policy: Policy;
+  readonly mode: Mode;
+  readonly clock: Clock;
+  caseOf(lid: string): string;
+  onIncident(incident: Incident): void;
+}
+
+/** Asks that could not be answered now, and when to try them again. */
+export interface Postponed {
+  readonly asks: readonly RegistryAsk[];
+  readonly afterMs: number;
+}
+
+/** The registry worker's side. Throws when Redis is away; doing it again does no harm. */
+export async function gatherEvidence(
+  jobId: string,
+  asks: readonly RegistryAsk[],
+  deps: EvidenceDeps,
+): Promise<Postponed | null> {
+  const results = await Promise.all(asks.map((ask) => answerOne(ask, deps)));
+  const counts = new Map<string, number>();
+  for (const { count } of results) counts.set(`registry:${count}`, (counts.get(`registry:${count}`) ?? 0) + 1);
+  await deps.counters.add(`registry-${jobId}`, counts);
+  const left = asks.filter((_, i) => results[i]?.afterMs !== undefined);
+  if (left.length === 0) return null;
+  // All of them wait for the one that may go first: those whose registry still refuses cost nothing to try.
+  return { asks: left, afterMs: Math.min(...results.flatMap(({ afterMs }) => afterMs ?? [])) };
+}
+
+interface Answered {
+  /** What is counted, e.g. `same_country`, `later`. */
+  readonly count: string;
+  readonly afterMs?: number;
+}
+
+async function answerOne(ask: RegistryAsk, deps: EvidenceDeps): Promise<Answered> {
+  const address = ask.kind === 'disputed' ? ask.address : ask.login.address;
+  const outcome = await deps.lookup.lookup(address ?? '');
+  if (outcome.kind === 'later') return { count: 'later', afterMs: outcome.afterMs };
+  if (outcome.kind === 'nobody') return { count: 'nobody' };
+  if (ask.kind === 'disputed') return { count: await addTo(ask.caseId, outcome.word, deps) };
+  return { count: await judgeAgain(ask.login, ask.queuedAtMs, outcome.word, deps) };
+}
+
+async function addTo(caseId: string, word: RegistryWord, deps: EvidenceDeps): Promise<string> {
+  const [incident] = await deps.incidents.existing([caseId]);
+  if (!incident) return 'unknown_incident';
+  const settlement = settle(incident, word, deps.policy);
+  const note = settlement === 'same_country' ? closingNote(word) : null;
+  await deps.findings.write(caseId, findingOf(word, settlement), note);
+  return settlement;
+}
+
+/** A login that no database could place: flagged when the geofeed's country is not one of the user's, else left alone. */
+async function judgeAgain(
+  login: LoginEvent,
+  queuedAtMs: number,
+  word: RegistryWord,
+  deps: EvidenceDeps,
+): Promise<string> {
+  const sighting = sightingOf(login, word);
+  if (sighting === null) return 'recorded';
+  const nowMs = deps.clock();
+  const loginAtMs = Math.min(login.loginAtMs, nowMs);
+  const [stored] = await deps.baselines.load([login.userId]);
+  const baseline = stored?.baseline ?? emptyBaseline;
+  const { action, reason } = decide(baseline, sighting, loginAtMs, deps.policy);
+  if (action === 'allow') return 'same_country';
+  const incident: Incident = {
+    id: deps.caseOf(login.lid),
+    lid: login.lid,
+    handle: login.handle,
+    userId: login.userId,
+    action: 'flag',
+    reason,
+    mode: deps.mode,
+    outcome: 'none',
+    baseline,
+    sighting,
+    userAgent: login.userAgent,
+    deviceId: login.deviceId,
+    loginAtMs: login.loginAtMs,
+    queuedAtMs,
+    decidedAtMs: nowMs,
+  };
+  const [recorded] = await deps.incidents.record([incident]);
+  if (recorded instanceof Error) throw recorded;
+  await deps.findings.write(incident.id, findingOf(word, 'elsewhere'), null);
+  if (recorded === true) deps.onIncident(incident);
+  return 'elsewhere';
+}
+
+function sightingOf(login: LoginEvent, word: RegistryWord): Located | null {
+  const address = parseAddress(login.address);
+  if (!address.ok) return null;
+  const where = { address: address.ip, family: address.family, network: networkOf(address.ip, address.family) };
+  const before = { kind: 'unlocatable', why: 'no_data', address: address.ip, evidence: [] } as const;
+  return locatedByGeofeed(before, word, where);
+}

