@@ -7,9 +7,10 @@ import { bounce } from './bounce.ts';
 import { enqueue } from './enqueue.ts';
 import { gate } from './gate.ts';
 import { type Bench, type BenchOptions, table } from './support/report.ts';
+import { survival } from './survival.ts';
 import { worker } from './worker.ts';
 
-const BENCHES: Readonly<Record<string, Bench>> = { worker, enqueue, gate, bounce };
+const BENCHES: Readonly<Record<string, Bench>> = { worker, enqueue, gate, bounce, survival };
 
 /** A bench that hangs is a failure, not a wait. */
 const LIMIT_MS = 6 * 60_000;
@@ -21,7 +22,8 @@ async function main(): Promise<void> {
   });
   const [name = ''] = positionals;
   const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
-  if (bench === undefined) throw new Error(`Which bench? ${Object.keys(BENCHES).join(', ')} (e.g. npm run bench -- gate)`);
+  if (bench === undefined)
+    throw new Error(`Which bench? ${Object.keys(BENCHES).join(', ')} (e.g. npm run bench -- gate)`);
   const limit = setTimeout(() => {
     console.error(`bench ${name}: not done after ${LIMIT_MS / 60_000} minutes`);
     process.exit(1);

@@ -1,8 +1,13 @@
 /** What a bench gives back, as the last line of JSON or as a table. */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 
-export interface BenchResult {
+export interface Report {
   readonly bench: string;
+  readonly [more: string]: unknown;
+}
+
+/** Of a bench that compares one figure. */
+export interface BenchResult extends Report {
   /** The figure that is compared, of our side and of the peer. */
   readonly ours: number;
   readonly peer: number;
@@ -22,7 +27,7 @@ export interface BenchOptions {
   say(line: string): void;
 }
 
-export type Bench = (options: BenchOptions) => Promise<BenchResult>;
+export type Bench = (options: BenchOptions) => Promise<Report>;
 
 export function scaled(count: number, options: BenchOptions): number {
   return Math.max(10, Math.round(count * options.scale));
@@ -40,7 +45,7 @@ export function machine(redis: string) {
   };
 }
 
-export function table(result: BenchResult): string {
+export function table(result: Report): string {
   const rows = Object.entries(result).map(([name, value]) => [name, text(value)] as const);
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
