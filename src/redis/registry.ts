@@ -50,7 +50,7 @@ export function redisRegistry(redis: Redis, keys: Keys): Registry {
       const { live, dead } = await look(redis, keys, tag, nowMs);
       // Behind the answer; a failure leaves them to the next list or sweep.
       take(tag, dead).catch(() => {});
-      return live.map(entryOf).sort((a, b) => a.loginAtMs - b.loginAtMs);
+      return live.map((one) => ({ ...entryOf(one), userId })).sort((a, b) => a.loginAtMs - b.loginAtMs);
     },
     async find(lid, nowMs) {
       const row = await rowOf(redis, keys, lid);

@@ -22,7 +22,7 @@ import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { AddressFamily } from '../../src/domain/types.ts';
 import { openChain } from '../../src/geo/chain.ts';
 import type { Locator } from '../../src/ports.ts';
-import { type BenchOptions, type FreeResult, scaled } from './support/report.ts';
+import { type BenchOptions, type Report, scaled } from './support/report.ts';
 import { random } from './support/stats.ts';
 
 const SEED = 20_261_122;
@@ -56,7 +56,7 @@ interface Tally {
   reasons: Record<string, number>;
 }
 
-export async function accuracy(options: BenchOptions): Promise<FreeResult> {
+export async function accuracy(options: BenchOptions): Promise<Report> {
   if (options.csv === undefined) throw new Error('accuracy: give a geofeed with --csv FILE');
   const { rows, skipped } = readFeed(options.csv);
   const databases = [...NPM.map((name) => require.resolve(name)), ...(options.databases ?? [])];

@@ -1,8 +1,13 @@
 /** What a bench gives back, as the last line of JSON or as a table. */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 
-export interface BenchResult {
+export interface Report {
   readonly bench: string;
+  readonly [more: string]: unknown;
+}
+
+/** Of a bench that compares one figure. */
+export interface BenchResult extends Report {
   /** The figure that is compared, of our side and of the peer. */
   readonly ours: number;
   readonly peer: number;
@@ -11,12 +16,6 @@ export interface BenchResult {
   /** What `ours` and `peer` are. */
   readonly unit: string;
   /** Everything else: raw rounds, conditions, counts. */
-  readonly [more: string]: unknown;
-}
-
-/** Of a bench without a peer. */
-export interface FreeResult {
-  readonly bench: string;
   readonly [more: string]: unknown;
 }
 
@@ -32,7 +31,7 @@ export interface BenchOptions {
   say(line: string): void;
 }
 
-export type Bench = (options: BenchOptions) => Promise<BenchResult | FreeResult>;
+export type Bench = (options: BenchOptions) => Promise<Report>;
 
 export function scaled(count: number, options: BenchOptions): number {
   return Math.max(10, Math.round(count * options.scale));
@@ -50,7 +49,7 @@ export function machine(redis: string) {
   };
 }
 
-export function table(result: FreeResult): string {
+export function table(result: Report): string {
   const rows = Object.entries(result).map(([name, value]) => [name, text(value)] as const);
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');

@@ -72,7 +72,7 @@ export const CASES: readonly Case[] = [
 
 /** Where the others are: they need no web framework. */
 export const ELSEWHERE: Readonly<Record<number, string>> = {
-  25: 'K on the master, failover to a stale replica: failover.test.ts',
+  25: 'K on the master, failover to a stale replica: rechecks.test.ts',
 };
 
 async function duringOne(world: World, { before, after }: { before?: Handler; after?: Handler }): Promise<void> {
