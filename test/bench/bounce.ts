@@ -102,6 +102,7 @@ async function measure(ours: Side, peer: Side, redis: Redis, options: BenchOptio
     peerIs:
       'BullMQ queue.add per login, hand-written worker (maxmind, HGET, HSET, DEL), express-session + connect-redis 9',
     rounds: pairs.map((pair) => ({ ours: brief(pair.ours), peer: brief(pair.peer) })),
+    strain: { ours: await ours.web.call('strain'), peer: await peer.web.call('strain') },
     machine: machine(await redisVersion(redis)),
   };
 }

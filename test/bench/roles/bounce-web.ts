@@ -19,14 +19,21 @@ export interface Reported {
   readonly atMs: number;
 }
 
+/** How the last run went for the web process itself: far from zero, the machine was too busy to say much. */
+export interface Strain {
+  /** How late a login was reported at worst, milliseconds. */
+  readonly worstDelayMs: number;
+  /** Reports that were still in memory when their time limit was over. */
+  readonly pending: number;
+}
+
 export interface BounceWebApi {
   listen(kind: 'ours' | 'peer', url: string, places: Places, users: number): Promise<number>;
   /** Reports the first login of all users: what they are known by. Not timed. */
   firstLogins(): Promise<void>;
   /** Reports the plan's logins; what it reported of thieves, in their order. */
   run(plan: Plan): Promise<Reported[]>;
-  /** How late logins were reported, milliseconds, the worst one: above a few, the web process itself was the bottleneck. */
-  worstDelayMs(): number;
+  strain(): Strain;
 }
 
 type Report = (login: BenchLogin, sessionId: string) => Promise<unknown>;
@@ -38,6 +45,7 @@ let report: Report = async () => {};
 let crowd: Crowd | null = null;
 let users = 0;
 let worstMs = 0;
+let pendingCount = 0;
 
 function app(store: Store, gate: express.RequestHandler | null): Express {
   const web = express();
@@ -62,7 +70,8 @@ function ours(url: string): Express {
   closers.push(() => bouncer.close());
   report = async ({ userId, address, userAgent }, sessionId) => {
     const { status } = await bouncer.reportLogin({ userId, address, userAgent, sessionId });
-    if (status !== 'queued') throw new Error(`a login was not queued: ${status}`);
+    if (status === 'pending') pendingCount += 1;
+    else if (status !== 'queued') throw new Error(`a login was not queued: ${status}`);
   };
   return app(bouncer.store(session), bouncer.gate());
 }
@@ -90,6 +99,7 @@ async function run(plan: Plan): Promise<Reported[]> {
   const thiefAt = Array.from({ length: thieves(plan) }, (_, index) => reportedAtMs(plan, index));
   let sent = 0;
   worstMs = 0;
+  pendingCount = 0;
   await sleepUntil(plan.startMs);
   for (let nowMs = monotonicMs(); nowMs < endMs; nowMs = monotonicMs()) {
     for (; reported.length < thiefAt.length && (thiefAt[reported.length] ?? 0) <= nowMs; sent++) {
@@ -134,7 +144,7 @@ serve<BounceWebApi>(
     },
     firstLogins,
     run,
-    worstDelayMs: () => worstMs,
+    strain: () => ({ worstDelayMs: worstMs, pending: pendingCount }),
   },
   async () => {
     for (const close of closers.reverse()) await close();
