@@ -34,13 +34,16 @@ export function startSweeps(redis: Redis, names: { queue: string; prefix: string
   worker.on('failed', (_job, error) =>
     log.warn({ event: 'sweep_failed', error: errorName(error) }, 'A sweep failed; the next one goes on from there'),
   );
+  let closing = false;
   const repeat = { every: everyMs, offset: minuteOf(names.prefix, everyMs) };
   const opts = { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } };
   const scheduled = queue.upsertJobScheduler('sweep', repeat, { name: 'sweep', opts }).catch((error: unknown) => {
+    if (closing) return;
     log.warn({ event: 'sweep_unscheduled', error: errorName(error) }, 'Sweeps could not be scheduled');
   });
   return {
     async close(force = false) {
+      closing = true;
       const away = force || redis.status !== 'ready';
       if (!away) await scheduled;
       await worker.close(away);
