@@ -58,7 +58,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   ];
   if (problems.length > 0 || !parsed.success) throw new BouncerError('config_invalid', problems.join('; '));
   return {
-    config: withAbsolutePaths(parsed.data, origins.databases ?? DEFAULT, sources.cwd),
+    config: withAbsolutePaths(parsed.data, origins as ResolvedConfig['origins'], sources.cwd),
     origins: origins as ResolvedConfig['origins'],
     warnings: nearlyOurs(sources.env),
   };
@@ -89,11 +89,22 @@ function find(setting: Setting, { flags, env }: ConfigSources, file: ReadonlyMap
 function typed(text: string, { type }: Setting): unknown {
   const plain = text.trim();
   if (type === 'number') return /^\d{1,9}(\.\d{1,9})?$/.test(plain) ? Number(plain) : plain;
-  if (type !== 'list') return plain;
-  return plain
+  if (type === 'switch') return plain === 'true' || (plain !== 'false' && plain);
+  if (type === 'list') return partsOf(plain);
+  return type === 'pairs' ? pairsOf(plain) : plain;
+}
+
+function partsOf(text: string): string[] {
+  return text
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+/** `address=country,...` */
+function pairsOf(text: string): unknown {
+  const pairs = partsOf(text).map((part) => part.split('='));
+  return pairs.every((pair) => pair.length === 2) ? Object.fromEntries(pairs) : text;
 }
 
 function wrongValues(error: z.ZodError, origins: ResolvedConfig['origins']): string[] {
@@ -125,9 +136,17 @@ function nearlyOurs(env: ConfigSources['env']): string[] {
   });
 }
 
-function withAbsolutePaths(config: Config, origin: Origin, cwd: string): Config {
-  const base = origin.from === 'file' ? dirname(origin.name) : cwd;
-  return { ...config, databases: config.databases.map((path) => resolvePath(base, path)) };
+function withAbsolutePaths(config: Config, origins: ResolvedConfig['origins'], cwd: string): Config {
+  const absolute = (paths: readonly string[], { from, name }: Origin) => {
+    const base = from === 'file' ? dirname(name) : cwd;
+    return paths.map((path) => resolvePath(base, path));
+  };
+  const { databases, overrides } = config;
+  return {
+    ...config,
+    databases: absolute(databases, origins.databases),
+    overrides: absolute(overrides, origins.overrides),
+  };
 }
 
 /** The known word that begins like this one, or else differs least; null where none is near. */
@@ -163,6 +182,11 @@ export function maskUrl(url: string): string {
 export function shownValue(config: Config, name: SettingName): string {
   const value = config[name];
   if (name === 'redisUrl') return maskUrl(config.redisUrl);
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(', ');
+  if (typeof value === 'object' && value !== null) return listed(value);
   return value === null ? 'none' : String(value);
+}
+
+function listed(value: readonly string[] | Readonly<Record<string, string>>): string {
+  const parts = Array.isArray(value) ? value : Object.entries(value).map((pair) => pair.join('='));
+  return parts.length === 0 ? 'none' : parts.join(', ');
 }

@@ -1,12 +1,23 @@
 /** What an operator may set: one entry a setting, from which flags, environment names, `--help` and the checks are made. */
 
 import { z } from 'zod';
+import { parseAddress } from '../src/domain/address.ts';
+import { normaliseCountry } from '../src/domain/country.ts';
 
 /** One to 64 letters that need no escaping in a key; the same rule as `createBouncer`'s. */
 const PREFIX = /^[\w-]{1,64}$/;
 const REDIS_URL = /^(rediss?:\/\/|unix:\/\/|\/)/;
 
 const days = z.number().gt(0).max(3650);
+const paths = z.array(z.string().min(1)).max(16).default([]);
+
+/** Refused here: each database would be refused for it later, and no login could be located. */
+function isPublic(text: string): boolean {
+  const address = parseAddress(text);
+  return address.ok && address.kind === 'global';
+}
+
+const isCountry = (text: string): boolean => normaliseCountry(text).country !== undefined;
 
 /** An operator may write `none` (or null in the file) where no value is a value. */
 const orNone = <T extends z.ZodType>(schema: T) => z.preprocess((v) => (v === 'none' ? null : v), schema.nullable());
@@ -15,13 +26,18 @@ export const configSchema = z.object({
   redisUrl: z.string().regex(REDIS_URL).default('redis://localhost:6379'),
   prefix: z.string().regex(PREFIX).default('bouncer'),
   mode: z.enum(['enforce', 'observe']).default('enforce'),
-  databases: z.array(z.string().min(1)).max(16).default([]),
+  databases: paths,
+  overrides: paths,
+  canaries: z.record(z.string().refine(isPublic), z.string().refine(isCountry)).default({}),
   maxDatabaseAgeDays: orNone(days).default(null),
+  anonymousNetwork: z.enum(['allow', 'flag']).default('flag'),
   baselineTtlDays: days.default(180),
   incidentTtlDays: days.default(365),
   tombstoneTtlDays: days.default(30),
   concurrency: z.int().min(1).max(1000).default(4),
   lockDurationSeconds: z.number().min(1).max(3600).default(30),
+  recheckDelaySeconds: z.number().min(1).max(86_400).default(60),
+  registryEnabled: z.boolean().default(false),
   sweepEveryMinutes: z.number().min(1).max(10_080).default(60),
   waitReplicas: z.int().min(0).max(100).default(1),
   waitReplicasTimeoutMs: z.int().min(1).max(60_000).default(1000),
@@ -34,7 +50,7 @@ export type Config = z.infer<typeof configSchema>;
 export type SettingName = keyof Config;
 
 /** How texts of flags and environment become values; the file has JSON's own types. */
-export type SettingType = 'text' | 'number' | 'list';
+export type SettingType = 'text' | 'number' | 'list' | 'pairs' | 'switch';
 
 export interface Setting {
   readonly name: SettingName;
@@ -85,10 +101,27 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     description: 'Country databases (.mmdb), two of different vendors; none: those that npm ships.',
     takes: 'up to 16 paths of .mmdb files (separated by commas outside the file)',
   },
+  overrides: {
+    type: 'list',
+    placeholder: '<paths>',
+    description: 'RFC 8805 CSV files of your own, certain: VPN exits, relays, offices.',
+    takes: 'up to 16 paths of CSV files (separated by commas outside the file)',
+  },
+  canaries: {
+    type: 'pairs',
+    placeholder: '<pairs>',
+    description: 'Addresses whose countries you know: a database that says otherwise is refused.',
+    takes: 'public addresses with two-letter countries: {"81.2.69.142": "GB"} in the file, 81.2.69.142=GB,... outside',
+  },
   maxDatabaseAgeDays: {
     ...DAYS,
     description: 'Databases older than this do not decide any more; none: they only warn.',
     takes: `${DAYS.takes}, or none`,
+  },
+  anonymousNetwork: {
+    placeholder: '<action>',
+    description: 'What becomes of a login from a VPN, a hoster or an anycast network new to the user.',
+    takes: 'flag or allow',
   },
   baselineTtlDays: { ...DAYS, description: "A user's baseline is forgotten after this long without a login." },
   incidentTtlDays: { ...DAYS, description: 'Incidents and their visits are kept this long.' },
@@ -104,6 +137,18 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     placeholder: '<seconds>',
     description: 'How soon another worker takes over the job of one that died.',
     takes: 'seconds from 1 to 3600',
+  },
+  recheckDelaySeconds: {
+    type: 'number',
+    placeholder: '<seconds>',
+    description: 'How soon a login is tried again that no database could locate; then ever more rarely.',
+    takes: 'seconds from 1 to 86400',
+  },
+  registryEnabled: {
+    type: 'switch',
+    placeholder: '<true|false>',
+    description: 'Ask the address registries about disputed logins; it tells them the addresses.',
+    takes: 'true or false',
   },
   sweepEveryMinutes: {
     type: 'number',

@@ -51,6 +51,16 @@ describe('resolveConfig', () => {
     ['SESSION_BOUNCER_MAX_DATABASE_AGE_DAYS', 'none', 'maxDatabaseAgeDays', null],
     ['SESSION_BOUNCER_CONCURRENCY', '8', 'concurrency', 8],
     ['SESSION_BOUNCER_DATABASES', 'a.mmdb, /b.mmdb,', 'databases', ['/here/a.mmdb', '/b.mmdb']],
+    ['SESSION_BOUNCER_OVERRIDES', 'own.csv', 'overrides', ['/here/own.csv']],
+    [
+      'SESSION_BOUNCER_CANARIES',
+      '81.2.69.142=GB, 2a02:1::1=de',
+      'canaries',
+      { '81.2.69.142': 'GB', '2a02:1::1': 'de' },
+    ],
+    ['SESSION_BOUNCER_ANONYMOUS_NETWORK', 'allow', 'anonymousNetwork', 'allow'],
+    ['SESSION_BOUNCER_REGISTRY_ENABLED', 'true', 'registryEnabled', true],
+    ['SESSION_BOUNCER_REGISTRY_ENABLED', 'false', 'registryEnabled', false],
   ] as const)('%s=%s', (variable, text, name, value) => {
     expect(resolveConfig({ ...NOTHING, env: { [variable]: text } }).config[name]).toEqual(value);
   });
@@ -60,6 +70,8 @@ describe('resolveConfig', () => {
     expect(resolveConfig({ ...NOTHING, file }).config.databases).toEqual(['/etc/bouncer/geo/a.mmdb']);
     const flags = { databases: 'geo/a.mmdb' };
     expect(resolveConfig({ ...NOTHING, flags, file }).config.databases).toEqual(['/here/geo/a.mmdb']);
+    const both = fileOf({ databases: ['a.mmdb'], overrides: ['own.csv'] });
+    expect(resolveConfig({ ...NOTHING, flags, file: both }).config.overrides).toEqual(['/etc/bouncer/own.csv']);
   });
 
   test.each([
@@ -78,6 +90,13 @@ describe('resolveConfig', () => {
     ['databases', 'a.mmdb'],
     ['databases', [1]],
     ['logLevel', 'verbose'],
+    ['overrides', 'own.csv'],
+    ['canaries', ['81.2.69.142=GB']],
+    ['canaries', { '10.0.0.1': 'GB' }],
+    ['canaries', { '81.2.69.142': 'EU' }],
+    ['anonymousNetwork', 'revoke'],
+    ['registryEnabled', 'true'],
+    ['recheckDelaySeconds', 0],
   ] as const)('in a file, %s: %j is refused, with its place and what to give', (name, value) => {
     const error = refusal(() => resolveConfig({ ...NOTHING, file: fileOf({ [name]: value }) }));
     expect(error.code).toBe('config_invalid');
@@ -92,6 +111,16 @@ describe('resolveConfig', () => {
       );
     },
   );
+
+  test.each([
+    ['registryEnabled', 'yes'],
+    ['canaries', '81.2.69.142'],
+    ['canaries', '81.2.69.142=GB=FR'],
+    ['canaries', 'constructor=GB'],
+  ])('a flag for %s: %s is refused', (name, text) => {
+    const { message } = refusal(() => resolveConfig({ ...NOTHING, flags: { [name]: text } }));
+    expect(message).toMatch(new RegExp(`^${name} \\(--[a-z-]+\\): give \\S`));
+  });
 
   test('all problems are told at once, none with the value itself', () => {
     const { message } = refusal(() =>
@@ -177,6 +206,13 @@ describe('settings', () => {
   ])('%s is shown as %s', (url, shown) => {
     expect(maskUrl(url)).toBe(shown);
     expect(shownValue({ ...DEFAULTS, redisUrl: url }, 'redisUrl')).toBe(shown);
+  });
+
+  test('lists and pairs are shown as they are given', () => {
+    expect(shownValue(DEFAULTS, 'canaries')).toBe('none');
+    expect(shownValue({ ...DEFAULTS, canaries: { '81.2.69.142': 'GB' } }, 'canaries')).toBe('81.2.69.142=GB');
+    expect(shownValue({ ...DEFAULTS, overrides: ['/a.csv', '/b.csv'] }, 'overrides')).toBe('/a.csv, /b.csv');
+    expect(shownValue(DEFAULTS, 'registryEnabled')).toBe('false');
   });
 
   test('nearest() knows when nothing is near', () => {
