@@ -9,7 +9,7 @@ import { errorName } from './errors.ts';
 import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import type { Clock, Counters, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
-import { type HandleBatch, startConsumer } from './queue/consumer.ts';
+import { type Consumer, type HandleBatch, startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
 import { registryAsks } from './queue/registry-queue.ts';
 import { startSweeps } from './queue/sweeps.ts';
@@ -131,19 +131,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     afterEffect: options.afterEffect,
   };
   const asker = options.registry?.enabled ? openAsker(redis, keys, deps, log, releasers) : null;
-  const consumer = startConsumer(
-    redis,
-    { queue: LOGIN_QUEUE, prefix: keys.queuePrefix },
-    {
-      handle: handlerOf(deps, asker),
-      setAside: redisSetAside(redis, keys),
-      log,
-      clock,
-      concurrency: options.concurrency ?? 4,
-      lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
-      recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
-    },
-  );
+  const consumer = openConsumer(redis, keys, options, handlerOf(deps, asker), { log, clock });
   releasers.add('consumer', () => consumer.close(force));
   log.info(
     { event: 'worker_started', mode: deps.mode, sources: locator.sources().length },
@@ -159,6 +147,25 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     },
     isRunning: () => consumer.isRunning(),
   };
+}
+
+function openConsumer(
+  redis: Redis,
+  keys: Keys,
+  options: WorkerOptions,
+  handle: HandleBatch,
+  { log, clock }: Pick<EndingContext, 'log' | 'clock'>,
+): Consumer {
+  const names = { queue: LOGIN_QUEUE, prefix: keys.queuePrefix };
+  return startConsumer(redis, names, {
+    handle,
+    setAside: redisSetAside(redis, keys),
+    log,
+    clock,
+    concurrency: options.concurrency ?? 4,
+    lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
+    recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
+  });
 }
 
 interface EndingContext {
