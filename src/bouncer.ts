@@ -307,7 +307,7 @@ function reporter({ producer, registry, absoluteTtlMs, clock, log, counts }: Rep
   return async (given: LoginReport, problem?: AddressProblem): Promise<LoginResult> => {
     const event = loginEventSchema.safeParse(eventOf(given, clock(), problem));
     if (event.success) {
-      list(event.data);
+      if (event.data.listed) list(event.data);
       return { lid: event.data.lid, status: await producer.report(event.data) };
     }
     counts.rejected += 1;

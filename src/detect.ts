@@ -160,8 +160,8 @@ async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps): 
 }
 
 function located(judged: readonly Judged[]): LocatedLogin[] {
-  return judged.flatMap(({ login: { userId, lid, signal }, sighting }) => {
-    if (signal !== undefined) return [];
+  return judged.flatMap(({ login: { userId, lid, signal, listed }, sighting }) => {
+    if (!listed || signal !== undefined) return [];
     return [{ userId, lid, countries: sighting.kind === 'located' ? sighting.candidates : [] }];
   });
 }

@@ -25,6 +25,8 @@ export interface SourceStatus {
   readonly problem?: string | undefined;
   /** What its word is good for: it votes, is certain, flags, or is only recorded. Missing while nothing is open. */
   readonly role?: 'country' | 'override' | 'flags' | 'network' | undefined;
+  /** Whose data it is, where that is known. Sources of one vendor are one voice. */
+  readonly vendor?: string | undefined;
   /** How often a newer file was taken, and how often one was refused, since the start; left out while 0. */
   readonly reloads?: number | undefined;
   readonly failedReloads?: number | undefined;

@@ -61,7 +61,7 @@ export interface WorkerOptions {
   readonly incidentTtlDays?: number | undefined;
   /** How long a revoked session's tombstone stands at least. Default 30 days. */
   readonly tombstoneTtlDays?: number | undefined;
-  /** Jobs in hand at the same time; each carries up to 100 logins. Default 4. */
+  /** Jobs in hand at the same time; each carries up to 100 logins, or one where traffic is light. Default 16. */
   readonly concurrency?: number | undefined;
   /** How soon another worker takes over the job of one that died. Default 30 seconds. */
   readonly lockDurationSeconds?: number | undefined;
@@ -162,7 +162,7 @@ function openConsumer(
     setAside: redisSetAside(redis, keys),
     log,
     clock,
-    concurrency: options.concurrency ?? 4,
+    concurrency: options.concurrency ?? 16,
     lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
     recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
   });

@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { BouncerError, errorName } from '../errors.ts';
 import { verdictOn } from '../geo/canaries.ts';
-import { openChain } from '../geo/chain.ts';
 import { openMmdb } from '../geo/mmdb.ts';
 import { openOverrides } from '../geo/overrides.ts';
 import { dayOf } from '../geo/source.ts';
 import { MAXMIND_URL, parseGeoipConf, type Updated, updateDatabases } from '../geo/update.ts';
 import type { SourceStatus } from '../ports.ts';
-import { command, configOf, type Options, QUIET, textOf } from './context.ts';
+import { command, configOf, type Options, textOf } from './context.ts';
+import { SOURCE_SETTINGS, withSources } from './sources.ts';
 import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput, withProgress } from './terminal.ts';
 import { clean } from './text.ts';
@@ -18,9 +18,7 @@ import { clean } from './text.ts';
 export function dataCommand(): Command {
   const data = new Command('data').description('see, check and download databases');
   data.addCommand(
-    command('status', 'what is loaded, how old it is, and why something is not', ['databases', 'maxDatabaseAgeDays'])
-      .option('--overrides <paths>', 'RFC 8805 CSV files of your own (separated by commas)')
-      .action(status),
+    command('status', 'what is loaded, how old it is, and why something is not', SOURCE_SETTINGS).action(status),
   );
   data.addCommand(
     command('check', 'read and check a file as the worker would; exit code 1 when it would be refused')
@@ -40,6 +38,7 @@ export function dataCommand(): Command {
 const COLUMNS: readonly Column<SourceStatus>[] = [
   { title: 'DATABASE', value: ({ database }) => database, min: 12 },
   { title: 'ROLE', value: ({ role }) => role ?? '-' },
+  { title: 'VENDOR', value: ({ vendor }) => vendor ?? '-', optional: true },
   { title: 'BUILT ON', value: ({ builtOn }) => builtOn ?? 'unknown' },
   { title: 'DAYS', value: ({ ageDays }) => String(ageDays ?? '-') },
   { title: 'STATE', value: ({ ok }) => (ok ? 'in use' : 'not used') },
@@ -49,15 +48,8 @@ const COLUMNS: readonly Column<SourceStatus>[] = [
 
 async function status(options: Options): Promise<void> {
   const { config } = configOf(options);
-  const opening = openChain({
-    databases: config.databases,
-    overrides: textOf(options, 'overrides')?.split(','),
-    maxAgeDays: config.maxDatabaseAgeDays ?? undefined,
-    reload: { everyMs: 0 },
-    log: QUIET,
-    clock: Date.now,
-  });
-  const sources = (await withProgress('Opening the databases', opening)).sources();
+  const opening = withSources(config, (chain) => chain.sources());
+  const sources = await withProgress('Opening the databases', opening);
   if (options.json) return printJson(sources);
   print(table(sources, COLUMNS, standardOutput()));
 }

@@ -21,10 +21,16 @@ export interface QueueFacts {
   readonly counters: Readonly<Record<string, number>>;
 }
 
-export async function queueFacts(redis: Redis, keys: Keys): Promise<QueueFacts> {
+/** Only to look at: it writes nothing. Close it. */
+export function openQueue(redis: Redis, keys: Keys, name: string): Queue {
   const options = { connection: redis, prefix: keys.queuePrefix, skipVersionCheck: true, skipMetasUpdate: true };
-  const queue = new Queue(LOGIN_QUEUE, options);
+  const queue = new Queue(name, options);
   queue.on('error', () => {});
+  return queue;
+}
+
+export async function queueFacts(redis: Redis, keys: Keys): Promise<QueueFacts> {
+  const queue = openQueue(redis, keys, LOGIN_QUEUE);
   try {
     const aside = redisSetAside(redis, keys);
     const [jobs, [oldest], workers, setAside, [lastSetAside], counters] = await Promise.all([
@@ -43,7 +49,7 @@ export async function queueFacts(redis: Redis, keys: Keys): Promise<QueueFacts> 
 }
 
 /** Some managed services neither list clients nor let them have names. */
-async function connectedWorkers(queue: Queue): Promise<number | null> {
+export async function connectedWorkers(queue: Queue): Promise<number | null> {
   try {
     const workers = await queue.getWorkers();
     return workers.some(({ name }) => name?.startsWith('GCP')) ? null : workers.length;
@@ -53,7 +59,8 @@ async function connectedWorkers(queue: Queue): Promise<number | null> {
 }
 
 export function queueChecks(facts: QueueFacts, nowMs: number): Check[] {
-  return [queueDepth(facts, nowMs), workers(facts), failedJobs(facts), setAside(facts), unchecked(facts)];
+  const inQueue = [queueDepth(facts, nowMs), workers(facts), failedJobs(facts), setAside(facts)];
+  return [...inQueue, unchecked(facts), waitingForData(facts)];
 }
 
 /** A login is normally checked within milliseconds. */
@@ -119,4 +126,16 @@ function unchecked({ counters }: QueueFacts): Check {
   const finding = `${total} of ${logins} logins could not be checked${list === '' ? '' : `: ${list}`}`;
   if (total <= MANY * logins) return ok('unchecked', finding);
   return warn('unchecked', finding, REMEDIES[whys[0]?.[0] ?? ''] ?? 'See docs/errors.md for the reason.');
+}
+
+/** Logins that no database could locate, and that are tried again until there is one that can. */
+function waitingForData({ counters }: QueueFacts): Check {
+  const name = 'waiting';
+  const { 'recheck:waiting': all = 0, 'recheck:done': done = 0, 'recheck:gave_up': gaveUp = 0 } = counters;
+  // The counts of a job that is done twice at the same moment may be a little apart.
+  const waiting = Math.max(0, all - done - gaveUp);
+  const before = all === 0 ? '' : `; before, ${done} were checked later and ${gaveUp} never`;
+  const finding = `${waiting} logins wait for a database${before}`;
+  if (waiting === 0) return ok(name, finding);
+  return warn(name, finding, 'They are let be until they can be located, for a day at most: see the databases below.');
 }

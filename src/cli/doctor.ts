@@ -3,19 +3,19 @@
 import type { Command } from 'commander';
 import type { Config, ResolvedConfig } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
-import { openChain } from '../geo/chain.ts';
-import { command, configOf, type Options, QUIET, REDIS_TIMEOUT_MS, unavailable, withRedis } from './context.ts';
+import { command, configOf, type Options, REDIS_TIMEOUT_MS, unavailable, withRedis } from './context.ts';
 import { type Check, worst } from './doctor-check.ts';
 import { databaseChecks } from './doctor-databases.ts';
 import { redisChecks, redisFacts } from './doctor-redis.ts';
+import { SOURCE_SETTINGS, withSources } from './sources.ts';
 import { print, printJson, standardOutput, type Terminal, withProgress } from './terminal.ts';
 import { clean, padded, wrapped } from './text.ts';
 
 export function doctorCommand(): Command {
   return command('doctor', 'check Redis, the databases, the queue and the workers', [
     'mode',
-    'databases',
-    'maxDatabaseAgeDays',
+    'registryEnabled',
+    ...SOURCE_SETTINGS,
   ]).action(doctor);
 }
 
@@ -41,10 +41,16 @@ function modeCheck({ config, origins }: ResolvedConfig): Check {
 async function checkRedis(config: Config): Promise<Check[]> {
   // Loaded here: the queue's library is most of the time that a command takes to start.
   const { queueChecks, queueFacts } = await import('./doctor-queue.ts');
+  const { registryChecks, registryFacts } = await import('./doctor-registry.ts');
   try {
     return await withRedis(config, (redis, keys) => {
-      const facts = Promise.all([redisFacts(redis), queueFacts(redis, keys)]);
-      const checks = facts.then(([server, queue]) => [...redisChecks(server), ...queueChecks(queue, Date.now())]);
+      const evidence = config.registryEnabled ? registryFacts(redis, keys) : null;
+      const facts = Promise.all([redisFacts(redis), queueFacts(redis, keys), evidence]);
+      const checks = facts.then(([server, queue, registry]) => [
+        ...redisChecks(server),
+        ...queueChecks(queue, Date.now()),
+        ...(registry === null ? [] : registryChecks(registry, queue.counters)),
+      ]);
       return inTime(checks, config);
     });
   } catch (error) {
@@ -66,9 +72,8 @@ async function inTime<T>(work: Promise<T>, config: Config): Promise<T> {
   }
 }
 
-async function checkDatabases({ databases, maxDatabaseAgeDays }: Config): Promise<Check[]> {
-  const maxAgeDays = maxDatabaseAgeDays ?? undefined;
-  return databaseChecks(await openChain({ databases, maxAgeDays, log: QUIET, clock: Date.now }));
+function checkDatabases(config: Config): Promise<Check[]> {
+  return withSources(config, (chain) => databaseChecks(chain.sources()));
 }
 
 const STYLES = { ok: 'green', warn: 'yellow', fail: 'red' } as const;

@@ -2,7 +2,8 @@
 
 import type { IncidentRecord, Visit } from '../domain/incident.ts';
 import { REASONS } from '../domain/reasons.ts';
-import type { Evidence, FamilyBaseline } from '../domain/types.ts';
+import type { FamilyBaseline } from '../domain/types.ts';
+import { evidenceTable } from './evidence-table.ts';
 import { countries, done, placeOf, styleOf } from './incident-list.ts';
 import { type Column, sideBySide, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -13,7 +14,7 @@ export function incidentReport(incident: IncidentRecord, terminal: Terminal): st
   const parts = [
     headline(incident, terminal),
     sideBySide(before(incident), now(incident), terminal).join('\n'),
-    section('Evidence', table(incident.sighting.evidence, EVIDENCE, terminal), terminal),
+    section('Evidence', evidenceTable(incident.sighting.evidence, terminal), terminal),
     section('Times (UTC)', table(timesOf(incident), TIMES, terminal), terminal),
     visitsOf(incident, terminal),
     answerOf(incident, terminal),
@@ -65,18 +66,11 @@ function now({ reason, sighting, userAgent, deviceId }: IncidentRecord): string[
     located ? `v${sighting.family}  ${placeOf(sighting)}  ${certainty(sighting)}` : `unlocatable: ${sighting.why}`,
     `Address  ${clean(sighting.address ?? 'unknown')}`,
     `Network  ${clean(located ? sighting.network : 'unknown')}`,
+    ...(located && sighting.flags !== undefined ? [`Flags    ${sighting.flags.join(', ')}`] : []),
     `Browser  ${clean(userAgent ?? 'not told')}`,
     `Device   ${clean(deviceId ?? 'not told')}`,
   ];
 }
-
-const EVIDENCE: readonly Column<Evidence>[] = [
-  { title: 'DATABASE', value: ({ database }) => database, min: 12 },
-  { title: 'BUILT ON', value: ({ builtOn }) => builtOn ?? 'unknown' },
-  { title: 'COUNTRY', value: ({ country }) => country ?? '-' },
-  { title: 'NETWORK', value: ({ network }) => network ?? '-', min: 9 },
-  { title: 'NOTE', value: ({ note }) => note ?? '', min: 4, optional: true },
-];
 
 interface Time {
   readonly what: string;

@@ -7,14 +7,15 @@ import type { Command } from 'commander';
 import { parseAddress } from '../domain/address.ts';
 import { normaliseCountry } from '../domain/country.ts';
 import { decide, emptyBaseline, learn } from '../domain/decide.ts';
-import { DEFAULT_POLICY } from '../domain/policy.ts';
+import { DEFAULT_POLICY, type Policy } from '../domain/policy.ts';
 import { type Decision, REASONS } from '../domain/reasons.ts';
 import type { AddressFamily, AddressKind, Baseline, Place, Sighting } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
-import { openChain } from '../geo/chain.ts';
-import type { Locator } from '../ports.ts';
+import type { Locator, RegistryLookup } from '../ports.ts';
 import { command, configOf, type Options, QUIET, textOf } from './context.ts';
-import { type Column, table } from './table.ts';
+import { evidenceTable } from './evidence-table.ts';
+import { type RegistryAnswer, registryAnswer, registryLines } from './registry-word.ts';
+import { SOURCE_SETTINGS, withSources } from './sources.ts';
 import { print, printJson, standardOutput, type Terminal, withProgress } from './terminal.ts';
 import { clean } from './text.ts';
 
@@ -26,34 +27,43 @@ interface Answer {
   readonly sighting: Sighting;
   /** Of a login from there by a user who is known as `from` says; nothing is known without it. */
   readonly decision: Decision & { readonly meaning: string; readonly from: string | null };
+  /** Only where it was asked for. */
+  readonly registry?: RegistryAnswer;
 }
 
 export function locateCommand(): Command {
-  return command('locate', 'say where an address is, and on whose word', ['databases', 'maxDatabaseAgeDays'])
+  return command('locate', 'say where an address is, and on whose word', [...SOURCE_SETTINGS, 'anonymousNetwork'])
     .argument('<ip...>', 'plain IPv4 or IPv6 addresses')
     .option('--from <ip|country>', 'decide a login from there by a user who has logged in from here before')
-    .option('--overrides <paths>', 'RFC 8805 CSV files of your own (separated by commas)')
+    .option('--registry', 'ask the address registries too, over the network; it tells them these addresses')
     .action(locate);
 }
 
 async function locate(inputs: readonly string[], options: Options): Promise<void> {
   const { config } = configOf(options);
-  const opening = openChain({
-    databases: config.databases,
-    overrides: textOf(options, 'overrides')?.split(','),
-    maxAgeDays: config.maxDatabaseAgeDays ?? undefined,
-    reload: { everyMs: 0 },
-    log: QUIET,
-    clock: Date.now,
+  const policy: Policy = { ...DEFAULT_POLICY, anonymousNetwork: config.anonymousNetwork };
+  const lookup = options.registry === true ? await openLookup() : null;
+  const work = withSources(config, async (locator) => {
+    tellOfUnusable(locator);
+    const from = textOf(options, 'from') ?? null;
+    const known = from === null ? emptyBaseline : baselineOf(from, locator);
+    const answers = inputs.map((input) => answerFor(input, locator, { known, from, policy }));
+    return lookup === null ? answers : Promise.all(answers.map((answer) => withRegistry(answer, lookup)));
   });
-  const locator = await withProgress('Opening the databases', opening);
-  tellOfUnusable(locator);
-  const from = textOf(options, 'from') ?? null;
-  const known = from === null ? emptyBaseline : baselineOf(from, locator);
-  const answers = inputs.map((input) => answerFor(input, locator, known, from));
+  const answers = await withProgress(lookup === null ? 'Opening the databases' : 'Asking the registries', work);
   if (options.json) return printJson(answers);
   const terminal = standardOutput();
   print(answers.map((answer) => report(answer, terminal)).join('\n\n'));
+}
+
+/** Loaded only here: it brings the queue's library, which is most of the time that a command takes to start. */
+async function openLookup(): Promise<RegistryLookup> {
+  const { openRegistryLookup } = await import('../registry-worker.ts');
+  return openRegistryLookup({ log: QUIET });
+}
+
+async function withRegistry(answer: Answer, lookup: RegistryLookup): Promise<Answer> {
+  return { ...answer, registry: await registryAnswer(answer.input, lookup) };
 }
 
 function tellOfUnusable(locator: Locator): void {
@@ -62,10 +72,16 @@ function tellOfUnusable(locator: Locator): void {
   }
 }
 
-function answerFor(input: string, locator: Locator, known: Baseline, from: string | null): Answer {
+interface Question {
+  readonly known: Baseline;
+  readonly from: string | null;
+  readonly policy: Policy;
+}
+
+function answerFor(input: string, locator: Locator, { known, from, policy }: Question): Answer {
   const parsed = parseAddress(input);
   const sighting = locator.locate(input);
-  const decision = decide(known, sighting, Date.now(), DEFAULT_POLICY);
+  const decision = decide(known, sighting, Date.now(), policy);
   return {
     input,
     addressClass: parsed.ok ? parsed.kind : null,
@@ -91,31 +107,13 @@ function baselineOf(from: string, locator: Locator): Baseline {
   throw new BouncerError('option_invalid', `--from: give a country (GB) or an address that has one; this is ${why}`);
 }
 
-type Word = Sighting['evidence'][number];
-
-const COLUMNS: readonly Column<Word>[] = [
-  { title: 'DATABASE', value: ({ database }) => database, min: 12 },
-  { title: 'BUILT ON', value: ({ builtOn }) => builtOn ?? 'unknown' },
-  { title: 'COUNTRY', value: ({ country }) => country ?? '-' },
-  { title: 'NETWORK', value: ({ network }) => network ?? '-', min: 9 },
-  { title: 'NOTE', value: noteOf, min: 4, optional: true },
-];
-
-/** e.g. `override`, `anonymiser`, `AS29518 Bredband2 AB`, `58.42, 15.62 within 76 km`. */
-function noteOf({ note, flags = [], asn, holder, latitude, longitude, radiusKm }: Word): string {
-  const network = [asn === undefined ? '' : `AS${asn}`, holder ?? ''].filter((part) => part !== '').join(' ');
-  const place =
-    latitude === undefined || longitude === undefined ? '' : `${latitude.toFixed(2)}, ${longitude.toFixed(2)}`;
-  const within = place === '' || radiusKm === undefined ? place : `${place} within ${radiusKm} km`;
-  return [note ?? '', ...flags, network, within].filter((part) => part !== '').join('; ');
-}
-
 const FAMILIES: Readonly<Record<AddressFamily, string>> = { 4: '/24', 6: '/48' };
 
-function report({ input, addressClass, sighting, decision }: Answer, terminal: Terminal): string {
+function report({ input, addressClass, sighting, decision, registry }: Answer, terminal: Terminal): string {
   const head = `${terminal.paint(clean(input, 80), 'bold')}  ${addressClass ?? 'not an address'}  ${verdict(sighting)}`;
-  const words = sighting.evidence.length === 0 ? [] : [table(sighting.evidence, COLUMNS, terminal)];
-  return [head, ...words, decided(decision, sighting)].join('\n');
+  const words = sighting.evidence.length === 0 ? [] : [evidenceTable(sighting.evidence, terminal)];
+  const asked = registry === undefined ? [] : [registryLines(registry, terminal)];
+  return [head, ...words, ...asked, decided(decision, sighting)].join('\n');
 }
 
 function verdict(sighting: Sighting): string {

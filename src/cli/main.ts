@@ -5,12 +5,13 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { failureLine } from '../../workers/failure.ts';
 import { configCommand } from './config.ts';
+import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { incidentsCommand } from './incidents.ts';
 import { locateCommand } from './locate.ts';
 import { sessionsCommand } from './sessions.ts';
 import { clean } from './text.ts';
-import { workerCommand } from './worker.ts';
+import { registryWorkerCommand, workerCommand } from './worker.ts';
 
 function program(): Command {
   const root = new Command('session-bouncer')
@@ -18,9 +19,11 @@ function program(): Command {
     .version(version(), '--version');
   const commands = [
     workerCommand(),
+    registryWorkerCommand(),
     incidentsCommand(),
     sessionsCommand(),
     locateCommand(),
+    dataCommand(),
     doctorCommand(),
     configCommand(),
   ];

@@ -1,7 +1,7 @@
-/** `session-bouncer worker`: the same process as `npm run worker`. */
+/** `session-bouncer worker` and `registry-worker`: the same processes as `workers/login.ts` and `workers/registry.ts`. */
 
 import type { Command } from 'commander';
-import { SETTINGS } from '../../config/load.ts';
+import { SETTINGS, type SettingName } from '../../config/load.ts';
 import { command, configOf, type Options } from './context.ts';
 
 const EXIT_CODES = `
@@ -20,4 +20,27 @@ async function run(options: Options): Promise<void> {
   // Loaded here, because no other command needs it.
   const { runLoginWorker } = await import('../../workers/run-login-worker.ts');
   process.exitCode = await runLoginWorker(resolved);
+}
+
+const REGISTRY_SETTINGS: readonly SettingName[] = [
+  'mode',
+  'baselineTtlDays',
+  'incidentTtlDays',
+  'concurrency',
+  'registryEnabled',
+  'shutdownTimeoutSeconds',
+  'logLevel',
+];
+
+export function registryWorkerCommand(): Command {
+  const what = 'ask the address registries about disputed logins until told to stop; run one';
+  return command('registry-worker', what, REGISTRY_SETTINGS)
+    .addHelpText('after', EXIT_CODES)
+    .action(runRegistry);
+}
+
+async function runRegistry(options: Options): Promise<void> {
+  const resolved = configOf(options);
+  const { runRegistryWorker } = await import('../../workers/run-registry-worker.ts');
+  process.exitCode = await runRegistryWorker(resolved);
 }

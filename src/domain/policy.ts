@@ -24,7 +24,7 @@ const DAY_MS = 24 * HOUR_MS;
 /** 180 days: long enough for a user who logs in twice a year; what is kept of people is not kept for ever. */
 export const DEFAULT_POLICY: Policy = Object.freeze({
   maxPlaces: 5,
-  maxNetworks: 16,
+  maxNetworks: 8,
   baselineTtlMs: 180 * DAY_MS,
   refreshMs: HOUR_MS,
   // Who steals a session hides; and an operator who gives such a database wants to hear of it. It ends nothing.

@@ -48,6 +48,8 @@ export interface LoginEvent {
   readonly userAgent?: string | undefined;
   /** At most 128 characters. Untrusted text. */
   readonly deviceId?: string | undefined;
+  /** On the user's list of sessions: the worker adds there where it was located. */
+  readonly listed?: boolean | undefined;
   /** Not a login but what a later request of this one showed; the address and the time are that request's. */
   readonly signal?: 'session_reused' | undefined;
 }

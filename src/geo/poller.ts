@@ -157,7 +157,8 @@ export class Poller implements Locator {
     const problem = this.#problemOf(source, now > freshUntilMs);
     const ageDays = ageInDays(source.builtAtMs, now);
     const { name: database, origin } = source;
-    return { database, origin, role, builtOn, ageDays, ok: problem === undefined, problem, ...reloadsOf(slot) };
+    const vendor = source.vendor ?? undefined;
+    return { database, origin, role, vendor, builtOn, ageDays, ok: problem === undefined, problem, ...reloadsOf(slot) };
   }
 
   #problemOf(source: Source, stale: boolean): string | undefined {

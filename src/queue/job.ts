@@ -27,6 +27,7 @@ export const loginEventSchema = z.object({
   loginAtMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999),
   userAgent: z.string().max(512).optional(),
   deviceId: z.string().max(128).optional(),
+  listed: z.boolean().optional(),
   signal: z.enum(['session_reused']).optional(),
 });
 

@@ -6,16 +6,16 @@ import { loadScript, runScript } from './script.ts';
 
 const learn = loadScript('learn-n');
 
-/** Short names and arrays: there is one such value a user. `r` must stand first, the script reads it there. */
+/**
+ * There is one such value a user, read and written at most logins: short, flat, and spelled by hand. `r` must stand
+ * first, the script reads it there. Places are runs of four (countries, agreed, first seen, last seen), networks of three.
+ */
 interface Wire {
   r: number;
   4: WireFamily;
   6: WireFamily;
 }
-interface WireFamily {
-  p: [countries: string, agreed: 0 | 1, firstSeenMs: number, lastSeenMs: number][];
-  n: [network: string, firstSeenMs: number, lastSeenMs: number][];
-}
+type WireFamily = [places: (string | number)[], networks: (string | number)[]];
 
 export function redisBaselines(redis: Redis, keys: Keys, ttlMs: number, log: Log): Baselines {
   return {
@@ -38,21 +38,21 @@ export function redisBaselines(redis: Redis, keys: Keys, ttlMs: number, log: Log
 }
 
 function encode({ baseline, revision }: BaselineChange): [string, string] {
-  const wire: Wire = { r: revision + 1, 4: encodeFamily(baseline.v4), 6: encodeFamily(baseline.v6) };
-  // Integer-like names sort before others in JSON.stringify: the revision is put in front by hand.
-  return [String(revision), `{"r":${wire.r},"4":${JSON.stringify(wire[4])},"6":${JSON.stringify(wire[6])}}`];
+  const { v4, v6 } = baseline;
+  return [String(revision), `{"r":${revision + 1},"4":${encodeFamily(v4)},"6":${encodeFamily(v6)}}`];
 }
 
-function encodeFamily(family: FamilyBaseline): WireFamily {
-  return {
-    p: family.places.map((place) => [
-      place.countries.join(','),
-      place.agreed ? 1 : 0,
-      place.firstSeenMs,
-      place.lastSeenMs,
-    ]),
-    n: family.networks.map((known) => [known.network, known.firstSeenMs, known.lastSeenMs]),
-  };
+/** Country codes and networks are letters, digits and `.:/`: nothing in them needs escaping. */
+function encodeFamily(family: FamilyBaseline): string {
+  let places = '';
+  for (const { countries, agreed, firstSeenMs, lastSeenMs } of family.places) {
+    places += `${places && ','}"${countries.join(',')}",${agreed ? 1 : 0},${firstSeenMs},${lastSeenMs}`;
+  }
+  let networks = '';
+  for (const { network, firstSeenMs, lastSeenMs } of family.networks) {
+    networks += `${networks && ','}"${network}",${firstSeenMs},${lastSeenMs}`;
+  }
+  return `[[${places}],[${networks}]]`;
 }
 
 const EMPTY: FamilyBaseline = { places: [], networks: [] };
@@ -70,17 +70,21 @@ function decode(value: string | null, log: Log): StoredBaseline {
   }
 }
 
-function decodeFamily(wire: WireFamily): FamilyBaseline {
-  if (wire.p.length === 0 && wire.n.length === 0) return EMPTY;
-  return {
-    places: wire.p.map(
-      ([countries, agreed, firstSeenMs, lastSeenMs]): Place => ({
-        countries: countries.length === 2 ? [countries] : countries.split(','),
-        agreed: agreed === 1,
-        firstSeenMs,
-        lastSeenMs,
-      }),
-    ),
-    networks: wire.n.map(([network, firstSeenMs, lastSeenMs]): KnownNetwork => ({ network, firstSeenMs, lastSeenMs })),
-  };
+function decodeFamily([flatPlaces, flatNetworks]: WireFamily): FamilyBaseline {
+  if (flatPlaces.length === 0 && flatNetworks.length === 0) return EMPTY;
+  const places: Place[] = [];
+  for (let i = 0; i < flatPlaces.length; i += 4) {
+    const [countries, agreed, firstSeenMs, lastSeenMs] = flatPlaces.slice(i, i + 4) as [string, number, number, number];
+    const list = countries.length === 2 ? [countries] : countries.split(',');
+    places.push({ countries: list, agreed: agreed === 1, firstSeenMs, lastSeenMs });
+  }
+  const networks: KnownNetwork[] = [];
+  for (let i = 0; i < flatNetworks.length; i += 3) {
+    networks.push({
+      network: flatNetworks[i] as string,
+      firstSeenMs: flatNetworks[i + 1] as number,
+      lastSeenMs: flatNetworks[i + 2] as number,
+    });
+  }
+  return { places, networks };
 }

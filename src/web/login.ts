@@ -55,7 +55,7 @@ function tell(http: HttpRequest, lid: string, sessionId: string, options: LoginO
   const { address, problem } = clientOf(http, deps.trust);
   const { userId, deviceId } = options;
   const userAgent = headerOf(http, 'user-agent');
-  return deps.report({ userId, sessionId, address, userAgent, deviceId, lid }, problem);
+  return deps.report({ userId, sessionId, address, userAgent, deviceId, lid, list: true }, problem);
 }
 
 let warned = false;

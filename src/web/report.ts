@@ -17,6 +17,11 @@ export interface LoginReport {
   readonly loginAtMs?: number | undefined;
   /** Default: a new random one. Reporting the same lid again is harmless. */
   readonly lid?: string | undefined;
+  /**
+   * Put this login on the user's list of sessions (`bouncer.sessions`). `bouncer.login` always does; here it costs a second
+   * command, and is of use only where the session is in a store of ours. Default false.
+   */
+  readonly list?: boolean | undefined;
 }
 
 export interface LoginResult {
@@ -43,7 +48,7 @@ export interface LoginOptions {
 /** Here the session id ends: what comes out holds its hash. Not checked yet: any of it may be wrong. */
 export function eventOf(report: LoginReport, nowMs: number, problem?: AddressProblem): Partial<LoginEvent> | null {
   if (typeof report !== 'object' || report === null) return null;
-  const { userId, sessionId, address, userAgent, deviceId, loginAtMs, lid } = report;
+  const { userId, sessionId, address, userAgent, deviceId, loginAtMs, lid, list } = report;
   return {
     lid: lid ?? loginId(userId),
     handle: typeof sessionId === 'string' && sessionId !== '' ? sessionHandle(sessionId) : '',
@@ -52,6 +57,7 @@ export function eventOf(report: LoginReport, nowMs: number, problem?: AddressPro
     loginAtMs: loginAtMs ?? nowMs,
     ...(typeof userAgent === 'string' ? { userAgent: userAgent.slice(0, 512) } : {}),
     ...(deviceId === undefined ? {} : { deviceId }),
+    ...(list === true ? { listed: true } : {}),
   };
 }
 

@@ -102,7 +102,7 @@ async function measure(rig: Rig, options: BenchOptions): Promise<BenchResult> {
     inFlight: IN_FLIGHT,
     mix: `${users} known users (70 % IPv4, 30 % IPv6) of 10 countries, each login from a random one of 300 networks of its country, ${100 * AWAY_SHARE} % from another country`,
     effects: rig.effects.summary(),
-    peerIs: `empty BullMQ worker, one login per job (addBulk), removeOnComplete, the best concurrency of those tried: ${best}`,
+    peerIs: `empty BullMQ worker, one login per job (addBulk), the same job options as ours, the best concurrency of those tried: ${best}`,
     peerTried: tried,
     loginsPerRound: logins,
     rounds: raw(rates),

@@ -311,9 +311,18 @@ describe('the process', () => {
     expect(await child.kill()).toMatchObject({ code: 0 });
   });
 
-  test('says what it takes', async () => {
+  test('refuses a setting that it does not know, in one line', async () => {
     const child = spawnNode('workers/registry.js', ['--nonsense']);
     expect(await child.exited).toMatchObject({ code: 1 });
-    expect(child.stderr).toContain('option_invalid: give --redis');
+    expect(child.stderr).toMatch(/^config_invalid: --nonsense is not a flag: [^\n]+\n$/);
+  });
+
+  test('`session-bouncer registry-worker` is the same one', async () => {
+    const args = ['registry-worker', '--redis', testRedisUrl(), '--prefix', testPrefix(), '--registry-enabled', 'true'];
+    const child = spawnNode('src/cli/main.js', args);
+    await child.waitFor(/registry_worker_started/);
+    expect(child.output).not.toContain('registry_not_enabled');
+    expect(await child.kill('SIGINT')).toMatchObject({ code: 0 });
+    expect(child.output).toContain('"event":"worker_stopped"');
   });
 });

@@ -1,6 +1,8 @@
 /** The peer: a BullMQ worker that does nothing at all with its one login per job. */
+
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
+import { JOB_OPTIONS } from '../../../src/queue/login-queue.ts';
 import { serve } from '../support/child.ts';
 import { Crowd, type Places } from '../support/logins.ts';
 import { loginPayload } from '../support/payload.ts';
@@ -19,8 +21,6 @@ export interface WorkerPeerApi {
 
 const QUEUE = 'peer';
 const CHUNK = 1000;
-/** What is done is removed at once: the cheapest there is. */
-const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true };
 
 const connect = (url: string) => new Redis(url, { maxRetriesPerRequest: null });
 
