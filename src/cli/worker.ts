@@ -34,9 +34,7 @@ const REGISTRY_SETTINGS: readonly SettingName[] = [
 
 export function registryWorkerCommand(): Command {
   const what = 'ask the address registries about disputed logins until told to stop; run one';
-  return command('registry-worker', what, REGISTRY_SETTINGS)
-    .addHelpText('after', EXIT_CODES)
-    .action(runRegistry);
+  return command('registry-worker', what, REGISTRY_SETTINGS).addHelpText('after', EXIT_CODES).action(runRegistry);
 }
 
 async function runRegistry(options: Options): Promise<void> {
