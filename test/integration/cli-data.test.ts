@@ -68,6 +68,20 @@ describe('locate --from', () => {
     expect(stdout).toContain('allow, same_country');
   });
 
+  test('the overrides of the configuration count without a flag; canaries refuse a database', async () => {
+    put('own.csv', '81.2.69.0/24,FR\n');
+    const config = put('c.json', JSON.stringify({ overrides: ['own.csv'], canaries: { '90.0.15.20': 'DE' } }));
+    const { stdout, stderr } = await run('locate', '81.2.69.142', ...two(), '--config', config);
+    expect(stdout).toContain('FR  (an override, certain)');
+    expect(stderr).toMatch(/^warning: .*GeoLite2-Country\.mmdb: .*canary/m);
+  });
+
+  test('--registry: no registry is asked about an address that is not public', async () => {
+    const args = ['locate', '10.0.0.1', ...two(), '--registry'];
+    expect((await run(...args)).stdout).toMatch(/^registry: there is none to ask about this address$/m);
+    expect(JSON.parse((await run(...args, '--json')).stdout)).toMatchObject([{ registry: { kind: 'nobody' } }]);
+  });
+
   test('what is neither a country nor an address with one is refused', async () => {
     const { stderr, code } = await run('locate', '81.2.69.142', ...two(), '--from', '10.0.0.1');
     expect(code).toBe(1);
