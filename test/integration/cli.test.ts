@@ -212,6 +212,24 @@ describe('incidents show', () => {
     for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(100);
   });
 
+  test('what a source said beside the country: flags, the network, a place', async () => {
+    const cli = new Cli();
+    const where = { latitude: 58.4167, longitude: 15.6167, radiusKm: 76 };
+    const evidence = [
+      { database: 'GeoLite2-City', builtOn: '2026-01-20', country: 'SE', network: '200.160.0.0/16', ...where },
+      { database: 'ASN', builtOn: '2026-01-20', country: null, network: null, asn: 29518, holder: HOSTILE },
+    ];
+    const flags = ['anonymiser'] as const;
+    await cli.seed(
+      incident(1, { reason: 'anonymous_network', sighting: { ...sighting('200.160.2.3'), evidence, flags } }),
+    );
+    const { stdout } = await cli.run('incidents', 'show', 'AAAA-BBBB-0001');
+    expect(stdout).toMatch(/^GeoLite2-City .* 58\.42, 15\.62 within 76 km$/m);
+    expect(stdout).toMatch(/^ASN .* AS29518 eve/m);
+    expect(stdout).toMatch(/Flags {4}anonymiser/);
+    expect(stdout).not.toMatch(FORBIDDEN);
+  });
+
   test('as JSON: the same values, lossless, and still harmless on a terminal', async () => {
     const cli = await seeded();
     const { stdout } = await cli.run('incidents', 'show', 'AAAA-BBBB-0001', '--json');
@@ -380,7 +398,8 @@ describe('doctor', () => {
     await queue.add('logins', {});
     const entry = { code: 'malformed_job', atMs: BASE_MS, jobId: '1', index: null, field: null, lid: null } as const;
     await redisSetAside(cli.redis, cli.keys).put([entry]);
-    const counts = { logins: 10, 'why:special_address': 4, 'why:no_data': 1 };
+    const rechecks = { 'recheck:waiting': 7, 'recheck:done': 3, 'recheck:gave_up': 2 };
+    const counts = { logins: 10, 'why:special_address': 4, 'why:no_data': 1, ...rechecks };
     await redisCounters(cli.redis, cli.keys).add('batch-1', new Map(Object.entries(counts)));
     const { code, stdout } = await cli.run('doctor', '--json', '--mode', 'observe');
     const report = JSON.parse(stdout) as Report;
@@ -393,16 +412,61 @@ describe('doctor', () => {
       workers: 'fail',
       'set aside': 'warn',
       unchecked: 'warn',
+      waiting: 'warn',
     });
+    expect(statuses(report)).not.toHaveProperty('registry worker');
     const finding = (name: string) => report.checks.find((check) => check.name === name);
     expect(finding('mode')?.finding).toMatch(/^observe: .*\(flag --mode\)$/);
     expect(finding('queue')?.finding).toMatch(/^2 jobs waiting, the oldest for 1 h,/);
     expect(finding('set aside')?.finding).toBe('1 in all, last malformed_job on 2026-01-31 12:00 UTC');
+    const waiting = '2 logins wait for a database; before, 3 were checked later and 2 never';
+    expect(finding('waiting')?.finding).toBe(waiting);
     expect(finding('unchecked')).toMatchObject({
       finding: '5 of 10 logins could not be checked: special_address 4, no_data 1',
       remedy: expect.stringContaining('trustProxy'),
     });
     expect(report.checks.filter(({ status, remedy }) => status !== 'ok' && !remedy)).toEqual([]);
+  });
+
+  test('registry evidence, where it is switched on', async () => {
+    const cli = new Cli();
+    const counts = { 'registry:same_country': 2, 'registry:recorded': 5, 'registry:later': 4, 'registry:nobody': 1 };
+    await redisCounters(cli.redis, cli.keys).add('registry-1', new Map(Object.entries(counts)));
+    const { checks } = JSON.parse((await cli.run('doctor', '--json', '--registry-enabled', 'true')).stdout) as Report;
+    expect(checks.filter(({ name }) => name.startsWith('registry'))).toMatchObject([
+      { name: 'registry worker', status: 'warn', finding: 'none is connected' },
+      {
+        name: 'registry answers',
+        status: 'ok',
+        finding: '7 answers (recorded 5, same_country 2), put off 4 times, nobody to ask 1; 0 jobs wait, 0 failed',
+      },
+    ]);
+  });
+
+  test.each([
+    ['two vendors', ['GeoLite2-Country', 'DBIP-Country'], 'ok', /MaxMind, DB-IP/],
+    ['two databases of one vendor', ['GeoLite2-Country', 'GeoIP2-City'], 'warn', /MaxMind only/],
+    ['no file of countries: those that npm ships', ['GeoLite2-ASN'], 'ok', /MaxMind, DB-IP|DB-IP, MaxMind/],
+  ])('sources: %s', async (_name, types, status, finding) => {
+    const paths = types.map((databaseType) => {
+      const path = join(emptyDir, `${databaseType}.mmdb`);
+      writeFileSync(path, writeMmdb({ databaseType, builtAtMs: Date.now(), networks: {} }));
+      return path;
+    });
+    const { checks } = JSON.parse(
+      (await new Cli().run('doctor', '--json', '--databases', paths.join(','))).stdout,
+    ) as Report;
+    expect(checks.find(({ name }) => name === 'sources')).toMatchObject({
+      status,
+      finding: expect.stringMatching(finding),
+    });
+  });
+
+  test('an override is no old database', async () => {
+    const own = join(emptyDir, 'own.csv');
+    writeFileSync(own, '81.2.69.0/24,FR\n');
+    const { checks } = JSON.parse((await new Cli().run('doctor', '--json', '--overrides', own)).stdout) as Report;
+    expect(checks.find(({ finding }) => finding.includes('own.csv'))).toMatchObject({ name: 'database', status: 'ok' });
   });
 
   test('how Redis keeps its data, and whether it throws any away', async () => {
