@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import type { Config } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import { verdictOn } from '../geo/canaries.ts';
 import { openMmdb } from '../geo/mmdb.ts';
@@ -21,7 +22,7 @@ export function dataCommand(): Command {
     command('status', 'what is loaded, how old it is, and why something is not', SOURCE_SETTINGS).action(status),
   );
   data.addCommand(
-    command('check', 'read and check a file as the worker would; exit code 1 when it would be refused')
+    command('check', 'read and check a file as the worker would; exit code 1 when it would be refused', ['canaries'])
       .argument('<file>', 'an .mmdb database, or a CSV of overrides')
       .action(check),
   );
@@ -56,7 +57,9 @@ async function status(options: Options): Promise<void> {
 
 /** Throws BouncerError `database_unusable` for a file that a worker would not take. */
 async function check(file: string, options: Options): Promise<void> {
-  const facts = file.toLowerCase().endsWith('.csv') ? await overrideFacts(file) : await databaseFacts(file);
+  const facts = file.toLowerCase().endsWith('.csv')
+    ? await overrideFacts(file)
+    : await databaseFacts(file, configOf(options).config);
   if (options.json) return printJson(facts);
   const width = Math.max(...Object.keys(facts).map((name) => name.length));
   print(
@@ -66,8 +69,8 @@ async function check(file: string, options: Options): Promise<void> {
   );
 }
 
-async function databaseFacts(file: string): Promise<Record<string, string | number | null>> {
-  const source = await openMmdb(file);
+async function databaseFacts(file: string, { canaries: own }: Config): Promise<Record<string, string | number | null>> {
+  const source = await openMmdb(file, { canaries: own });
   const { role, type, vendor, builtAtMs, nodeCount } = source;
   const canaries = role === 'country' ? verdictOn(source) : 'not asked';
   return { file, role, type, vendor, builtOn: dayOf(builtAtMs), nodes: nodeCount, canaries };

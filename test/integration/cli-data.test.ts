@@ -110,6 +110,8 @@ describe('data', () => {
     const bad = await run('data', 'check', put('page.mmdb', '<html>'));
     expect(bad.code).toBe(1);
     expect(bad.stderr).toMatch(/^database_unusable: .*page\.mmdb is a web page/);
+    const wrong = await run('data', 'check', database('GeoLite2-Country'), '--canaries', '90.0.15.20=DE');
+    expect(wrong.stderr).toMatch(/^database_unusable: .*canary/);
   });
 
   test('update: downloads with the account of GeoIP.conf, and never shows the key', async () => {
