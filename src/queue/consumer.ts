@@ -5,6 +5,7 @@ import { errorName } from '../errors.ts';
 import type { Clock, Log, SetAside } from '../ports.ts';
 import { type Decoded, decodePayload, encodePayload, type Malformed, type Payload } from './job.ts';
 import { JOB_OPTIONS } from './login-queue.ts';
+import { WeightedGate } from './weighted-gate.ts';
 
 /** What the worker is told of a batch beside its logins. */
 export interface BatchContext {
@@ -54,6 +55,12 @@ const FIRST_RETURN_DELAY_MS = 1000;
 const MAX_RECHECKS = 30;
 const MAX_RECHECK_DELAY_MS = 3_600_000;
 
+/**
+ * Under load a job carries 100 logins, else one: many jobs are taken at once so that light ones do not wait for each
+ * other, but no more logins than this. More only means that workers decide the same users against each other.
+ */
+const LOGINS_IN_HAND = 400;
+
 export function startConsumer(
   redis: Redis,
   names: { queue: string; prefix: string },
@@ -62,14 +69,19 @@ export function startConsumer(
   const { log } = options;
   const shared = { connection: redis, prefix: names.prefix };
   const queue = new Queue<Payload>(names.queue, { ...shared, skipMetasUpdate: true, defaultJobOptions: JOB_OPTIONS });
-  const worker = new Worker<Payload>(names.queue, (job) => processJob(job, queue, options), {
-    ...shared,
-    concurrency: options.concurrency,
-    lockDuration: options.lockDurationMs,
-    stalledInterval: options.lockDurationMs,
-    // A job whose worker dies each time must not be tried for ever; it goes to the failed set and stays visible there.
-    maxStalledCount: JOB_OPTIONS.attempts ?? 1,
-  });
+  const gate = new WeightedGate(LOGINS_IN_HAND);
+  const worker = new Worker<Payload>(
+    names.queue,
+    (job) => gate.run(weightOf(job), () => processJob(job, queue, options)),
+    {
+      ...shared,
+      concurrency: options.concurrency,
+      lockDuration: options.lockDurationMs,
+      stalledInterval: options.lockDurationMs,
+      // A job whose worker dies each time must not be tried for ever; it goes to the failed set and stays visible there.
+      maxStalledCount: JOB_OPTIONS.attempts ?? 1,
+    },
+  );
   const onError = (error: unknown) =>
     log.debug({ event: 'queue_error', error: errorName(error) }, 'The queue had an error');
   queue.on('error', onError);
@@ -91,6 +103,12 @@ export function startConsumer(
     },
     isRunning: () => worker.isRunning(),
   };
+}
+
+/** Before it is read: what is not a list is refused soon enough. */
+function weightOf({ data }: Job<Payload>): number {
+  const logins: unknown = data?.logins;
+  return Array.isArray(logins) ? Math.min(logins.length, LOGINS_IN_HAND) : 1;
 }
 
 async function processJob(job: Job<Payload>, queue: Queue<Payload>, options: ConsumerOptions): Promise<string> {

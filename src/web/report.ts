@@ -1,6 +1,6 @@
 import { parseAddress } from '../domain/address.ts';
 import type { AddressProblem, LoginEvent } from '../domain/types.ts';
-import { loginId, sessionHandle } from './handle.ts';
+import { loginId, randomToken, sessionHandle } from './handle.ts';
 
 /** One login, for `reportLogin`. */
 export interface LoginReport {
@@ -50,7 +50,8 @@ export function eventOf(report: LoginReport, nowMs: number, problem?: AddressPro
   if (typeof report !== 'object' || report === null) return null;
   const { userId, sessionId, address, userAgent, deviceId, loginAtMs, lid, list } = report;
   return {
-    lid: lid ?? loginId(userId),
+    // Only a listed login's id must tell its user's slot.
+    lid: lid ?? (list === true ? loginId(userId) : randomToken()),
     handle: typeof sessionId === 'string' && sessionId !== '' ? sessionHandle(sessionId) : '',
     userId: typeof userId === 'number' ? String(userId) : userId,
     ...locatable(address, problem),
