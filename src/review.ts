@@ -9,6 +9,10 @@ import type { Baselines, Incidents, Resolution } from './ports.ts';
  * An analyst's answer to an incident, and what follows from it: `safe` also teaches the user's baseline where this login
  * came from, so that the owner can log in from there again.
  *
+ * That holds for a disputed place too, which no login teaches by itself once something is known: a person said that the user
+ * was there. Until an agreed login settles which of its countries it was, or it expires, no difference is certain for this
+ * user: such logins are flagged, none is ended. (Where it overlaps what is known by now, its network alone is learned.)
+ *
  * The answer is written first: of two analysts at once only one is heard, and only that one's answer teaches. If the
  * process dies in between, giving the same answer again completes it.
  */

@@ -100,43 +100,99 @@ function familiesOf(baseline: Baseline, family: AddressFamily): readonly [own: F
  * The baseline after a login that may teach (`Decision.teaches`; the caller checks). Idempotent, and the same reference
  * when nothing material changed: then there is nothing to save.
  *
- * Merges into the place with the same countries (`agreed` once is agreed) and the same network; a late login moves
- * `firstSeenMs` back and never `lastSeenMs`. Expired entries go, in both families; then the least recently seen.
+ * An agreed sighting is learned as a place: merged into the one with the same countries, and in the stead of disputed ones
+ * that hold its country, for now it is known which of theirs it was. A disputed sighting starts a baseline where there is
+ * none, and never widens one: else an address that databases give {GB, US} would make US a country of a user in GB, and
+ * that doubtful place would keep every later difference from being certain. Its network is learned, and the place that
+ * vouched for it was seen. One that nothing vouches for comes from a reviewer's `safe` only, and is learned as it is.
  *
  * Of a flagged sighting (a reviewer called its login `safe`) the network is learned and never the place.
+ *
+ * A late login moves `firstSeenMs` back and never `lastSeenMs`. Expired entries go, in both families; then the least
+ * recently seen.
  */
 export function learn(baseline: Baseline, sighting: Located, loginAtMs: number, policy: Policy): Baseline {
   const now: Now = { atMs: loginAtMs, policy };
   const [own, other] = familiesOf(baseline, sighting.family);
-  const nextOwn = learnFamily(own, sighting, now);
   const nextOther = dropExpired(other, now);
+  const nextOwn = learnFamily(own, nextOther, sighting, now);
   if (nextOwn === own && nextOther === other) return baseline;
   return sighting.family === 4 ? { v4: nextOwn, v6: nextOther } : { v4: nextOther, v6: nextOwn };
 }
 
-function learnFamily(before: FamilyBaseline, sighting: Located, now: Now): FamilyBaseline {
+function learnFamily(before: FamilyBaseline, other: FamilyBaseline, sighting: Located, now: Now): FamilyBaseline {
   const live = dropExpired(before, now);
   const network = live.networks.find((entry) => entry.network === sighting.network);
   const nextNetwork = networkAfter(network, sighting, now);
-  if (isFlagged(sighting)) {
-    if (!isNews(network, nextNetwork, now)) return live;
-    return { places: live.places, networks: put(live.networks, network, nextNetwork, now.policy.maxNetworks) };
-  }
-  const place = live.places.find((entry) => sameCountries(entry.countries, sighting.candidates));
-  const nextPlace = placeAfter(place, sighting, now);
-  if (!isNews(place, nextPlace, now) && !isNews(network, nextNetwork, now)) return live;
-  const places = put(live.places, place, nextPlace, now.policy.maxPlaces);
+  const { kept, place, nextPlace } = lessonOf(live, other, sighting, now);
+  const isSame = kept === live.places && (nextPlace === undefined || !isNews(place, nextPlace, now));
+  if (isSame && !isNews(network, nextNetwork, now)) return live;
+  const places = nextPlace === undefined ? kept : put(kept, place, nextPlace, now.policy.maxPlaces);
   const networks = put(live.networks, network, nextNetwork, now.policy.maxNetworks);
   return places === live.places && networks === live.networks ? live : { places, networks };
 }
 
-function placeAfter(place: Place | undefined, { candidates, agreed }: Located, { atMs }: Now): Place {
-  if (place === undefined) return { countries: candidates, agreed, firstSeenMs: atMs, lastSeenMs: atMs };
+/** What a sighting says of the places. */
+interface Lesson {
+  /** The places that stay: the same list when all do. */
+  readonly kept: readonly Place[];
+  /** The one of them to be replaced. */
+  readonly place?: Place | undefined;
+  /** None: there is nothing to add or refresh. */
+  readonly nextPlace?: Place | undefined;
+}
+
+function lessonOf(live: FamilyBaseline, other: FamilyBaseline, sighting: Located, now: Now): Lesson {
+  const { places } = live;
+  if (isFlagged(sighting)) return { kept: places };
+  return sighting.agreed ? agreedLesson(places, sighting, now) : disputedLesson(live, other, sighting, now);
+}
+
+function agreedLesson(places: readonly Place[], sighting: Located, now: Now): Lesson {
+  const { candidates } = sighting;
+  const isSettled = ({ agreed, countries }: Place) =>
+    !agreed && overlaps(countries, candidates) && !sameCountries(countries, candidates);
+  const settled = places.filter(isSettled);
+  const kept = settled.length === 0 ? places : places.filter((one) => !settled.includes(one));
+  const place = kept.find(({ countries }) => sameCountries(countries, candidates));
+  // Those logins were in this country too, as far as anybody can tell: it was seen as late as they were.
+  const lastSeenMs = Math.max(now.atMs, ...settled.map((one) => one.lastSeenMs));
+  return { kept, place, nextPlace: placeAfter(place, sighting, now.atMs, lastSeenMs) };
+}
+
+function disputedLesson(live: FamilyBaseline, other: FamilyBaseline, sighting: Located, now: Now): Lesson {
+  const { places: kept, networks } = live;
+  const { candidates, network } = sighting;
+  const known = kept.length > 0 ? kept : other.places;
+  const voucher =
+    known.find(({ countries }) => overlaps(countries, candidates)) ??
+    known.find(({ countries }) => related(countries, candidates));
+  if (voucher !== undefined) {
+    // A voucher of the other family stays as it is: nothing was seen of that family.
+    return known === kept ? { kept, place: voucher, nextPlace: seenAgain(voucher, candidates, now.atMs) } : { kept };
+  }
+  const mayAdd =
+    known.length === 0 ||
+    // A reviewer's: of what is allowed only a known network gets here, or a late login that was before all the places.
+    (!networks.some((entry) => entry.network === network) && known.some((one) => wasKnown(one, now)));
+  return mayAdd ? { kept, nextPlace: placeAfter(undefined, sighting, now.atMs, now.atMs) } : { kept };
+}
+
+/** One with other countries was not seen itself, so it is no older for it. */
+function seenAgain(place: Place, candidates: readonly string[], atMs: number): Place {
+  const isSame = sameCountries(place.countries, candidates);
+  const firstSeenMs = isSame ? Math.min(place.firstSeenMs, atMs) : place.firstSeenMs;
+  return { ...place, firstSeenMs, lastSeenMs: Math.max(place.lastSeenMs, atMs) };
+}
+
+function placeAfter(place: Place | undefined, sighting: Located, atMs: number, lastSeenMs: number): Place {
+  const { candidates, agreed } = sighting;
+  if (place === undefined) return { countries: candidates, agreed, firstSeenMs: atMs, lastSeenMs };
   return {
     countries: place.countries,
     agreed: agreed || place.agreed,
     firstSeenMs: Math.min(place.firstSeenMs, atMs),
-    lastSeenMs: Math.max(place.lastSeenMs, atMs),
+    lastSeenMs: Math.max(place.lastSeenMs, lastSeenMs),
   };
 }
 

@@ -224,6 +224,101 @@ describe('learn', () => {
   });
 });
 
+/**
+ * A history, then one login more: each from a network of its own unless `@` names one (`GB@1`), `!` rests on one source.
+ * Only what `decide` lets teach is learned, as the worker does it.
+ */
+function story(text: string): { baseline: Baseline; reason: Reason; action: string } {
+  const logins = text.split(';').map((one) => one.trim());
+  let baseline = emptyBaseline;
+  let last = { reason: 'first_login' as Reason, action: 'allow' };
+  for (const [day, login] of logins.entries()) {
+    const [countries = '', block = `${100 + day}`] = login.replace('!', '').split('@');
+    const disputed = login.includes('!') ? { agreed: false } : {};
+    const sighting = sight(countries, { address: `9.9.${block}.1`, ...disputed });
+    const decision = decide(baseline, sighting, T0 + day * DAY, policy);
+    last = decision;
+    if (decision.teaches && day < logins.length - 1) baseline = learn(baseline, sighting, T0 + day * DAY, policy);
+  }
+  return { baseline, ...last };
+}
+
+describe('a disputed address does not widen what is known', () => {
+  const table: readonly (readonly [string, Reason])[] = [
+    ['GB; GB RU; RU', 'country_changed'],
+    ['GB; GB RU; GB RU; GB RU; RU', 'country_changed'],
+    ['GB; GB US; NG', 'country_changed'],
+    ['GB; GB US; GB US', 'same_country'],
+    ['GB; GB US; US FR', 'country_disputed'],
+    ['GB; GB RU@7; RU@7', 'same_network'],
+    ['GB; JE FR; FR', 'country_changed'],
+    ['GB; JE!; IM', 'related_territory'],
+    ['GB@7; RU US@7; RU', 'country_changed'],
+    ['GB@7; RU!@7; RU', 'country_changed'],
+    // Agreed, a known network's new country is learned.
+    ['GB@7; RU@7; RU', 'same_country'],
+    // A disputed start is settled by the first agreed login that it allows.
+    ['GB US; NG', 'country_disputed'],
+    ['GB US; GB; NG', 'country_changed'],
+    ['GB US; GB; US', 'country_changed'],
+    ['GB US; US; GB', 'country_changed'],
+    ['GB US@7; GB; US@7', 'same_network'],
+    ['GB US; US FR; US FR', 'same_country'],
+    ['GB US; US FR; FR', 'country_disputed'],
+    ['GB!; GB; NG', 'country_changed'],
+    ['GB!; GB!; NG', 'country_disputed'],
+  ];
+  test.each(table)('%s: %s', (text, reason) => {
+    expect(story(text)).toMatchObject({ reason, action: REASONS[reason].action });
+  });
+
+  test('its network is learned, and the place that vouched for it was seen', () => {
+    const known = home4('GB', network('9.9.9.0/24'));
+    expect(learn(known, sight('GB US'), T0 + DAY, policy).v4).toEqual(
+      family([place('GB', T0 + DAY, T0)], [network('81.2.69.0/24', T0 + DAY), network('9.9.9.0/24')]),
+    );
+  });
+
+  test('of two places that vouch, the one seen last', () => {
+    const known = only4(place('GB', T0 + DAY), place('US', T0));
+    expect(learn(known, sight('GB US'), T0 + 2 * DAY, policy).v4.places).toEqual([
+      place('GB', T0 + 2 * DAY, T0 + DAY),
+      place('US', T0),
+    ]);
+  });
+
+  test('an agreed login settles every disputed place that holds its country, those of older releases too', () => {
+    const known = only4(place('GB', T0 + DAY), place('GB US!', T0 + HOUR), place('FR IE!', T0 + 1), place('GB IM!'));
+    const next = learn(known, sight('GB'), T0 + DAY, policy);
+    expect(next.v4.places).toEqual([place('GB', T0 + DAY), place('FR IE!', T0 + 1)]);
+    expect(learn(next, sight('GB'), T0 + DAY, policy)).toBe(next);
+  });
+
+  test('the agreed place was seen as late as those it settles, and no earlier than itself', () => {
+    const late = learn(only4(place('GB US!', T0 + DAY)), sight('GB'), T0, policy);
+    expect(late.v4.places).toEqual([place('GB', T0 + DAY, T0)]);
+    const inOrder = learn(only4(place('GB US!')), sight('GB'), T0 + DAY, policy);
+    expect(inOrder.v4.places).toEqual([place('GB', T0 + DAY)]);
+  });
+
+  test('across the families it starts nothing', () => {
+    const next = learn(only4(place('GB')), sight('GB US', { address: SIX }), T0 + DAY, policy);
+    expect(next).toEqual({ v4: family([place('GB')]), v6: family([], [network('2a02:c7c:1::/48', T0 + DAY)]) });
+    expect(decide(next, sight('US', { address: '2a02:c7c:9::1' }), T0 + 2 * DAY, policy).action).toBe('flag');
+  });
+
+  test('a late login from before all the places does not add one', () => {
+    const next = learn(only4(place('GB', T0 + DAY)), sight('US FR'), T0, policy);
+    expect(next.v4.places).toEqual([place('GB', T0 + DAY)]);
+  });
+
+  test('a reviewer`s `safe` of a disputed difference teaches its place: only a person gets it there', () => {
+    const next = learn(only4(place('GB')), sight('US FR'), T0 + DAY, policy);
+    expect(next.v4.places).toEqual([place('US FR!', T0 + DAY), place('GB')]);
+    expect(learn(next, sight('US FR'), T0 + DAY, policy)).toBe(next);
+  });
+});
+
 const anyTime = fc.integer({ min: T0, max: T0 + 400 * DAY });
 const anyCountries = fc
   .uniqueArray(fc.constantFrom('GB', 'IE', 'JE', 'US', 'PR', 'FR'), { minLength: 1, maxLength: 3 })
@@ -246,6 +341,13 @@ const anyPolicy = fc.record({
 const anyBaseline = fc
   .array(fc.tuple(anySighting, anyTime), { maxLength: 12 })
   .map((logins) => logins.reduce((known, [sighting, atMs]) => learn(known, sighting, atMs, policy), emptyBaseline));
+/** Agreed logins only, all of them before T0. */
+const certainBaseline = fc.array(fc.tuple(anySighting, fc.nat(30)), { minLength: 1, maxLength: 4 }).map((logins) =>
+  logins.reduce((known, [{ candidates, ...rest }, days]) => {
+    const agreed = { ...rest, candidates: candidates.slice(0, 1), agreed: true };
+    return learn(known, agreed, T0 - days * DAY, policy);
+  }, emptyBaseline),
+);
 
 describe('for any history', () => {
   test('an address of a known /24 or /48 is never flagged or revoked', () => {
@@ -292,6 +394,20 @@ describe('for any history', () => {
     );
   });
 
+  test('a disputed login that is allowed makes nothing pass that was certain before', () => {
+    fc.assert(
+      fc.property(certainBaseline, anySighting, anySighting, fc.nat(30), (baseline, seen, elsewhere, days) => {
+        const atMs = T0 + days * DAY;
+        const sighting = { ...seen, agreed: false };
+        const probe = { ...elsewhere, candidates: elsewhere.candidates.slice(0, 1), agreed: true };
+        fc.pre(decide(baseline, sighting, atMs, policy).teaches);
+        fc.pre(decide(baseline, probe, atMs, policy).reason === 'country_changed');
+        const reason = probe.network === sighting.network ? 'same_network' : 'country_changed';
+        expect(decide(learn(baseline, sighting, atMs, policy), probe, atMs, policy).reason).toBe(reason);
+      }),
+    );
+  });
+
   test('learning twice is learning once, by reference', () => {
     fc.assert(
       fc.property(anyBaseline, anySighting, anyTime, anyPolicy, (baseline, sighting, atMs, rules) => {
@@ -327,9 +443,9 @@ describe('for any history', () => {
         for (const [minute, use] of order.entries()) {
           const atMs = T0 + 2 + minute * 60_000;
           expect(decide(known, phone[use], atMs, policy).action).toBe('allow');
-          // Another network of the same operator: the country decides, within the family.
+          // Another network of the same operator: the country decides.
           const roaming = { ...phone[use], network: use === 4 ? '9.9.9.0/24' : '2a02:c7c:9::/48' };
-          expect(decide(known, roaming, atMs, policy).reason).toBe('same_country');
+          expect(decide(known, roaming, atMs, policy).action).toBe('allow');
           known = learn(known, phone[use], atMs, policy);
         }
       }),
