@@ -10,6 +10,7 @@ import { guardedSessions } from '../../src/redis/sessions.ts';
 import { type SessionAdmin, sessionAdmin } from '../../src/session-admin.ts';
 import { type EngineDeps, SessionEngine } from '../../src/web/engine.ts';
 import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
+import { commandsOn } from './commands.ts';
 import { captureLog, connect, testPrefix } from './index.ts';
 
 const LONG_MS = 30 * 86_400_000;
@@ -82,17 +83,7 @@ export class WebTier {
   }
 }
 
-/** What clients sent about this prefix while `work` ran, in order; `total`: everything (BullMQ and MONITOR left out). */
-export async function commandsDuring(redis: Redis, prefix: string, work: () => Promise<unknown>): Promise<string[]> {
-  const monitor = await redis.monitor();
-  const seen: string[] = [];
-  monitor.on('monitor', (_time: string, args: string[], source: string) => {
-    if (source !== 'lua' && args.some((arg) => arg.includes(prefix))) seen.push(String(args[0]).toLowerCase());
-  });
-  await work();
-  await redis.echo(prefix);
-  const end = Date.now() + 2000;
-  while (!seen.includes('echo') && Date.now() < end) await new Promise((done) => setTimeout(done, 5));
-  monitor.disconnect();
-  return seen.filter((name) => name !== 'echo');
+/** What clients sent about this prefix while `work` ran, in order. */
+export function commandsDuring(redis: Redis, prefix: string, work: () => Promise<unknown>): Promise<string[]> {
+  return commandsOn(redis, prefix, work);
 }

@@ -9,8 +9,8 @@ import { until } from './index.ts';
 /** `1712345678.123456 [0 127.0.0.1:50000] "get" "key"`; a command from inside a script says `lua` for the address. */
 const LINE = /^\+[\d.]+ \[\d+ (\S+)\] (.*)$/;
 
-/** Names, in lower case, of the commands with an argument that begins like this, while `work` runs. */
-export async function commandsOn(redis: Redis, start: string, work: () => Promise<unknown>): Promise<string[]> {
+/** Names, in lower case, of the commands with an argument that holds this, while `work` runs. */
+export async function commandsOn(redis: Redis, part: string, work: () => Promise<unknown>): Promise<string[]> {
   const { host = '127.0.0.1', port = 6379 } = redis.options;
   const socket = connect(port, host);
   const seen = reading(socket);
@@ -21,7 +21,7 @@ export async function commandsOn(redis: Redis, start: string, work: () => Promis
     const mark = `end-${Math.random()}`;
     await redis.echo(mark);
     await until(() => seen.lines.some((line) => line.includes(mark)));
-    return seen.lines.flatMap((line) => named(line, start));
+    return seen.lines.flatMap((line) => named(line, part));
   } finally {
     socket.destroy();
   }
@@ -40,10 +40,10 @@ function reading(socket: Socket): { lines: string[] } {
 }
 
 /** A script that the server does not know yet is sent once more with its text (EVAL): still one write. */
-function named(line: string, start: string): string[] {
+function named(line: string, part: string): string[] {
   const [, source, text = ''] = LINE.exec(line) ?? [];
   if (source === undefined || source === 'lua') return [];
   const [name = '', ...args] = [...text.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, word = '']) => word);
   const command = name.toLowerCase();
-  return command !== 'eval' && args.some((arg) => arg.startsWith(start)) ? [command] : [];
+  return command !== 'eval' && args.some((arg) => arg.includes(part)) ? [command] : [];
 }
