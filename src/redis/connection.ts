@@ -8,17 +8,42 @@ export type RedisTarget = string | RedisOptions | Redis | Cluster;
 /**
  * The web tier's connection. A request must never hang on us: while Redis is away commands fail at once (no offline
  * queue), and a command that gets no answer fails after `timeoutMs` with the socket. We reconnect quickly and for ever.
+ * Only the first requests of a process wait for its first connection, no longer than that either.
  */
 export function openWebRedis(target: RedisTarget, timeoutMs: number, log: Log): Redis {
-  return open(target, log, {
+  const redis = open(target, log, {
     connectionName: 'session-bouncer-web',
-    enableOfflineQueue: false,
+    enableOfflineQueue: true,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     connectTimeout: Math.max(timeoutMs, 500),
     socketTimeout: timeoutMs,
     retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
   });
+  holdUntilTried(redis, timeoutMs);
+  return redis;
+}
+
+/**
+ * Until the first connection stands or has failed, commands wait for it: else the first requests after each start would
+ * find no session. ioredis looks at the option with each command, and so does its Cluster.
+ */
+function holdUntilTried(redis: Redis, timeoutMs: number): void {
+  const tried = () => {
+    clearTimeout(limit);
+    redis.off('ready', tried);
+    redis.off('close', failed);
+    redis.options.enableOfflineQueue = false;
+  };
+  const failed = () => {
+    tried();
+    const held = redis as unknown as { flushQueue(error: Error, which: { commandQueue: boolean }): void };
+    held.flushQueue(new Error('Redis could not be reached'), { commandQueue: false });
+  };
+  const limit = setTimeout(failed, timeoutMs);
+  limit.unref();
+  redis.on('ready', tried);
+  redis.on('close', failed);
 }
 
 /** The worker's connection: it waits for Redis as long as it takes (and BullMQ demands just that). */
@@ -114,7 +139,7 @@ function duplicateCluster(target: Cluster, ours: RedisOptions): Redis {
 }
 
 /** The connections under it: itself, or those to a Cluster's nodes as they come. */
-function eachConnection(redis: Redis, use: (one: Redis) => void): void {
+export function eachConnection(redis: Redis, use: (one: Redis) => void): void {
   if (!isCluster(redis)) return use(redis);
   const cluster: Cluster = redis;
   for (const node of cluster.nodes()) use(node as unknown as Redis);

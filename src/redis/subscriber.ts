@@ -83,7 +83,11 @@ class Feed implements RevocationFeed {
   #open(): Redis {
     // We subscribe ourselves, because we must know when that is done. Its options (timeouts, no offline queue) are the
     // web connection's: a ping without an answer ends the connection, and a new one is made.
-    const subscriber = duplicateOf(this.#redis, { connectionName: 'session-bouncer-news', autoResubscribe: false });
+    const subscriber = duplicateOf(this.#redis, {
+      connectionName: 'session-bouncer-news',
+      enableOfflineQueue: false,
+      autoResubscribe: false,
+    });
     subscriber.on('error', () => {}); // the web connection's own log tells of the outage
     subscriber.on('message', (_channel: string, message: string) => this.#heard(message));
     subscriber.on('ready', () => void this.#subscribe(subscriber));
