@@ -83,6 +83,8 @@ export interface WorkerOptions {
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
+  /** For tests: how long a login that failed alone waits the first time, milliseconds. Default 1000. */
+  readonly returnDelayMs?: number | undefined;
   /** For tests: see DetectDeps. */
   readonly afterEffect?: ((effect: Effect) => void | Promise<void>) | undefined;
 }
@@ -165,6 +167,7 @@ function openConsumer(
     concurrency: options.concurrency ?? 16,
     lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
     recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
+    returnDelayMs: options.returnDelayMs,
   });
 }
 

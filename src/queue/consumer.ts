@@ -39,6 +39,8 @@ export interface ConsumerOptions {
   readonly lockDurationMs: number;
   /** How long logins wait for data the first time, milliseconds; then twice as long each time, up to an hour. */
   readonly recheckDelayMs: number;
+  /** How long a login that failed alone waits the first time, milliseconds; then four times as long each time. Default 1000. */
+  readonly returnDelayMs?: number | undefined;
 }
 
 export interface Consumer {
@@ -153,7 +155,7 @@ async function giveBack(
   // The id makes a repeat of this step harmless: the queue takes each id once.
   await queue.add('logins', encodePayload(failed, returned, decoded.recheck), {
     jobId: `${jobId}-r${returned}`,
-    delay: FIRST_RETURN_DELAY_MS * 4 ** (returned - 1),
+    delay: (options.returnDelayMs ?? FIRST_RETURN_DELAY_MS) * 4 ** (returned - 1),
   });
 }
 

@@ -1,0 +1,124 @@
+/** Options of the web tier and what it says about wrong use, through a whole app. */
+import { describe, expect, test } from '@jest/globals';
+import session from 'express-session';
+import { type BouncerOptions, createBouncer } from '../../src/index.ts';
+import { redisSessions } from '../../src/redis/ender.ts';
+import { keysFor } from '../../src/redis/keys.ts';
+import { sessionHandle } from '../../src/web/handle.ts';
+import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { type Browser, openShop, type ShopOptions } from '../support/shop.ts';
+
+const CASE = 'AAAA-BBBB-CCCC';
+
+/** A browser whose session has been revoked. */
+async function revoked(bouncer: Partial<BouncerOptions>, routes?: ShopOptions['routes']): Promise<Browser> {
+  const prefix = testPrefix();
+  const shop = await openShop(prefix, { bouncer, ...(routes ? { routes } : {}) });
+  const browser = shop.browser();
+  const { lid } = (await browser.login('alice')).json();
+  const handle = sessionHandle(await browser.sessionId());
+  const end = { handle, lid: String(lid), reason: 'country_changed', caseId: CASE, atMs: Date.now() } as const;
+  await redisSessions(connect(), keysFor(prefix), 1e9).revoke([end]);
+  return browser;
+}
+
+function events(log: ReturnType<typeof captureLog>, event: string): unknown[] {
+  return log.entries.filter(({ fields }) => (fields as { event?: string }).event === event);
+}
+
+describe('the gate does as it is told', () => {
+  test('gotcha.url: a page of the app, with the case number in its query; ours is not served then', async () => {
+    const browser = await revoked({ gotcha: { url: 'https://help.example/ended?lang=en' } });
+    const page = await browser.get('/me');
+    expect([page.status, page.location]).toEqual([303, `https://help.example/ended?lang=en&case=${CASE}`]);
+    expect((await browser.get('/gotcha')).status).toBe(404);
+  });
+
+  test('gotcha.path, render and loginUrl', async () => {
+    const render = ({ caseNumber, loginUrl }: { caseNumber: string | null; loginUrl: string }) =>
+      `<p>ours: ${caseNumber} ${loginUrl}</p>`;
+    const browser = await revoked({ gotcha: { path: '/bye', render, loginUrl: '/enter' } });
+    const page = await browser.get('/me');
+    expect(page.location).toBe(`/bye?case=${CASE}`);
+    const gotcha = await browser.get(page.location ?? '');
+    expect([gotcha.status, gotcha.body]).toEqual([200, `<p>ours: ${CASE} /enter</p>`]);
+    expect((await browser.get('/bye?case=<script>')).body).toBe('<p>ours: null /enter</p>');
+  });
+
+  test('openPaths: reachable with a revoked session, on a fresh one; nothing beside them is', async () => {
+    const asked = async (path: string) => {
+      const browser = await revoked({ openPaths: ['/about', '/public/'] }, (app) =>
+        app.use((req, res) => void res.json({ user: (req.session as { userId?: string }).userId ?? null })),
+      );
+      const page = await browser.get(path);
+      return page.status === 200 ? page.json() : page.status;
+    };
+    for (const path of ['/about', '/public/', '/public/a/b', '/login'])
+      expect(await asked(path)).toEqual({ user: null });
+    for (const path of ['/about/us', '/publicity']) expect(await asked(path)).toBe(303);
+  });
+
+  test('needsUser: 503 with Retry-After while Redis is away, and only there', async () => {
+    const server = await privateRedis();
+    const shop = await openShop(testPrefix(), {
+      bouncer: { redis: server.url, redisTimeoutMs: 300, needsUser: ({ path }) => path === '/me' },
+    });
+    const browser = shop.browser();
+    await browser.login('alice');
+    server.pause();
+    const page = await browser.get('/me');
+    expect([page.status, page.headers.get('retry-after')]).toEqual([503, '5']);
+    expect(page.json()).toEqual({ code: 'session_unavailable' });
+    expect((await browser.post('/change')).status).toBe(200);
+    server.resume();
+    await until(async () => (await browser.user()) === 'alice');
+  });
+});
+
+describe('wrong use is told', () => {
+  test('reserved_name: a member with the name of our mark is not stored, and harms nothing', async () => {
+    const shop = await openShop(testPrefix(), {
+      routes: (app) =>
+        app.post('/forge', (req, res) => {
+          Object.assign(req.session, { __bouncer: { k: 'live', l: 'another login' } });
+          res.json({ whole: true });
+        }),
+    });
+    const browser = shop.browser();
+    await browser.login('alice');
+    const page = await browser.post('/forge');
+    expect([page.status, page.json()]).toEqual([200, { whole: true }]);
+    expect(shop.bouncer.stats().refused).toEqual({ 'save:reserved_name': 1 });
+    expect(await browser.user()).toBe('alice');
+  });
+
+  test.each([[['0.0.0.0/0', '::/0']], [['::/0', 'loopback', '0.0.0.0/0']]])(
+    'trusts_all_proxies is warned of once: %j',
+    async (trustProxy) => {
+      const shop = await openShop(testPrefix(), { bouncer: { trustProxy } });
+      for (let i = 0; i < 3; i++) await shop.browser().login('alice');
+      expect(events(shop.log, 'trusts_all_proxies')).toHaveLength(1);
+      expect(shop.bouncer.clientAddress({ peer: '1.2.3.4', headers: {} })).toBe('1.2.3.4');
+    },
+  );
+
+  test('session_missing: a login on a request without a session', async () => {
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog() });
+    release(() => bouncer.close());
+    const bare = { method: 'POST', url: '/login', headers: {}, socket: { remoteAddress: '1.2.3.4' } };
+    for (const req of [bare, { ...bare, session: null }, { ...bare, session: {} }]) {
+      await expect(bouncer.login(req, { userId: 'alice' })).rejects.toMatchObject({ code: 'session_missing' });
+    }
+    expect(bouncer.stats()).toMatchObject({ queued: 0, waiting: 0 });
+  });
+
+  test('store_foreign: a login in another store is reported all the same, and one line says what is wrong', async () => {
+    const shop = await openShop(testPrefix(), { session: { store: new session.MemoryStore() } });
+    const browser = shop.browser();
+    for (let i = 0; i < 2; i++) expect((await browser.login('alice')).json()).toMatchObject({ status: 'queued' });
+    expect(await browser.user()).toBe('alice');
+    expect(events(shop.log, 'store_foreign')).toEqual([
+      expect.objectContaining({ level: 'error', fields: { event: 'store_foreign', code: 'store_foreign' } }),
+    ]);
+  });
+});
