@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor } from '../../src/redis/keys.ts';
-import { connect, testPrefix, until } from '../support/index.ts';
+import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -10,10 +10,15 @@ function incidentsOf(redis: Redis, prefix: string) {
   return redisIncidents(redis, keysFor(prefix), 1e9);
 }
 
-/** Every key and value of this prefix, as text. */
-async function keyspace(redis: Redis, prefix: string): Promise<string> {
+/** Every key and value of the whole server, in every database, as text. */
+async function keyspace(url: string): Promise<string> {
+  const databases = [...(await connect(url).info('keyspace')).matchAll(/^db(\d+):/gm)].map(([, db]) => Number(db));
+  return (await Promise.all(databases.map((db) => database(connect(url, { db }))))).join('\n');
+}
+
+async function database(redis: Redis): Promise<string> {
   const parts: string[] = [];
-  for await (const keys of redis.scanStream({ match: `*${prefix}*`, count: 500 })) {
+  for await (const keys of redis.scanStream({ count: 500 })) {
     for (const key of keys as string[]) {
       const type = await redis.type(key);
       const value =
@@ -37,9 +42,10 @@ async function keyspace(redis: Redis, prefix: string): Promise<string> {
 describe('the story', () => {
   test('a thief from another country is bounced, the owner never notices, and the incident says why', async () => {
     const prefix = testPrefix();
-    const shop = await openShop(prefix);
-    const worker = await openWorker(prefix);
-    const redis = connect();
+    const { url } = await privateRedis();
+    const shop = await openShop(prefix, { bouncer: { redis: url } });
+    const worker = await openWorker(prefix, { redis: url });
+    const redis = connect(url);
     const alice = shop.browser(ADDRESS.london);
     const thief = shop.browser(ADDRESS.lagos);
     const pages: string[] = [];
@@ -85,7 +91,7 @@ describe('the story', () => {
     expect(seen?.firstRefusedAtMs).toBeGreaterThanOrEqual(seen?.revokedAtMs ?? Number.POSITIVE_INFINITY);
 
     // The raw session ids stand nowhere but in the cookies.
-    const everything = [await keyspace(redis, prefix), shop.log.text(), worker.log.text(), ...pages].join('\n');
+    const everything = [await keyspace(url), shop.log.text(), worker.log.text(), ...pages].join('\n');
     expect(everything).toContain(incident?.handle ?? 'no handle'); // the search does look where it should
     for (const id of [thiefId, await alice.sessionId()]) {
       expect(id).toHaveLength(32);
