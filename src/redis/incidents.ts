@@ -11,8 +11,11 @@ const record = loadScript('record-5');
 const visit = loadScript('visit-3');
 const resolve = loadScript('resolve-4');
 
-/** The first ones are kept, and the newest; a holder who polls for a week must not fill Redis. */
-export const VISITS_KEPT = 50;
+/**
+ * Of each kind the first ones are kept, and the newest refused one; a holder who polls for a week must not fill Redis.
+ * Views of the gotcha page have few: anybody who has a case number can make them.
+ */
+export const VISITS_KEPT: Readonly<Record<Visit['kind'], number>> = { refused: 50, gotcha: 10 };
 
 export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incidents {
   const get = async (caseId: string): Promise<IncidentRecord | null> => (await read(redis, keys, [caseId]))[0] ?? null;
@@ -31,8 +34,8 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
     get,
     list: (filter, limit, cursor) => list(redis, keys, filter, limit, cursor ?? null),
     async visit(caseId, seen) {
-      const trusted = seen.kind === 'refused' ? '1' : '0';
-      const args = [JSON.stringify(seen), String(seen.atMs), trusted, String(VISITS_KEPT), String(keepMs)];
+      const { kind, atMs } = seen;
+      const args = [JSON.stringify(seen), String(atMs), kind, String(VISITS_KEPT[kind]), String(keepMs)];
       const where = [keys.incident(caseId), keys.visitCounts(caseId), keys.visits(caseId)];
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
@@ -100,7 +103,8 @@ function assemble(doc: Record<string, string>, counts: Record<string, string>, s
   if (doc.json === undefined) return null;
   const visits = seen.map((one) => JSON.parse(one) as Visit);
   const visitCount = Number(counts.count ?? 0);
-  if (visitCount > visits.length && counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
+  if (counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
+  visits.sort((a, b) => a.atMs - b.atMs);
   const incident = JSON.parse(doc.json) as Incident;
   const registry = doc.registry === undefined ? undefined : (JSON.parse(doc.registry) as RegistryFinding);
   return {
