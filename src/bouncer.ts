@@ -10,7 +10,7 @@ import { loginQueue } from './queue/login-queue.ts';
 import { Producer } from './queue/producer.ts';
 import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from './queue/rechecks.ts';
 import { redisAudit } from './redis/audit.ts';
-import { openWebRedis, type RedisTarget } from './redis/connection.ts';
+import { eachConnection, openWebRedis, type RedisTarget } from './redis/connection.ts';
 import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
@@ -200,6 +200,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     onReused: (reuse) => endReused(ender, reuse, clock, log),
   });
 
+  eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
   const guard = new StockGuard({ engine, absoluteTtlMs, log });
 
   return {

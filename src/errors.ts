@@ -32,6 +32,11 @@ export class BouncerError extends Error {
   }
 }
 
+/** The store is away. Express, Fastify and Koa answer an error that the app lets go with its `statusCode`. */
+export function sessionUnavailable(message: string, options?: ErrorOptions): BouncerError {
+  return Object.assign(new BouncerError('session_unavailable', message, options), { statusCode: 503 });
+}
+
 /** For log lines: the class and code of an error, never its text (which may quote what came from outside). */
 export function errorName(error: unknown): string {
   if (error instanceof BouncerError) return error.code;

@@ -1,4 +1,4 @@
-import { BouncerError, errorName } from '../errors.ts';
+import { BouncerError, errorName, sessionUnavailable } from '../errors.ts';
 import type { Entry, SessionEngine } from './engine.ts';
 import { guardedRequest } from './guard-context.ts';
 import type { RequestPorts } from './request-session.ts';
@@ -47,9 +47,5 @@ async function ask(entry: Entry, engine: SessionEngine): Promise<boolean> {
 }
 
 function away(cause?: string): BouncerError {
-  return new BouncerError(
-    'session_unavailable',
-    'The session store is away: answer 503',
-    cause ? { cause } : undefined,
-  );
+  return sessionUnavailable('The session store is away: answer 503', cause ? { cause } : undefined);
 }

@@ -72,11 +72,11 @@ export class CookieSession {
     await this.save();
   }
 
-  /** Logout. */
+  /** Logout. The cookie goes in any case; throws `session_unavailable` when Redis was away. */
   async destroy(): Promise<void> {
-    await this.#session.end(this.#id);
     this.data = {};
     this.#ended = true;
+    await this.#session.end(this.#id);
   }
 
   /** A new login under a new id; see `bouncer.login`. */

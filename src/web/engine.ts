@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { judgeMoved } from '../domain/grace.ts';
-import { errorName } from '../errors.ts';
+import { errorName, sessionUnavailable } from '../errors.ts';
 import type {
   Clock,
   EndMark,
@@ -15,6 +15,7 @@ import type {
   WriteOutcome,
 } from '../ports.ts';
 import { randomToken, sessionHandle } from './handle.ts';
+import { LateEnds } from './late-ends.ts';
 import { openId, sealId } from './seal.ts';
 import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
 
@@ -92,9 +93,11 @@ function lifeIn(data: Record<string, unknown>): number | null {
 /** Sessions for any framework: which store calls may happen when, in which order, and what each outcome means. */
 export class SessionEngine {
   readonly #deps: EngineDeps;
+  readonly #late: LateEnds;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
+    this.#late = new LateEnds(deps.log);
   }
 
   /** A session object that this request has just generated. */
@@ -295,10 +298,25 @@ export class SessionEngine {
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
 
-  /** Logout. */
-  end(handle: string): Promise<WriteOutcome | null> {
+  /** Never throws. Null when Redis was away: then it is done when Redis is back (see `endLate`). */
+  async end(handle: string): Promise<WriteOutcome | null> {
     const { sessions, clock, absoluteTtlMs } = this.#deps;
-    return this.#write('destroy', () => sessions.destroy(handle, clock(), absoluteTtlMs));
+    const outcome = await this.#write('destroy', () => sessions.destroy(handle, clock(), absoluteTtlMs));
+    if (outcome === null) this.#late.add(handle);
+    else this.#late.delete(handle);
+    return outcome;
+  }
+
+  /** Logout, by the app's own word: nobody is told that it is done when it is not. Throws `session_unavailable`. */
+  async logout(handle: string): Promise<void> {
+    if ((await this.end(handle)) === null) {
+      throw sessionUnavailable('logout: Redis is away; the session ends when it is back');
+    }
+  }
+
+  /** Redis is back: what could not be ended while it was away ends now. */
+  async endLate(): Promise<void> {
+    await Promise.all(this.#late.all().map((handle) => this.end(handle)));
   }
 
   /**

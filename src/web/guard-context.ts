@@ -12,6 +12,7 @@ export interface SessionRequest {
 
 /** What we use of a response: express-session saves when it ends. */
 export interface EndableResponse {
+  readonly headersSent?: boolean;
   end(...args: never[]): unknown;
 }
 
@@ -26,6 +27,7 @@ const byRequest = new WeakMap<object, GuardedRequest>();
  */
 export class GuardedRequest {
   readonly req: SessionRequest;
+  readonly res: EndableResponse;
   /** By session id: what this request loaded or created. */
   readonly entries = new Map<string, Entry>();
   /** First saves under way: a second save of the same object must not count as another one's. */
@@ -39,8 +41,9 @@ export class GuardedRequest {
   /** Has a guarded client been asked in this request? If not, the session is in some other store. */
   reached = false;
 
-  constructor(req: SessionRequest) {
+  constructor(req: SessionRequest, res: EndableResponse) {
     this.req = req;
+    this.res = res;
   }
 
   /** Is this the request's own session, as against another one that the app asked its store for? */
@@ -96,7 +99,7 @@ export function guardedRequest(req: object): GuardedRequest | undefined {
 export function guardContext() {
   return (req: SessionRequest, res: EndableResponse, next: (error?: unknown) => void): void => {
     if (req.sessionStore !== undefined || byRequest.has(req)) return next();
-    const request = new GuardedRequest(req);
+    const request = new GuardedRequest(req, res);
     byRequest.set(req, request);
     bindEnd(res, request);
     request.run(() => next());

@@ -1,3 +1,4 @@
+import { sessionUnavailable } from '../errors.ts';
 import type { Log } from '../ports.ts';
 import type { Entry, Opened, SessionEngine } from './engine.ts';
 import { currentRequest, type GuardedRequest } from './guard-context.ts';
@@ -11,8 +12,8 @@ export interface GuardDeps {
 }
 
 /**
- * What the commands of a stock session store come to. None of them fails: a refused save answers like a successful one,
- * since express-session saves after the headers have gone.
+ * What the commands of a stock session store come to. None of them fails but a logout that was not done: a refused save
+ * answers like a successful one, since express-session saves after the headers have gone.
  */
 export class StockGuard {
   readonly #deps: GuardDeps;
@@ -50,7 +51,7 @@ export class StockGuard {
   /** EXPIRE. */
   async touch(sessionId: string, ttlMs: number): Promise<void> {
     const known = reached()?.entries.get(sessionId);
-    if (ttlMs <= 0) return this.end(sessionId);
+    if (ttlMs <= 0) return void (await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle));
     // Unknown here: the script looks for itself whether it lives, and never past its absolute end.
     await this.#deps.engine.touch(known ?? { ...this.#deps.engine.fresh(sessionId), first: false }, ttlMs);
   }
@@ -65,7 +66,11 @@ export class StockGuard {
       if (entry && request.req.session && request.newLid === '') return this.#leave(request, sessionId, entry);
     }
     if (entry) entry.blocked = 'logout';
-    await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle);
+    const isLogin = request?.owns(sessionId) && request.req.session;
+    const outcome = await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle);
+    // Where the answer has begun (`unset: 'destroy'`), an error would cut it.
+    if (outcome !== null || isLogin || request?.res.headersSent) return;
+    throw sessionUnavailable('destroy: Redis is away; the session ends when it is back');
   }
 
   /**

@@ -150,12 +150,12 @@ export class RequestSession {
     this.#leaving = this.#ids.includes(sessionId);
   }
 
-  /** Logout. */
+  /** Logout. Throws `session_unavailable` when Redis was away; it is done when Redis is back. */
   async end(sessionId: string): Promise<void> {
     if (this.#left.includes(sessionId)) return;
     this.forwardTo = null;
     const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : this.#engine.fresh(sessionId);
-    await this.#engine.end(entry.handle);
+    await this.#engine.logout(entry.handle);
   }
 
   /** At the end of the request: what was left and never went on is logged out. */

@@ -41,6 +41,12 @@ export interface BouncerStore {
   store(sessionId: string, session: object): Promise<WriteOutcome | null>;
 }
 
+/**
+ * What express-session calls its callback where it ends a session itself (`unset: 'destroy'`): in `res.end`, after the
+ * headers have gone, an error would cut the answer. The session ends when Redis is back all the same.
+ */
+const ITS_OWN = 'ondestroy';
+
 const OURS: unique symbol = Symbol.for('session-bouncer.store');
 
 export function isBouncerStore(store: unknown): store is BouncerStore {
@@ -50,7 +56,7 @@ export function isBouncerStore(store: unknown): store is BouncerStore {
 /**
  * An express-session store in which the dead stay dead. express-session saves inside `res.end`, after the headers have
  * gone, so a refused or failed write calls back without an error; and while Redis is away a request goes on with an
- * empty session instead of failing.
+ * empty session instead of failing. Only a logout that was not done says so.
  */
 export function createSessionStore(Store: StoreClass, engine: SessionEngine): StoreBase & BouncerStore {
   const core = new ExpressCore(engine);
@@ -72,7 +78,7 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
     }
 
     destroy(sessionId: string, done?: Done): void {
-      void core.end(sessionId).then(() => done?.(null));
+      void core.destroy(sessionId).then((error) => done?.(done.name === ITS_OWN ? null : error));
     }
 
     override createSession(req: object, data: object): object {
@@ -175,6 +181,7 @@ class ExpressCore {
   }
 
   async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
+    if (this.#opened.has(session)) return this.#saveOpened(sessionId, session);
     const loaded = this.#asLoaded.get(session);
     this.#asLoaded.delete(session);
     if (loaded !== undefined && loaded === textOf(session)) {
@@ -184,9 +191,25 @@ class ExpressCore {
     return this.#engine.save(this.entryOf(sessionId, session), session, ttlOf(session));
   }
 
-  /** By the id alone: express-session says no more. A moved id logs its successors out. */
-  end(sessionId: string): Promise<WriteOutcome | null> {
-    return this.#engine.end(this.#engine.fresh(sessionId).handle);
+  /** The app brings back what it was given by `get`: no object of express-session's, but a session that was loaded. */
+  #saveOpened(sessionId: string, data: SessionLike): Promise<WriteOutcome | null> {
+    const { forwarded: _, ...own } = data as SessionLike & { forwarded?: unknown };
+    const opened = this.#opened.get(data);
+    const isForwarded = opened?.kind === 'live' && opened.forwardTo !== null;
+    return this.#engine.save(this.entryOf(sessionId, data), isForwarded ? own : data, ttlOf(data));
+  }
+
+  #liveEntry(data: object): Entry | undefined {
+    const opened = this.#opened.get(data);
+    return opened === undefined || opened.kind === 'revoked' ? undefined : opened.entry;
+  }
+
+  /** By the id alone: express-session says no more. A moved id logs its successors out. Resolves to the error, or null. */
+  destroy(sessionId: string): Promise<unknown> {
+    return this.#engine.logout(this.#engine.fresh(sessionId).handle).then(
+      () => null,
+      (error: unknown) => error,
+    );
   }
 
   async regenerate(req: RequestLike, generate: () => void): Promise<void> {
@@ -221,7 +244,7 @@ class ExpressCore {
   entryOf(sessionId: string, session: object): Entry {
     let entry = this.#entries.get(session);
     if (entry === undefined) {
-      entry = this.#engine.fresh(sessionId);
+      entry = this.#liveEntry(session) ?? this.#engine.fresh(sessionId);
       this.#entries.set(session, entry);
     }
     return entry;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import expressSession, { type SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
@@ -65,6 +66,49 @@ describe('in an express app', () => {
     const page = await fetch(`${shop.url}/me`, { headers: { cookie } });
     expect(page.status).toBe(200);
     expect(await page.json()).toMatchObject({ user: null });
+  });
+
+  test('a session that the app asked the store for can be changed and saved', async () => {
+    const shop = await openShop(testPrefix(), {
+      routes: (app) =>
+        app.post('/by-store', (req, res) => {
+          const id = String(req.query.id);
+          req.sessionStore.get(id, (_error, data) => {
+            if (!data) return res.json({ found: false });
+            Object.assign(data, { visits: 7 });
+            req.sessionStore.set(id, data, (error?: unknown) => res.json({ failed: Boolean(error) }));
+          });
+        }),
+    });
+    const browser = shop.browser();
+    const { lid } = (await browser.login('alice')).json();
+    const id = await browser.sessionId();
+    expect((await shop.browser().post(`/by-store?id=${id}`)).json()).toEqual({ failed: false });
+    expect(shop.bouncer.stats().refused).toEqual({});
+    expect((await browser.get('/me')).json()).toEqual({ user: 'alice', visits: 7 });
+    expect(await shop.bouncer.sessions.end(String(lid), { by: 'ann', why: 'test' })).toBe('ended');
+    expect((await shop.browser().post(`/by-store?id=${id}`)).json()).toEqual({ found: false });
+    expect(await browser.user()).toBe(null); // it still belongs to its login, and stays dead
+  });
+
+  test('by its old id too, within the grace of a rotation', async () => {
+    const prefix = testPrefix();
+    const shop = await openShop(prefix);
+    const browser = shop.browser();
+    await browser.login('alice');
+    const id = await browser.sessionId();
+    const redis = connect();
+    const rotating = await openShop(prefix, { bouncer: { rotate: { everyRequests: 1 } } });
+    const other = rotating.browser();
+    for (const cookie of await browser.jar.getCookies(shop.url)) await other.jar.setCookie(cookie, rotating.url);
+    expect(await other.user()).toBe('alice');
+    const store = shop.bouncer.store(expressSession);
+    const data = await new Promise<SessionData>((resolve) => store.get(id, (_error, found) => resolve(found as never)));
+    expect(data).toMatchObject({ userId: 'alice' });
+    await new Promise((resolve) => store.set(id, Object.assign(data, { visits: 3 }), resolve));
+    expect((await other.get('/me')).json()).toEqual({ user: 'alice', visits: 3 });
+    const values = await Promise.all((await redis.keys(keysFor(prefix).session('*'))).map((key) => redis.get(key)));
+    expect(values.join()).not.toContain('forwarded');
   });
 
   test('login gives a new session id and keeps nothing of the old one (session fixation)', async () => {
