@@ -31,19 +31,20 @@ function noteEnd(key: string): void {
   ended.push({ key, confirmedMs, offsetMs: confirmedMs - Date.now() });
 }
 
-/** Batches overlap: the time that a batch read last, which it writes into its tombstones, goes with it to its answer. */
-const lastRead = new AsyncLocalStorage<number>();
+/** Batches overlap: the times that a batch reads, one of which it writes into its tombstones, go with it to its answer. */
+const readTimes = new AsyncLocalStorage<Set<number>>();
 
 async function ours(url: string): Promise<void> {
   const worker = await createWorker({
     redis: url,
     clock: () => {
       const nowMs = Date.now();
-      lastRead.enterWith(nowMs);
+      readTimes.getStore()?.add(nowMs);
       return nowMs;
     },
     afterEffect: (effect) => {
-      if (effect === 'revoke') noteEnd(String(lastRead.getStore()));
+      if (effect === 'load') readTimes.enterWith(new Set());
+      if (effect === 'revoke') for (const atMs of readTimes.getStore() ?? []) noteEnd(String(atMs));
     },
   });
   close = () => worker.close({ force: true });

@@ -26,7 +26,8 @@ export function writtenTimes(
   ended: readonly Ended[],
   tombstones: ReadonlyMap<string, number> | null,
 ): Written[] {
-  const byKey = new Map(ended.map((one) => [one.key, one]));
+  // The first confirmation counts: another batch may have read the clock in the same millisecond.
+  const byKey = new Map([...ended].reverse().map((one) => [one.key, one]));
   return reported.map(({ sessionId }, index) => {
     const atMs = tombstones?.get(sessionId);
     const end = byKey.get(tombstones === null ? sessionId : String(atMs));
