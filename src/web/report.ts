@@ -4,16 +4,16 @@ import { loginId, randomToken, sessionHandle } from './handle.ts';
 
 /** One login, for `reportLogin`. */
 export interface LoginReport {
-  /** The application's own id of the user: 1 to 256 characters, or a number. */
+  /** The application's own id of the user: 1 to 256 characters, or a whole number (up to 2^53 - 1). */
   readonly userId: string | number;
   /** The new session's id. It stays in this process: only its hash goes on. */
   readonly sessionId: string;
   /** The client's address (see `bouncer.clientAddress`); null when it is not known. */
   readonly address: string | null;
   readonly userAgent?: string | undefined;
-  /** The application's own id of the device, at most 128 characters. */
+  /** The application's own id of the device. At most 128 characters are kept; what is no string is left out. */
   readonly deviceId?: string | undefined;
-  /** When the user authenticated, milliseconds since the epoch. Default now. */
+  /** When the user authenticated, milliseconds since the epoch. Default now, also for what is no such number. */
   readonly loginAtMs?: number | undefined;
   /** Default: a new random one. Reporting the same lid again is harmless. */
   readonly lid?: string | undefined;
@@ -45,21 +45,36 @@ export interface LoginOptions {
   readonly deviceId?: string | undefined;
 }
 
-/** Here the session id ends: what comes out holds its hash. Not checked yet: any of it may be wrong. */
+/**
+ * Here the session id ends: what comes out holds its hash. Not checked yet: `userId`, `sessionId` and `lid` may be wrong, and
+ * then the report is rejected. Nothing else is worth an unchecked login, and some of it is the client's: it is cut or left out.
+ */
 export function eventOf(report: LoginReport, nowMs: number, problem?: AddressProblem): Partial<LoginEvent> | null {
   if (typeof report !== 'object' || report === null) return null;
-  const { userId, sessionId, address, userAgent, deviceId, loginAtMs, lid, list } = report;
+  const { sessionId, address, userAgent, deviceId, loginAtMs, lid, list } = report;
+  const userId = userIdOf(report.userId);
   return {
     // Only a listed login's id must tell its user's slot.
     lid: lid ?? (list === true ? loginId(userId) : randomToken()),
     handle: typeof sessionId === 'string' && sessionId !== '' ? sessionHandle(sessionId) : '',
-    userId: typeof userId === 'number' ? String(userId) : userId,
+    userId,
     ...locatable(address, problem),
-    loginAtMs: loginAtMs ?? nowMs,
+    loginAtMs: isTime(loginAtMs) ? loginAtMs : nowMs,
     ...(typeof userAgent === 'string' ? { userAgent: userAgent.slice(0, 512) } : {}),
-    ...(deviceId === undefined ? {} : { deviceId }),
+    ...(typeof deviceId === 'string' ? { deviceId: deviceId.slice(0, 128) } : {}),
     ...(list === true ? { listed: true } : {}),
   };
+}
+
+/** '' for nobody. NaN is, and beyond the safe integers two users would share one id. */
+function userIdOf(userId: unknown): string {
+  if (typeof userId === 'number') return Number.isSafeInteger(userId) ? String(userId) : '';
+  return typeof userId === 'string' ? userId : '';
+}
+
+/** Milliseconds since the epoch have 13 digits, from 2001 on; seconds have fewer. */
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && String(value).length === 13 && value > 0;
 }
 
 /** An address that is none is not an error: the login is queued, and counted as `unlocatable`. Its text goes no further. */
