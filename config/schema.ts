@@ -34,7 +34,7 @@ export const configSchema = z.object({
   baselineTtlDays: days.default(180),
   incidentTtlDays: days.default(365),
   tombstoneTtlDays: days.default(30),
-  concurrency: z.int().min(1).max(1000).default(16),
+  concurrency: z.int().min(1).max(1000).default(8),
   lockDurationSeconds: z.number().min(1).max(3600).default(30),
   recheckDelaySeconds: z.number().min(1).max(86_400).default(60),
   registryEnabled: z.boolean().default(false),

@@ -61,7 +61,7 @@ export interface WorkerOptions {
   readonly incidentTtlDays?: number | undefined;
   /** How long a revoked session's tombstone stands at least. Default 30 days. */
   readonly tombstoneTtlDays?: number | undefined;
-  /** Jobs in hand at the same time; each carries up to 100 logins, or one where traffic is light. Default 16. */
+  /** Jobs in hand at the same time; each carries up to 100 logins, or one where traffic is light. Default 8. */
   readonly concurrency?: number | undefined;
   /** How soon another worker takes over the job of one that died. Default 30 seconds. */
   readonly lockDurationSeconds?: number | undefined;
@@ -164,7 +164,7 @@ function openConsumer(
     setAside: redisSetAside(redis, keys),
     log,
     clock,
-    concurrency: options.concurrency ?? 16,
+    concurrency: options.concurrency ?? 8,
     lockDurationMs: (options.lockDurationSeconds ?? 30) * 1000,
     recheckDelayMs: (options.recheckDelaySeconds ?? 60) * 1000,
     returnDelayMs: options.returnDelayMs,
