@@ -184,4 +184,4 @@ function keyOf(words: ArrayLike<number>, prefix: number, family: AddressFamily):
   return prefix <= 48 ? high : `${high}:${bits(3)}:${bits(4)}:${bits(5)}:${bits(6)}:${bits(7)}`;
 }
 
-const clamp = (bits: number): number => (bits < 0 ? 0 : bits > 16 ? 16 : bits);
+const clamp = (bits: number): number => Math.max(0, Math.min(bits, 16));
