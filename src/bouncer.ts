@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import { caseOf } from './case-of.ts';
 import { compileTrust } from './domain/forwarded.ts';
+import { loginPath, openPath } from './domain/gate.ts';
 import type { AddressProblem, LoginEvent } from './domain/types.ts';
-import { BouncerError, errorName } from './errors.ts';
+import { errorName } from './errors.ts';
 import { defaultLog } from './log.ts';
 import type { Audit, Clock, Log, Refusal, Registry, RevocationNotice, Sessions } from './ports.ts';
 import { firstField, loginEventSchema } from './queue/job.ts';
@@ -30,6 +31,7 @@ import { type GuardClientOptions, guardClient } from './web/guard-client.ts';
 import { guardContext } from './web/guard-context.ts';
 import { clientOf } from './web/http.ts';
 import { login } from './web/login.ts';
+import { checkOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
@@ -68,22 +70,26 @@ export interface BouncerOptions {
    */
   readonly rotate?: { readonly everyRequests: number } | undefined;
   readonly gotcha?: {
-    /** Where bounced pages are sent; served by `gate()`. Default `/gotcha`. */
+    /** Where bounced pages are sent; served by `gate()`. A path of this app. Default `/gotcha`. */
     readonly path?: string | undefined;
     /** A page of your own instead; `case=` is added to its query. */
     readonly url?: string | undefined;
-    /** Where the owner signs in again. Always reachable. Default `/login`. */
+    /** Where the owner signs in again: a path or an http(s) URL. Always reachable, nothing below it. Default `/login`. */
     readonly loginUrl?: string | undefined;
     /** Your own HTML in place of ours. */
     readonly render?: ((context: GotchaContext) => string) | undefined;
   };
-  /** Paths that stay reachable with a revoked session, on a fresh one: exact, or prefixes that end in `/`. */
+  /**
+   * Paths that stay reachable with a revoked session, on a fresh one: exact, or prefixes that end in `/` (`/` itself is the
+   * home page only). A query is left out; a `/` at the end of a request's path makes no difference. Upper and lower case
+   * do, also where the framework's routes take both: another spelling is bounced, and nobody needs it.
+   */
   readonly openPaths?: readonly string[] | undefined;
   /** While Redis is away: should this request get 503 (true) or go on as anonymous (false)? Default: always go on. */
   readonly needsUser?: ((request: GateRequest) => boolean) | undefined;
-  /** How long `login` and `reportLogin` wait for the queue, milliseconds. Default 250. */
+  /** How long `login` and `reportLogin` wait for the queue, milliseconds, up to 600,000. Default 250. */
   readonly enqueueTimeoutMs?: number | undefined;
-  /** How many logins may wait in memory while Redis is away. Default 10,000 (about 5 MB). */
+  /** How many logins may wait in memory while Redis is away, 1 to 1,000,000. Default 10,000 (about 5 MB). */
   readonly maxWaitingLogins?: number | undefined;
   /** A Redis command without an answer fails after this, milliseconds. Default 1000. */
   readonly redisTimeoutMs?: number | undefined;
@@ -363,24 +369,6 @@ const TOMBSTONE_TTL_MS = 30 * DAY_MS;
 /** Visits are kept as long as incidents are by default; the worker's own setting rules the incidents. */
 const VISITS_TTL_MS = 365 * DAY_MS;
 
-function checkOptions({ prefix, session, rotate }: BouncerOptions): void {
-  if (rotate !== undefined && !(Number.isInteger(rotate.everyRequests) && rotate.everyRequests >= 1)) {
-    throw new BouncerError('option_invalid', 'rotate.everyRequests: give a whole number from 1');
-  }
-  if (prefix !== undefined && !/^[\w-]{1,64}$/.test(prefix)) {
-    throw new BouncerError('option_invalid', 'prefix: use 1 to 64 letters, digits, - and _');
-  }
-  const renewAfter = session?.renewAfter;
-  if (renewAfter !== undefined && !(renewAfter >= 0 && renewAfter <= 1)) {
-    throw new BouncerError('option_invalid', 'session.renewAfter: give a part between 0 and 1');
-  }
-  for (const name of ['ttlSeconds', 'absoluteTtlSeconds'] as const) {
-    const value = session?.[name];
-    if (value !== undefined && !(value > 0))
-      throw new BouncerError('option_invalid', `session.${name}: give seconds above 0`);
-  }
-}
-
 function sessionTimes({ session = {}, rotate }: BouncerOptions) {
   return {
     rotateEvery: rotate?.everyRequests ?? 0,
@@ -396,7 +384,7 @@ function gateOptions({ gotcha = {}, openPaths = [], needsUser }: BouncerOptions)
     gotchaPath: gotcha.path ?? '/gotcha',
     gotchaUrl: gotcha.url ?? null,
     loginUrl,
-    openPaths: [loginUrl, ...openPaths],
+    openPaths: [loginPath(loginUrl), ...openPaths.map(openPath)],
     render: gotcha.render ?? gotchaPage,
     needsUser: needsUser ?? (() => false),
   };

@@ -51,6 +51,8 @@ async function locate(inputs: readonly string[], options: Options): Promise<void
     return lookup === null ? answers : Promise.all(answers.map((answer) => withRegistry(answer, lookup)));
   });
   const answers = await withProgress(lookup === null ? 'Opening the databases' : 'Asking the registries', work);
+  // A script that mistyped one must notice; the others are answered all the same.
+  if (answers.some(({ addressClass }) => addressClass === null)) process.exitCode = 1;
   if (options.json) return printJson(answers);
   const terminal = standardOutput();
   print(answers.map((answer) => report(answer, terminal)).join('\n\n'));

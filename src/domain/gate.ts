@@ -23,9 +23,28 @@ export function judgeRevoked(request: RequestView, rules: GateRules): Verdict {
   return wantsPage(request) ? 'page' : 'api';
 }
 
+/**
+ * `/login/` is the route `/login` too, and the prefix `/static/` holds `/static`. The home page is no prefix: that would open
+ * everything. Case counts, also where a framework's routes take both: of two mistakes, bouncing an odd spelling is the
+ * harmless one (an app may serve `/STATIC/` itself).
+ */
 export function isOpen(path: string, { gotchaPath, openPaths }: GateRules): boolean {
   if (path === gotchaPath) return true;
-  return openPaths.some((open) => path === open || (open.endsWith('/') && path.startsWith(open)));
+  const withSlash = path.endsWith('/') ? path : `${path}/`;
+  return openPaths.some(
+    (open) =>
+      path === open || withSlash === `${open}/` || (open.endsWith('/') && open !== '/' && withSlash.startsWith(open)),
+  );
+}
+
+/** An open path as an operator wrote it: without query and fragment, which a request's path has not either. */
+export function openPath(written: string): string {
+  return written.replace(/[?#].*$/s, '');
+}
+
+/** The login page is open itself and nothing below it, however its URL is written. */
+export function loginPath(loginUrl: string): string {
+  return openPath(loginUrl).replace(/(?<=.)\/$/, '');
 }
 
 /**

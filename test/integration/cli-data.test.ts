@@ -76,6 +76,14 @@ describe('locate --from', () => {
     expect(stderr).toMatch(/^warning: .*GeoLite2-Country\.mmdb: .*canary/m);
   });
 
+  test('what is no address is said so, and is a failure; the others are answered', async () => {
+    const { stdout, code } = await run('locate', '81.2.69.142', 'londn', ...two());
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^81\.2\.69\.142 {2}global/m);
+    expect(stdout).toMatch(/^londn {2}not an address/m);
+    expect((await run('locate', '81.2.69.142', '10.0.0.1', ...two())).code).toBe(0);
+  });
+
   test('--registry: no registry is asked about an address that is not public', async () => {
     const args = ['locate', '10.0.0.1', ...two(), '--registry'];
     expect((await run(...args)).stdout).toMatch(/^registry: there is none to ask about this address$/m);

@@ -63,7 +63,12 @@ describe('bouncer.sessions', () => {
     // The registry's own hash is of another type: each write to it fails.
     const { userTag } = await import('../../src/redis/keys.ts');
     await web.redis.set(web.keys.userEntries(userTag('alice')), 'something else');
-    const result = await shop.bouncer.reportLogin({ userId: 'alice', sessionId: 's'.repeat(32), address: null, list: true });
+    const result = await shop.bouncer.reportLogin({
+      userId: 'alice',
+      sessionId: 's'.repeat(32),
+      address: null,
+      list: true,
+    });
     expect(result.status).toBe('queued');
     expect(shop.bouncer.stats().unlisted).toBe(1);
   });

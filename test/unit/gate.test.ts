@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { caseNumber, isCaseNumber } from '../../src/domain/case-number.ts';
-import { judgeRevoked, type RequestView } from '../../src/domain/gate.ts';
+import { judgeRevoked, loginPath, openPath, type RequestView } from '../../src/domain/gate.ts';
 import { escapeHtml, GOTCHA_HEADERS, gotchaPage } from '../../src/web/gotcha.ts';
 
 const RULES = { gotchaPath: '/gotcha', openPaths: ['/login', '/static/'] };
@@ -29,8 +29,32 @@ describe('what a revoked session may still ask for', () => {
     ['a path that only begins alike', { path: '/staticky' }, 'page'],
     ['another spelling of an open path', { path: '/LOGIN' }, 'page'],
     ['an encoded open path', { path: '/%6cogin' }, 'page'],
+    ['the login page with a slash at its end', { path: '/login/' }, 'pass'],
+    ['an open folder without its slash', { path: '/static' }, 'pass'],
+    ['another spelling of an open folder', { path: '/STATIC/app.css' }, 'page'],
+    ['the home page', { path: '/' }, 'page'],
   ] as const)('%s', (_name, more, verdict) => {
     expect(judgeRevoked(request(more), RULES)).toBe(verdict);
+  });
+});
+
+describe('open paths as an operator writes them', () => {
+  const RULES_OF = (loginUrl: string, ...open: string[]) => ({
+    gotchaPath: '/gotcha',
+    openPaths: [loginPath(loginUrl), ...open.map(openPath)],
+  });
+
+  test.each([
+    ['a login page with a query', RULES_OF('/login?from=bounce'), '/login', 'pass'],
+    ['nothing below it', RULES_OF('/login/'), '/login/admin', 'page'],
+    ['and itself with its slash', RULES_OF('/login/'), '/login/', 'pass'],
+    ['an open path with a query', RULES_OF('/login', '/help?tab=1#top'), '/help', 'pass'],
+    ['the home page as login page', RULES_OF('/'), '/', 'pass'],
+    ['opens nothing else', RULES_OF('/'), '/account', 'page'],
+    ['nor does it as an open path', RULES_OF('/login', '/'), '/account', 'page'],
+    ['a login page elsewhere', RULES_OF('https://id.example/login'), '/login', 'page'],
+  ] as const)('%s', (_name, rules, path, verdict) => {
+    expect(judgeRevoked(request({ path }), rules)).toBe(verdict);
   });
 });
 

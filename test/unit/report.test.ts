@@ -41,6 +41,7 @@ describe('reportLogin', () => {
       status: 'rejected',
       field: named,
     });
+    await bouncer.close();
   });
 
   test('what is optional is cut or left out', () => {
