@@ -334,11 +334,6 @@ export interface Resolution {
   readonly atMs: number;
 }
 
-/** The web tier's way to the worker: durably queues 1..N logins as one job. Throws when Redis is away. At least once. */
-export interface LoginQueue {
-  add(logins: readonly LoginEvent[]): Promise<void>;
-}
-
 /** A login or job that could not be read. Holds no raw text: only what validated. */
 export interface SetAsideEntry {
   readonly code: SetAsideCode;
@@ -353,7 +348,8 @@ export interface SetAsideEntry {
 export type SetAsideCode = 'malformed_job' | 'unknown_version' | 'malformed_login' | 'login_failed';
 
 export interface SetAside {
-  put(entries: readonly SetAsideEntry[]): Promise<void>;
+  /** Idempotent per batch; false: it was there already. */
+  put(batchId: string, entries: readonly SetAsideEntry[]): Promise<boolean>;
   list(limit: number): Promise<SetAsideEntry[]>;
   count(): Promise<number>;
 }

@@ -116,7 +116,7 @@ function weightOf({ data }: Job<Payload>): number {
 async function processJob(job: Job<Payload>, queue: Queue<Payload>, options: ConsumerOptions): Promise<string> {
   const decoded = decodePayload(job.data);
   const jobId = String(job.id);
-  if (decoded.malformed.length > 0) await putAside(decoded.malformed, jobId, options);
+  if (decoded.malformed.length > 0) await putAside(decoded.malformed, jobId, `${jobId}-malformed`, options);
   if (decoded.logins.length === 0) throw new UnrecoverableError(decoded.malformed[0]?.code ?? 'malformed_job');
   const { failed, unchecked } = await options.handle(decoded.logins, {
     jobId,
@@ -129,9 +129,18 @@ async function processJob(job: Job<Payload>, queue: Queue<Payload>, options: Con
   return `${decoded.logins.length - failed.length}/${decoded.logins.length}`;
 }
 
-async function putAside(malformed: readonly Malformed[], jobId: string, options: ConsumerOptions): Promise<void> {
+async function putAside(
+  malformed: readonly Malformed[],
+  jobId: string,
+  batchId: string,
+  options: ConsumerOptions,
+): Promise<void> {
   const atMs = options.clock();
-  await options.setAside.put(malformed.map((one) => ({ ...one, atMs, jobId })));
+  const isNew = await options.setAside.put(
+    batchId,
+    malformed.map((one) => ({ ...one, atMs, jobId })),
+  );
+  if (!isNew) return;
   const first = malformed[0];
   options.log.error(
     { event: 'set_aside', jobId, count: malformed.length, code: first?.code, field: first?.field },
@@ -150,7 +159,7 @@ async function giveBack(
   const returned = decoded.returned + 1;
   if (returned > MAX_RETURNS) {
     const rows = failed.map(({ lid }) => ({ code: 'login_failed' as const, index: null, field: null, lid }));
-    return putAside(rows, jobId, options);
+    return putAside(rows, jobId, `${jobId}-failed`, options);
   }
   // The id makes a repeat of this step harmless: the queue takes each id once.
   await queue.add('logins', encodePayload(failed, returned, decoded.recheck), {

@@ -122,7 +122,7 @@ async function work(job: Job<unknown>, queue: Queue<Payload>, options: RegistryC
   const jobId = String(job.id);
   if (!decoded.success) {
     const entry = { code: 'malformed_job', atMs: options.clock(), jobId, index: null, field: null, lid: null } as const;
-    await options.setAside.put([entry]);
+    await options.setAside.put(`registry-${jobId}`, [entry]);
     throw new UnrecoverableError('malformed_job');
   }
   const { asks, sinceMs, round } = decoded.data;

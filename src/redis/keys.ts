@@ -38,6 +38,7 @@ export interface Keys {
   incidentsByAddress(address: string): string;
   setAside(): string;
   setAsideCount(): string;
+  setAsideMark(batchId: string): string;
   counters(): string;
   counted(batchId: string): string;
   registryAnswers(network: string): string;
@@ -79,6 +80,7 @@ export function keysFor(prefix: string): Keys {
     incidentsByAddress: (address) => `${shared}:incidents:address:${address}`,
     setAside: () => `${shared}:set-aside`,
     setAsideCount: () => `${shared}:set-aside-count`,
+    setAsideMark: (batchId) => `${shared}:set-aside-mark:${batchId}`,
     counters: () => `${shared}:counters`,
     counted: (batchId) => `${shared}:counted:${batchId}`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,

@@ -122,6 +122,26 @@ describe('10,000 malformed events', () => {
     expect((await counters.read())['reason:first_login']).toBe(jobs.length);
     expect(await queue.getJobCountByTypes('waiting', 'active', 'delayed')).toBe(0); // nothing is retried for ever
   });
+  test('a job that is done again, its worker having died, is set aside and counted once', async () => {
+    const prefix = testPrefix();
+    const keys = keysFor(prefix);
+    const redis = connect();
+    const queue = new Queue(LOGIN_QUEUE, { connection: connect(testRedisUrl()), prefix: keys.queuePrefix });
+    release(() => queue.close());
+    await queue.add('logins', { v: 1, logins: [GOOD, {}, { ...GOOD, userId: 7 }] }, { attempts: 3 });
+    let runs = 0;
+    const afterEffect = () => {
+      runs += 1;
+      if (runs === 1) throw new Error('dies after the malformed ones were noted');
+    };
+    const worker = await openWorker(prefix, { afterEffect });
+    await until(async () => ((await redisCounters(redis, keys).read()).logins ?? 0) === 1, { timeoutMs: 10_000 });
+    expect(runs).toBeGreaterThan(1);
+    const setAside = redisSetAside(redis, keys);
+    expect(await setAside.count()).toBe(2);
+    expect((await setAside.list(10)).map(({ index }) => index)).toEqual([2, 1]);
+    expect(worker.log.entries.filter(({ fields }) => Reflect.get(fields, 'event') === 'set_aside')).toHaveLength(1);
+  });
 });
 
 /** What the schema takes; the generator now and then makes a field that is fine. */
