@@ -46,7 +46,7 @@ async function world(replicaCount: number): Promise<World> {
   const keys = keysFor(prefix);
   const inRedis = redisSessions(redis, keys, 1e7);
   const sessions = (wanted = 1, inner = inRedis) =>
-    onReplicas(inner, redis, { replicas: wanted, timeoutMs: 500, log, clock: Date.now });
+    onReplicas(inner, redis, { replicas: wanted, timeoutMs: 2000, log, clock: Date.now });
   return { master, replicas, redis, prefix, keys, log, sessions };
 }
 
@@ -72,6 +72,8 @@ describe('WAIT', () => {
   test('a revocation that is done is on the replica', async () => {
     const { replicas, keys, sessions } = await world(1);
     const onReplica = connect(replicas[0]?.url);
+    // A replica that has only just synchronised may be slow to acknowledge.
+    await until(async () => !((await sessions().revoke([revocation()]))[0] instanceof Error), { timeoutMs: 15_000 });
     for (let i = 0; i < 20; i++) {
       const one = revocation();
       expect(await sessions().revoke([one])).toMatchObject([{ outcome: 'not_found' }]);
@@ -100,7 +102,9 @@ describe('WAIT', () => {
     expect(await sessions(1).revoke([revocation()])).toMatchObject([{ outcome: 'not_found' }]);
     expect(await sessions(2).revoke([revocation()])).toMatchObject([{ code: 'REPLICAS_1_OF_2' }]);
     replicas[1]?.resume();
-    await until(async () => (await sessions(9).revoke([revocation()])).every((one) => !(one instanceof Error)));
+    await until(async () => (await sessions(9).revoke([revocation()])).every((one) => !(one instanceof Error)), {
+      timeoutMs: 15_000,
+    });
   });
 
   test('a replica that has gone is not waited for once the master has noticed', async () => {
