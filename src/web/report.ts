@@ -40,7 +40,7 @@ export interface LoginResult {
 
 export interface LoginOptions {
   readonly userId: string | number;
-  /** Put into the new session before it is saved, e.g. `{ userId }`: spares a second save. */
+  /** Put into the new session before it is first saved, e.g. `{ userId }`. */
   readonly data?: Readonly<Record<string, unknown>> | undefined;
   readonly deviceId?: string | undefined;
 }
