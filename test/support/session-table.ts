@@ -133,6 +133,12 @@ export function sessionTable(open: () => Redis): void {
       }
     });
 
+    test('a logout of an id that was never stored leaves no long-lived tombstone', async () => {
+      expect(await web.destroy(HANDLE, now, LONG_MS)).toBe('logout');
+      expect(await ttl()).toBeLessThanOrEqual(300_000);
+      expect(await first()).toBe('logout'); // a first save that was under way stays out
+    });
+
     test('a second move keeps the first successor: the tombstone lists both, oldest first', async () => {
       await STATES.moved();
       await move();

@@ -6,7 +6,8 @@
 
   KEYS[1]  the session's key
   ARGV[1]  now, milliseconds since the epoch
-  ARGV[2]  the tombstone's time to live in milliseconds, at least (a live session's absolute end may make it longer)
+  ARGV[2]  the tombstone's time to live in milliseconds, at least (a live session's absolute end may make it
+           longer; where nothing stood, five minutes at most)
 
   Output: { what stood there or now stands there: 'logout', 'moved' (a "logout" stands there now) or 'revoked' (which
   stays), the successors' handles separated by spaces }
@@ -20,6 +21,9 @@ if kind == 'revoked' or kind == 'logout' then return { kind, successors } end
 local lid = string.match(head, '"l":"([%w_-]*)"') or ''
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
 local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
+-- Nothing stood there: only a first save of this very id that is under way has to be kept out, and that is over soon. A
+-- logout without a session must not fill Redis.
+if head == '' then ttl = math.min(ttl, 300000) end
 local tombstone = '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","s":"' .. successors
   .. '"},"cookie":{}}'
 redis.call('SET', KEYS[1], tombstone, 'PX', ttl)
