@@ -133,13 +133,13 @@ async function ownFiles(options: ChainOptions): Promise<SlotOptions[]> {
   const places = options.places === null ? { directories: [], configurations: [] } : options.places;
   const databases = given.length > 0 ? given : await discoverDatabases(places);
   return [
-    ...overrides.map((path) => fileSlot(path, () => openOverridesLoudly(path, options.log))),
+    ...overrides.map((path) => fileSlot(path, (previous) => openOverridesLoudly(path, previous, options.log))),
     ...databases.map((path) => fileSlot(path, (previous) => openMmdb(path, { previous, canaries: options.canaries }))),
   ];
 }
 
-async function openOverridesLoudly(path: string, log: Log): Promise<Source> {
-  const source = await openOverrides(path);
+async function openOverridesLoudly(path: string, previous: Source | null, log: Log): Promise<Source> {
+  const source = await openOverrides(path, { previous });
   const { count, first } = source.skipped;
   if (count > 0)
     log.warn({ origin: path, rows: source.rows, skipped: count, first }, 'lines of the overrides were skipped');

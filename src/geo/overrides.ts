@@ -1,6 +1,7 @@
 /**
  * The operator's own word on networks: a CSV as of RFC 8805 (`prefix,country,region,city,`), e.g. for VPN exits and offices.
- * The longest prefix wins. An empty country means that nothing is known of the network's users (RFC 8805 section 2.1.1.2).
+ * The longest prefix wins. An empty country (`prefix,`) means that nothing is known of the network's users. A prefix without
+ * any comma is not that: RFC 8805 wants the commas (section 2.1.1), and half a line must not unlocate a network.
  *
  * A line that cannot be read is skipped and reported by its number; of two lines for one prefix the first counts.
  */
@@ -14,7 +15,8 @@ import { checkSidecar } from './checksum.ts';
 import { unusable } from './mmdb-file.ts';
 import { type Answer, type Pause, pause, type Source } from './source.ts';
 
-export type BadLine = 'prefix' | 'country' | 'too_long' | 'duplicate';
+/** `no_comma`: a prefix alone. `cut`: the last line, without a line break, and no whole one: it may still be being written. */
+export type BadLine = 'prefix' | 'country' | 'no_comma' | 'too_long' | 'duplicate' | 'cut';
 
 export interface Problem {
   /** From 1. */
@@ -38,8 +40,15 @@ const LINES_AT_A_TIME = 2000;
 /** 10 million lines take longer than anybody waits, and a file of that size is no list of own networks. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
-/** Throws BouncerError `database_unusable` where the file cannot be read or no line of it can. */
-export async function openOverrides(path: string, breathe: Pause = pause): Promise<OverrideSource> {
+export interface OpenOverridesOptions {
+  /** The source that this file is to replace: it must be whole, and have at least half as many rows. */
+  readonly previous?: Source | null | undefined;
+  readonly breathe?: Pause | undefined;
+}
+
+/** Throws BouncerError `database_unusable` where the file cannot be read or no line of it can, or is no fit successor. */
+export async function openOverrides(path: string, options: OpenOverridesOptions = {}): Promise<OverrideSource> {
+  const { previous, breathe = pause } = options;
   const bytes = await read(path);
   await checkSidecar(path, bytes, breathe);
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: null }));
@@ -47,7 +56,15 @@ export async function openOverrides(path: string, breathe: Pause = pause): Promi
   await source.add(bytes.toString('utf8'), breathe);
   if (source.rows === 0 && source.skipped.count > 0)
     throw unusable(path, 'has no line of the form PREFIX,COUNTRY (RFC 8805): put a geofeed CSV there.');
+  if (previous instanceof OverrideSource) checkSuccessor(path, source, previous);
   return source;
+}
+
+/** A file that is emptied and then written looks like this for a while; without its overrides logins would be ended. */
+function checkSuccessor(path: string, next: OverrideSource, previous: OverrideSource): void {
+  if (next.isCut) throw unusable(path, 'ends within a line: write it whole, with a line break at the end.');
+  if (previous.rows > 0 && next.rows < previous.rows / 2)
+    throw unusable(path, 'has less than half the rows of the one in use: check it, and restart to take it.');
 }
 
 async function read(path: string): Promise<Buffer> {
@@ -69,6 +86,8 @@ export class OverrideSource implements Source {
   /** The file's time: the day that its word is of. */
   readonly builtAtMs: number | null;
   rows = 0;
+  /** Ends within a line. */
+  isCut = false;
   #problems: Problem[] = [];
   #bad = 0;
   readonly #tables: Readonly<Record<AddressFamily, Table>> = { 4: new Table(4), 6: new Table(6) };
@@ -89,21 +108,25 @@ export class OverrideSource implements Source {
       if (line % LINES_AT_A_TIME === 0) await breathe();
       const next = text.indexOf('\n', from);
       const end = next === -1 ? text.length : next;
-      const what = end - from > MAX_LINE ? 'too_long' : this.#addLine(text.slice(from, end));
+      const what = end - from > MAX_LINE ? 'too_long' : this.#addLine(text.slice(from, end), next === -1);
       if (what !== null) this.#report({ line, what });
+      this.isCut ||= what === 'cut';
       from = end + 1;
     }
   }
 
   /** A comma list without quotes: none of the first two fields may hold a comma. */
-  #addLine(text: string): BadLine | null {
+  #addLine(text: string, isOpen: boolean): BadLine | null {
     const line = text.trim();
     if (line === '' || line.startsWith('#')) return null;
     const comma = line.indexOf(',');
+    const second = line.indexOf(',', comma + 1);
+    const isCountryWhole = comma !== -1 && (second !== -1 || line.length > comma + 2);
+    if (isOpen && !isCountryWhole) return 'cut';
     const cidr = parseCidr(unquoted(comma === -1 ? line : line.slice(0, comma)));
     if (cidr === null) return 'prefix';
-    const second = line.indexOf(',', comma + 1);
-    const code = comma === -1 ? '' : unquoted(line.slice(comma + 1, second === -1 ? undefined : second));
+    if (comma === -1) return 'no_comma';
+    const code = unquoted(line.slice(comma + 1, second === -1 ? undefined : second));
     const country = code === '' ? null : normaliseCountry(code).country;
     if (country === undefined) return 'country';
     if (!this.#tables[cidr.family].add(cidr.words, cidr.prefix, country)) return 'duplicate';

@@ -82,10 +82,31 @@ describe('overrides (RFC 8805)', () => {
   });
 
   test('an empty country means: do not locate', async () => {
-    const source = await open('81.2.69.0/24,,,,\n81.2.70.0/24\n');
+    const source = await open('81.2.69.0/24,,,,\n81.2.70.0/24,\n');
     const nothing = { country: null, note: 'override:not_located' };
     expect(source.lookup('81.2.69.1', 4)).toMatchObject({ ...nothing, network: '81.2.69.0/24' });
     expect(source.lookup('81.2.70.1', 4)).toMatchObject(nothing);
+  });
+
+  test('a prefix without a comma says nothing, and is reported', async () => {
+    const source = await open('81.2.69.0/24,GB\n81.0.0.0/8\n');
+    expect(source.skipped).toEqual({ count: 1, first: [{ line: 2, what: 'no_comma' }] });
+    expect(source.lookup('81.3.0.1', 4)).toEqual({ country: null, network: null });
+  });
+
+  test.each(['128.0.0.0/2', '81.2.70.0/24,', '81.2.70.0/24,G', '81.2.7'])(
+    'a last line that may be cut off (%s) says nothing',
+    async (last) => {
+      const source = await open(`81.2.69.0/24,GB\n${last}`);
+      expect(source.skipped).toEqual({ count: 1, first: [{ line: 2, what: 'cut' }] });
+      expect(source.rows).toBe(1);
+    },
+  );
+
+  test('a last line that is whole needs no line break', async () => {
+    const source = await open('81.2.69.0/24,GB\n81.2.70.0/24,,\n81.2.71.0/24,FR');
+    expect(source.skipped.count).toBe(0);
+    expect(source.rows).toBe(3);
   });
 
   test('a file without any good line is refused; an empty one is not', async () => {

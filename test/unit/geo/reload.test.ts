@@ -131,6 +131,13 @@ describe('a good file', () => {
     expect(candidates(chain)).toEqual(['IE']);
   });
 
+  test('of overrides may have other rows, and half of them', async () => {
+    const { path, chain, settle } = await watch('81.2.69.0/24,GB\n8.8.8.0/24,US\n', {}, 'own.csv');
+    write(path, '# only one is left\n81.2.69.0/24,IE\n');
+    expect(await settle()).toBe(true);
+    expect(candidates(chain)).toEqual(['IE']);
+  });
+
   test('by itself, with a timer that keeps no process open', async () => {
     const { path, chain } = await watch(mmdb('GB'), { reload: { everyMs: 5, settleMs: 5 }, clock: Date.now });
     write(path, mmdb('IE'));
@@ -205,6 +212,27 @@ describe('the old answers go on, it is counted, and logged once:', () => {
     expect(candidates(chain)).toEqual(['GB']);
     expect(chain.sources()).toMatchObject([{ ok: true, failedReloads: 1 }]);
     write(path, mmdb('IE'));
+    expect(await settle()).toBe(true);
+  });
+});
+
+describe('overrides: the old ones go on, it is counted and logged, when the new file', () => {
+  const rows = Array.from({ length: 10 }, (_, i) => `81.2.${60 + i}.0/24,GB\n`).join('');
+  test.each([
+    ['is empty', ''],
+    ['has comments only', '# none\n'],
+    ['has fewer than half the rows', rows.slice(0, 4 * 16)],
+    ['ends within a prefix', `${rows}128.0.0.0/2`],
+    ['ends before a country', `${rows}128.0.0.0/24,`],
+    ['ends within a country', `${rows}128.0.0.0/24,G`],
+  ])('%s', async (_, text) => {
+    const { path, chain, log, settle } = await watch(rows, {}, 'own.csv');
+    write(path, text);
+    expect([await settle(), await settle()]).toEqual([false, false]);
+    expect(candidates(chain)).toEqual(['GB']);
+    expect(chain.sources()).toMatchObject([{ ok: true, failedReloads: 1, refused: expect.any(String) }]);
+    expect(errors(log).filter(({ message }) => message.includes('the old one stays'))).toHaveLength(1);
+    write(path, `${rows}81.2.80.0/24,IE\n`);
     expect(await settle()).toBe(true);
   });
 });
