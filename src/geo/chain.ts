@@ -134,9 +134,12 @@ async function ownFiles(options: ChainOptions): Promise<SlotOptions[]> {
   const databases = given.length > 0 ? given : await discoverDatabases(places);
   return [
     ...overrides.map((path) => fileSlot(path, (previous) => openOverridesLoudly(path, previous, options.log))),
-    ...databases.map((path) => fileSlot(path, (previous) => openMmdb(path, { previous, canaries: options.canaries }))),
+    ...databases.map((path) => fileSlot(path, (previous) => openOwn(path, previous, options))),
   ];
 }
+
+const openOwn = (path: string, previous: Source | null, { canaries, clock }: ChainOptions): Promise<Source> =>
+  openMmdb(path, { previous, canaries, nowMs: clock() });
 
 async function openOverridesLoudly(path: string, previous: Source | null, log: Log): Promise<Source> {
   const source = await openOverrides(path, { previous });
@@ -177,7 +180,9 @@ async function openFallback(options: ChainOptions): Promise<Slot[]> {
 
 function npmSlot(modules: Modules, name: string, file: string): SlotOptions {
   const origin = `npm:${name} (fallback)`;
-  return { name: file, origin, files: [], open: async () => openMmdb(packagedFile(modules, name, file), { origin }) };
+  // Whatever our clock says: the package is never replaced while we run, and without it there may be nothing.
+  const open = async () => openMmdb(packagedFile(modules, name, file), { origin, nowMs: null });
+  return { name: file, origin, files: [], open };
 }
 
 function geoipLiteSlot(modules: Modules): SlotOptions {

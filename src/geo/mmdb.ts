@@ -30,6 +30,8 @@ export interface OpenMmdbOptions {
   readonly canaries?: Canaries | undefined;
   /** The source that this file is to replace: it must be of the same type and about the same size, and not older. */
   readonly previous?: Source | null | undefined;
+  /** A file that says it was built well after this, milliseconds since the epoch, is refused. Null: not asked. Default now. */
+  readonly nowMs?: number | null | undefined;
 }
 
 /**
@@ -43,11 +45,10 @@ export async function openMmdb(path: string, options: OpenMmdbOptions = {}): Pro
     throw unusable(path, 'holds no countries (its type is another): name a country or city database.');
   const source = new MmdbSource(file, role, path, options.origin ?? path);
   const previous = options.previous instanceof MmdbSource ? options.previous : null;
+  checkBuilt(path, source, options.nowMs === undefined ? Date.now() : options.nowMs);
   if (previous !== null) checkSuccessor(path, source, previous);
-  if (role === 'country') {
-    checkFields(path, file);
-    checkCanaries(path, source, previous, options.canaries ?? {});
-  }
+  checkFields(path, file, role);
+  if (role === 'country') checkCanaries(path, source, previous, options.canaries ?? {});
   return source;
 }
 
@@ -76,6 +77,11 @@ export class MmdbSource implements Source {
     this.#file = file;
   }
 
+  /** Has it a word of no address at all? */
+  get isEmpty(): boolean {
+    return this.#file.offsets.size === 0;
+  }
+
   lookup(ip: string, family: AddressFamily): Answer {
     const { tree } = this.#file;
     if (family === 6 && tree.ipVersion === 4) return { country: null, network: null, note: 'no_ipv6' };
@@ -102,26 +108,48 @@ function checkSuccessor(path: string, next: MmdbSource, previous: MmdbSource): v
   const ratio = next.nodeCount / previous.nodeCount;
   if (ratio < 0.5 || ratio > 2)
     throw unusable(path, 'is less than half, or more than twice, of the one in use: check it, and restart to take it.');
+  if (next.isEmpty && !previous.isEmpty)
+    throw unusable(path, 'holds no records, and the one in use does: download it again.');
 }
 
-/** Where there are records, at least one must hold a country that we can read. */
-function checkFields(path: string, { offsets, record }: MmdbFile): void {
+/** Our clock or a vendor's may be wrong by a day. */
+const MAX_AHEAD_MS = 2 * 86_400_000;
+
+/** It would never grow stale, and every good file after it would be an older one. */
+function checkBuilt(path: string, { builtAtMs }: MmdbSource, nowMs: number | null): void {
+  if (nowMs !== null && builtAtMs !== null && builtAtMs > nowMs + MAX_AHEAD_MS)
+    throw unusable(path, 'was built in the future, as it says: check the clock of this machine, or download it again.');
+}
+
+const FIELDS: Readonly<Record<SourceRole, string>> = {
+  country: 'a country',
+  override: 'a country',
+  flags: 'a flag',
+  network: 'a network',
+};
+
+/** Where there are records, at least one must hold, in a field that we know, what the file is for. */
+function checkFields(path: string, { offsets, record }: MmdbFile, role: SourceRole): void {
   if (offsets.size === 0) return;
-  for (const offset of offsets) {
-    const { country, note } = readingOf(record(offset), 'country');
-    // A code that is no country (`pseudo:EU`, a registration's) is one all the same: the field is where we look for it.
-    if (country !== null || (note !== undefined && note !== 'unknown_code')) return;
-  }
+  for (const offset of offsets) if (isOfUse(readingOf(record(offset), role), role)) return;
   throw unusable(
     path,
-    'has records without a country in a known field: name a database of MaxMind, DB-IP or their layout.',
+    `has records without ${FIELDS[role]} in a known field: name a database of MaxMind, DB-IP or their layout.`,
   );
+}
+
+function isOfUse({ country, note, details }: Reading, role: SourceRole): boolean {
+  if (role === 'flags') return details?.flags !== undefined;
+  if (role === 'network') return details?.asn !== undefined || details?.holder !== undefined;
+  // A code that is no country (`pseudo:EU`, a registration's) is one all the same: the field is where we look for it.
+  return country !== null || (note !== undefined && note !== 'unknown_code');
 }
 
 function checkCanaries(path: string, source: MmdbSource, previous: MmdbSource | null, own: Canaries): void {
   const mustKnow = source.nodeCount >= WORLD_NODES || (previous !== null && verdictOn(previous) === 'right');
   try {
-    if (mustKnow && verdictOn(source) === 'wrong') throw new RangeError('wrong countries');
+    // To know nothing of the world is as bad: a hollow file has a sound tree, and records without a country.
+    if (mustKnow && verdictOn(source) !== 'right') throw new RangeError('wrong countries, or none');
   } catch (cause) {
     throw damaged(path, cause);
   }

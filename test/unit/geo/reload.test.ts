@@ -71,6 +71,22 @@ async function watch(
   return { path, chain, log, settle };
 }
 
+/** Where the country codes of GEOLITE2's data stand. */
+function codesOf(bytes: Buffer): number[] {
+  const treeEnd = 1_507_914 * 6 + 16;
+  const end = bytes.lastIndexOf(Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1'));
+  const codes: number[] = [];
+  for (let at = treeEnd; at < end - 2; at++) {
+    if (bytes[at] === 0x42 && /^[A-Z]{2}$/.test(bytes.toString('latin1', at + 1, at + 3))) codes.push(at + 1);
+  }
+  return codes;
+}
+
+/** With another text of the same length in its place, everywhere. */
+function renamed(bytes: Buffer, from: string, to: string): Buffer {
+  return Buffer.from(bytes.toString('latin1').replaceAll(from, to), 'latin1');
+}
+
 const mmdb = (country: string, file: Partial<MmdbFile> = {}) =>
   writeMmdb({ databaseType: 'GeoLite2-Country', builtAtMs: BUILT, networks: { '81.2.0.0/16': country }, ...file });
 
@@ -165,6 +181,21 @@ describe('the old answers go on, it is counted, and logged once:', () => {
     return bytes;
   };
 
+  /** Every part is whole, and all countries are `EU`, which is none. */
+  const hollow = () => {
+    const bytes = Buffer.from(GEOLITE2);
+    for (const at of codesOf(bytes)) bytes.write('EU', at, 'latin1');
+    return bytes;
+  };
+  const emptied = renamed(GEOLITE2, 'country_code', 'country_nope');
+  const futured = (() => {
+    const bytes = Buffer.from(GEOLITE2);
+    const at = bytes.lastIndexOf('build_epoch') + 'build_epoch'.length;
+    // An unsigned 64-bit integer of four bytes follows: 2 ** 32 - 1 is in the year 2106.
+    bytes.fill(0xff, at + 2, at + 6);
+    return bytes;
+  })();
+
   const cases: [string, () => Uint8Array | string][] = [
     ...cut.map((at): [string, () => Uint8Array] => [`truncated to ${at} bytes`, () => GEOLITE2.subarray(0, at)]),
     ['truncated by one byte', () => GEOLITE2.subarray(0, -1)],
@@ -180,6 +211,9 @@ describe('the old answers go on, it is counted, and logged once:', () => {
     ['another vendor`s start (8 MB)', () => mixed(8_000_000)],
     ['a page of zeros in the middle', () => Buffer.from(GEOLITE2).fill(0, 4_096_000, 4_100_096)],
     ['1,000 random bit flips', flipped],
+    ['hollow: no record has a country that is one', hollow],
+    ['hollow: no record has a code', () => emptied],
+    ['a build date in the future', () => futured],
   ];
 
   test('each of them', async () => {
@@ -203,6 +237,36 @@ describe('the old answers go on, it is counted, and logged once:', () => {
     expect(await settle()).toBe(false);
     expect(chain.sources()).toMatchObject([{ refused: expect.stringContaining('older') }]);
     expect(candidates(chain)).toEqual(['GB']);
+  });
+
+  test('a build date in the future does not lock good files out', async () => {
+    const { path, chain, settle } = await watch(mmdb('GB'));
+    write(path, mmdb('IE', { builtAtMs: BUILT + 40 * DAY_MS }));
+    expect(await settle()).toBe(false);
+    expect(chain.sources()).toMatchObject([{ refused: expect.stringContaining('in the future') }]);
+    write(path, mmdb('FR', { builtAtMs: BUILT + 31 * DAY_MS }));
+    expect(await settle()).toBe(true);
+    const fresh = await watch(mmdb('GB', { builtAtMs: BUILT + 40 * DAY_MS }));
+    expect(fresh.chain.sources()).toMatchObject([{ ok: false, problem: expect.stringContaining('in the future') }]);
+  });
+
+  test.each([
+    ['GeoLite2-Country', {}],
+    ['GeoIP2-Anonymous-IP', {}],
+    ['GeoIP2-Anonymous-IP', { '81.2.0.0/16': { is_tor: 'no' } }],
+    ['GeoLite2-ASN', { '81.2.0.0/16': { country: 'GB' } }],
+  ])('a %s without a word of use: %j', async (databaseType, networks) => {
+    const record = { country_code: 'GB', is_tor_exit_node: true, autonomous_system_number: 1 };
+    const one = (words: MmdbFile['networks']) => writeMmdb({ databaseType, builtAtMs: BUILT, networks: words });
+    // The tree of the second has one node, like that of a file without networks.
+    const { path, chain, settle } = await watch(
+      one('81.2.0.0/16' in networks ? { '81.2.0.0/16': record } : { '::/1': record }),
+    );
+    const before = chain.locate(GB);
+    write(path, one(networks));
+    expect(await settle()).toBe(false);
+    expect(chain.sources()).toMatchObject([{ refused: expect.stringMatching(/records/) }]);
+    expect(chain.locate(GB)).toEqual(before);
   });
 
   test('a file that is gone, and comes back', async () => {
@@ -240,15 +304,9 @@ describe('overrides: the old ones go on, it is counted and logged, when the new 
 describe('a sound file that lies', () => {
   /** The tree of one file over the records of another: every part is whole, every answer wrong. */
   const swapped = (() => {
-    const marker = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1');
-    const treeEnd = 1_507_914 * 6 + 16;
-    const end = GEOLITE2.lastIndexOf(marker);
     const bytes = Buffer.from(GEOLITE2);
     // Records are 15 bytes or so, each the same but for two letters: turned around, in place.
-    const codes: number[] = [];
-    for (let at = treeEnd; at < end - 2; at++) {
-      if (bytes[at] === 0x42 && /^[A-Z]{2}$/.test(bytes.toString('latin1', at + 1, at + 3))) codes.push(at + 1);
-    }
+    const codes = codesOf(bytes);
     const texts = codes.map((at) => bytes.toString('latin1', at, at + 2)).reverse();
     for (const [i, at] of codes.entries()) bytes.write(texts[i] ?? '', at, 'latin1');
     return bytes;

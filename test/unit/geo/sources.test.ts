@@ -129,7 +129,8 @@ describe('beside the country', () => {
   });
 
   test('a record that flags nothing has no details', async () => {
-    expect(await details(mmdb('GeoIP2-Anonymous-IP', both({ is_anonymous: false })))).toBeUndefined();
+    const networks = { ...both({ is_anonymous: false }), '81.2.69.0/24': { is_anonymous: true } };
+    expect(await details(mmdb('GeoIP2-Anonymous-IP', networks))).toBeUndefined();
   });
 
   test('anycast, from a country file`s traits', async () => {
