@@ -65,8 +65,9 @@ export class Asker {
       return flagged;
     }
     const sighting = this.#deps.locator.locate(login.address, login.addressProblem);
-    const isWorth = sighting.kind === 'unlocatable' && sighting.why === WORTH_ASKING;
-    return isWorth && login.address !== null ? { kind: 'unlocatable', login, queuedAtMs } : null;
+    if (sighting.kind !== 'unlocatable' || sighting.why !== WORTH_ASKING || login.address === null) return null;
+    const { flags, evidence } = sighting;
+    return { kind: 'unlocatable', login, queuedAtMs, evidence, ...(flags === undefined ? {} : { flags }) };
   }
 
   /** A worker may have died between the record and the question: asking twice does no harm. */

@@ -2,10 +2,20 @@ import { networkOf, parseAddress } from './domain/address.ts';
 import { decide, emptyBaseline } from './domain/decide.ts';
 import type { Incident } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
+import type { Reason } from './domain/reasons.ts';
 import type { RegistryWord } from './domain/registry.ts';
 import { closingNote, findingOf, locatedByGeofeed, settle } from './domain/settle.ts';
-import type { Located, LoginEvent, Mode } from './domain/types.ts';
-import type { Baselines, Clock, Counters, Incidents, RegistryAsk, RegistryFindings, RegistryLookup } from './ports.ts';
+import type { Located, Mode } from './domain/types.ts';
+import type {
+  Baselines,
+  Clock,
+  Counters,
+  Incidents,
+  RegistryAsk,
+  RegistryFindings,
+  RegistryLookup,
+  UnlocatableAsk,
+} from './ports.ts';
 
 /**
  * Registry evidence: the order of effects when an answer comes. A login is decided without it, at once; it is asked for
@@ -51,6 +61,9 @@ export async function gatherEvidence(
   return { asks: left, afterMs: Math.min(...results.flatMap(({ afterMs }) => afterMs ?? [])) };
 }
 
+/** The geofeed's country is one of the user's; other logins are allowed for want of anything to compare. */
+const MATCHES: ReadonlySet<Reason> = new Set(['same_network', 'same_country', 'related_territory']);
+
 interface Answered {
   /** What is counted, e.g. `same_country`, `later`. */
   readonly count: string;
@@ -63,7 +76,7 @@ async function answerOne(ask: RegistryAsk, deps: EvidenceDeps): Promise<Answered
   if (outcome.kind === 'later') return { count: 'later', afterMs: outcome.afterMs };
   if (outcome.kind === 'nobody') return { count: 'nobody' };
   if (ask.kind === 'disputed') return { count: await addTo(ask.caseId, outcome.word, deps) };
-  return { count: await judgeAgain(ask.login, ask.queuedAtMs, outcome.word, deps) };
+  return { count: await judgeAgain(ask, outcome.word, deps) };
 }
 
 async function addTo(caseId: string, word: RegistryWord, deps: EvidenceDeps): Promise<string> {
@@ -76,20 +89,16 @@ async function addTo(caseId: string, word: RegistryWord, deps: EvidenceDeps): Pr
 }
 
 /** A login that no database could place: flagged when the geofeed's country is not one of the user's, else left alone. */
-async function judgeAgain(
-  login: LoginEvent,
-  queuedAtMs: number,
-  word: RegistryWord,
-  deps: EvidenceDeps,
-): Promise<string> {
-  const sighting = sightingOf(login, word);
+async function judgeAgain(ask: UnlocatableAsk, word: RegistryWord, deps: EvidenceDeps): Promise<string> {
+  const { login, queuedAtMs } = ask;
+  const sighting = sightingOf(ask, word);
   if (sighting === null) return 'recorded';
   const nowMs = deps.clock();
   const loginAtMs = Math.min(login.loginAtMs, nowMs);
   const [stored] = await deps.baselines.load([login.userId]);
   const baseline = stored?.baseline ?? emptyBaseline;
   const { action, reason } = decide(baseline, sighting, loginAtMs, deps.policy);
-  if (action === 'allow') return 'same_country';
+  if (action === 'allow') return MATCHES.has(reason) ? 'same_country' : 'recorded';
   const incident: Incident = {
     id: deps.caseOf(login.lid),
     lid: login.lid,
@@ -109,15 +118,17 @@ async function judgeAgain(
   };
   const [recorded] = await deps.incidents.record([incident]);
   if (recorded instanceof Error) throw recorded;
-  await deps.findings.write(incident.id, findingOf(word, 'elsewhere'), null);
+  // An anonymiser's address is flagged for what it is, wherever its geofeed places it.
+  const settlement = reason === 'country_disputed' ? 'elsewhere' : 'recorded';
+  await deps.findings.write(incident.id, findingOf(word, settlement), null);
   if (recorded === true) deps.onIncident(incident);
-  return 'elsewhere';
+  return settlement;
 }
 
-function sightingOf(login: LoginEvent, word: RegistryWord): Located | null {
+function sightingOf({ login, evidence = [], flags }: UnlocatableAsk, word: RegistryWord): Located | null {
   const address = parseAddress(login.address);
   if (!address.ok) return null;
   const where = { address: address.ip, family: address.family, network: networkOf(address.ip, address.family) };
-  const before = { kind: 'unlocatable', why: 'no_data', address: address.ip, evidence: [] } as const;
+  const before = { kind: 'unlocatable', why: 'no_data', address: address.ip, flags, evidence } as const;
   return locatedByGeofeed(before, word, where);
 }

@@ -3,7 +3,7 @@
 import type { Disposition, Incident, IncidentRecord, IncidentStatus, RevokeOutcome, Visit } from './domain/incident.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { RegistryFinding, RegistryWord } from './domain/registry.ts';
-import type { AddressProblem, Baseline, LoginEvent, Sighting } from './domain/types.ts';
+import type { AddressFlag, AddressProblem, Baseline, Evidence, LoginEvent, Sighting } from './domain/types.ts';
 
 /** Where an address is, as far as the loaded data says. Pure memory: synchronous, never throws. */
 export interface Locator {
@@ -409,7 +409,16 @@ export type RegistryAsk =
   /** A flagged one: its incident is on record. */
   | { readonly kind: 'disputed'; readonly caseId: string; readonly address: string }
   /** One without a country: nothing is on record, so all that an incident would need comes along. */
-  | { readonly kind: 'unlocatable'; readonly login: LoginEvent; readonly queuedAtMs: number };
+  | UnlocatableAsk;
+
+export interface UnlocatableAsk {
+  readonly kind: 'unlocatable';
+  readonly login: LoginEvent;
+  readonly queuedAtMs: number;
+  /** What the login worker's databases said: the registry worker has none. Missing in jobs of an older release. */
+  readonly evidence?: readonly Evidence[] | undefined;
+  readonly flags?: readonly AddressFlag[] | undefined;
+}
 
 /** The queue of those. Adding the same id twice queues it once. Throws when Redis is away. */
 export interface RegistryAsks {

@@ -29,6 +29,8 @@ export interface RegistryWorkerOptions {
   readonly prefix?: string | undefined;
   /** What stands on an incident that comes of it. Nothing is ever revoked here. Default `enforce`. */
   readonly mode?: Mode | undefined;
+  /** As the login worker's: an address that a database flags may only then get a country. Default `flag`. */
+  readonly anonymousNetwork?: 'allow' | 'flag' | undefined;
   /** As the login worker's. Default 180 and 365 days. */
   readonly baselineTtlDays?: number | undefined;
   readonly incidentTtlDays?: number | undefined;
@@ -59,7 +61,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   releasers.add('redis', () => redis.disconnect());
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
   const incidentTtlMs = (options.incidentTtlDays ?? 365) * DAY_MS;
-  const { transport } = options;
+  const { transport, anonymousNetwork = DEFAULT_POLICY.anonymousNetwork } = options;
   const lookup = new RegistryClient({ cache: redisRegistryCache(redis, keys), log, clock, transport });
   const deps: EvidenceDeps = {
     lookup,
@@ -67,7 +69,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
     findings: redisRegistryFindings(redis, keys, incidentTtlMs),
     baselines: redisBaselines(redis, keys, baselineTtlMs, log),
     counters: redisCounters(redis, keys),
-    policy: { ...DEFAULT_POLICY, baselineTtlMs },
+    policy: { ...DEFAULT_POLICY, baselineTtlMs, anonymousNetwork },
     mode: options.mode ?? 'enforce',
     clock,
     caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),

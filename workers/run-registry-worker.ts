@@ -22,6 +22,7 @@ function workerOptions(config: Config, log: Log): RegistryWorkerOptions {
     redis: config.redisUrl,
     prefix: config.prefix,
     mode: config.mode,
+    anonymousNetwork: config.anonymousNetwork,
     baselineTtlDays: config.baselineTtlDays,
     incidentTtlDays: config.incidentTtlDays,
     concurrency: config.concurrency,

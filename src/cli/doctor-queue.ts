@@ -110,6 +110,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   no_address: 'The app reports logins without an address: pass it.',
   invalid_address: 'The app reports something else than an address: pass the plain address.',
   no_data: 'Update the databases.',
+  not_located: 'Your overrides say that these networks are not to be located.',
   stale_data: 'Update the databases.',
   no_database: 'Name databases, or install those that npm ships.',
   lookup_failed: 'A database is damaged: see the log of the worker, and replace it.',

@@ -24,6 +24,7 @@ async function run(options: Options): Promise<void> {
 
 const REGISTRY_SETTINGS: readonly SettingName[] = [
   'mode',
+  'anonymousNetwork',
   'baselineTtlDays',
   'incidentTtlDays',
   'concurrency',

@@ -40,9 +40,9 @@ export interface RegistryWord {
 }
 
 /**
- * What a word means for a flagged login. `same_country`: the geofeed names a country that the user logs in from, and the
- * databases did not agree on another. `contradicts_databases`: it does, but two databases agree on another one.
- * `elsewhere`: it names a country that the user is not known in. `recorded`: it settles nothing.
+ * What a word means for a flagged login. `same_country`: the geofeed names a country that the user logs in from, and a
+ * database or the registry names it too. `contradicts_databases`: it does, but nobody else names that country, or the
+ * databases agree on another one. `elsewhere`: it names a country that the user is not known in. `recorded`: it settles nothing.
  */
 export type Settlement = 'same_country' | 'contradicts_databases' | 'elsewhere' | 'recorded';
 

@@ -1,5 +1,6 @@
 /** What a registry's word means for a login that was flagged, or that had no country. Pure. */
 
+import { related } from './country.ts';
 import { decide } from './decide.ts';
 import type { Incident } from './incident.ts';
 import type { Policy } from './policy.ts';
@@ -10,8 +11,9 @@ import type { Country, Evidence, Located, Unlocatable } from './types.ts';
  * Decides the flagged login again with the geofeed's country in place of what the databases say, against the baseline that it
  * was flagged against. A registry's own country says where the holder has an office, so it settles nothing.
  *
- * A geofeed is written by whoever holds the addresses. Where two databases agree on another country it is one voice
- * against two, and a person decides.
+ * A geofeed is written by whoever holds the addresses, who may be the thief. So it closes an incident only where somebody
+ * else has named its country too: a database, or the registry. Where the databases agree on another country it is one voice
+ * against two. Then a person decides.
  */
 export function settle(incident: Incident, word: RegistryWord, policy: Policy): Settlement {
   const country = word.geofeed?.country ?? null;
@@ -20,10 +22,16 @@ export function settle(incident: Incident, word: RegistryWord, policy: Policy): 
   const { reason } = decide(baseline, placedIn(sighting, country), loginAtMs, policy);
   if (reason === 'country_disputed' || reason === 'country_changed') return 'elsewhere';
   if (reason === 'same_country' || reason === 'related_territory') {
-    return sighting.agreed ? 'contradicts_databases' : 'same_country';
+    return isBacked(country, sighting, word) ? 'same_country' : 'contradicts_databases';
   }
   // Nothing to compare: the baseline has expired meanwhile, or the address is flagged as anonymous.
   return 'recorded';
+}
+
+/** Has anybody beside the geofeed named this country, or one of the same sovereign? */
+function isBacked(country: Country, { agreed, candidates }: Located, word: RegistryWord): boolean {
+  if (agreed) return false;
+  return related(candidates, [country]) || (word.country !== null && related([word.country], [country]));
 }
 
 /** One source, so never agreed: what rests on it alone may be flagged and never revoked. */
@@ -39,7 +47,9 @@ export function locatedByGeofeed(
 ): Located | null {
   const country = word.geofeed?.country ?? null;
   if (country === null) return null;
-  return { kind: 'located', ...where, candidates: [country], agreed: false, evidence: sighting.evidence };
+  const { evidence, flags = [] } = sighting;
+  const located: Located = { kind: 'located', ...where, candidates: [country], agreed: false, evidence };
+  return flags.length === 0 ? located : { ...located, flags };
 }
 
 export function findingOf(word: RegistryWord, settlement: Settlement): RegistryFinding {

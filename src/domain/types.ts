@@ -66,6 +66,8 @@ export type UnlocatableWhy =
   | 'tunnel'
   /** No source has an answer for this address. */
   | 'no_data'
+  /** An override of the operator says that this network is not to be located; nobody is asked about it. */
+  | 'not_located'
   /** No database could be opened at all. */
   | 'no_database'
   /** Every source that answered is older than the configured age. */
@@ -124,6 +126,8 @@ export interface Unlocatable {
   readonly why: UnlocatableWhy;
   readonly address: string | null;
   readonly addressKind?: AddressKind | undefined;
+  /** As `Located.flags`: they hold for the country that a registry's geofeed may give it yet. */
+  readonly flags?: readonly AddressFlag[] | undefined;
   readonly evidence: readonly Evidence[];
 }
 

@@ -54,6 +54,7 @@ interface Poll {
 
 const TUNNELS: ReadonlySet<AddressKind> = new Set(['6to4', 'teredo', 'nat64']);
 const NOTHING: readonly never[] = Object.freeze([]);
+const UNASKED: Pick<Poll, 'evidence' | 'flags'> = { evidence: [], flags: NOTHING };
 const FAILED: Answer = Object.freeze({ country: null, network: null, note: 'error' });
 
 /** Overrides are asked first: where one speaks, the others are only put on record. */
@@ -101,9 +102,9 @@ export class Poller implements Locator {
     const { ip, family, kind } = parsed;
     if (kind !== 'global') return unlocatable(TUNNELS.has(kind) ? 'tunnel' : 'special_address', ip, kind);
     const poll = this.#poll(ip, family);
-    if (poll.override === null) return unlocatable('no_data', ip, kind, poll.evidence);
+    if (poll.override === null) return unlocatable('not_located', ip, kind, poll);
     if (poll.countries.length > 0) return located(ip, family, poll);
-    return unlocatable(this.#whyNone(poll), ip, kind, poll.evidence);
+    return unlocatable(this.#whyNone(poll), ip, kind, poll);
   }
 
   #poll(ip: string, family: AddressFamily): Poll {
@@ -231,9 +232,10 @@ function unlocatable(
   why: UnlocatableWhy,
   address: string | null,
   addressKind?: AddressKind,
-  evidence: readonly Evidence[] = [],
+  { evidence, flags }: Pick<Poll, 'evidence' | 'flags'> = UNASKED,
 ): Unlocatable {
-  return { kind: 'unlocatable', why, address, addressKind, evidence };
+  if (flags.length === 0) return { kind: 'unlocatable', why, address, addressKind, evidence };
+  return { kind: 'unlocatable', why, address, addressKind, flags, evidence };
 }
 
 /** `agreed`: an override said it, or at least two votes of different vendors, and no other country. */

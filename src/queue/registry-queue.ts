@@ -20,9 +20,34 @@ const JOB_OPTIONS: JobsOptions = {
   removeOnFail: { age: 7 * 86_400, count: 1000 },
 };
 
+const text = z.string().max(256);
+const flagsSchema = z.array(z.enum(['anonymiser', 'hosting', 'anycast'])).max(3);
+
+/** As the login worker wrote it (`Evidence`); what is longer than a database's words can be is not ours. */
+const evidenceSchema = z.object({
+  source: z.enum(['mmdb', 'geoip-lite', 'override', 'registry']).optional(),
+  database: text,
+  builtOn: text.nullable(),
+  country: z.string().max(2).nullable(),
+  network: text.nullable(),
+  note: text.optional(),
+  latitude: z.number().optional(),
+  longitude: z.number().optional(),
+  radiusKm: z.number().optional(),
+  flags: flagsSchema.optional(),
+  asn: z.number().optional(),
+  holder: text.optional(),
+});
+
 const askSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('disputed'), caseId: z.string().regex(/^[\w-]{1,64}$/), address: z.string().max(64) }),
-  z.object({ kind: z.literal('unlocatable'), login: loginEventSchema, queuedAtMs: z.int().min(0) }),
+  z.object({
+    kind: z.literal('unlocatable'),
+    login: loginEventSchema,
+    queuedAtMs: z.int().min(0),
+    evidence: z.array(evidenceSchema).max(256).optional(),
+    flags: flagsSchema.optional(),
+  }),
 ]);
 
 const payloadSchema = z.object({

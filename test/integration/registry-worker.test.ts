@@ -32,6 +32,8 @@ const WORDS = {
 const FEED = '8.8.8.0/24,GB,,,\n8.8.4.0/24,FR,,,\n8.20.1.0/24,FR,,,\n8.20.2.0/24,GB,,,\n';
 
 const databases: string[] = [];
+let flagsFile: string;
+let overridesFile: string;
 let serial = 0;
 
 beforeAll(() => {
@@ -45,6 +47,11 @@ beforeAll(() => {
     writeFileSync(path, writeMmdb({ databaseType, builtAtMs: Date.now(), networks }));
     databases.push(path);
   }
+  flagsFile = join(folder, 'flags.mmdb');
+  const flagged = { databaseType: 'GeoIP2-Anonymous-IP', networks: { '8.20.0.0/16': { is_anonymous_vpn: true } } };
+  writeFileSync(flagsFile, writeMmdb({ builtAtMs: Date.now(), ...flagged }));
+  overridesFile = join(folder, 'own.csv');
+  writeFileSync(overridesFile, '8.20.1.0/24,\n');
 });
 
 function login(userId: string, address: string): LoginEvent {
@@ -56,25 +63,39 @@ function login(userId: string, address: string): LoginEvent {
 /** A minute before all others: what is first seen after a login does not count for it. */
 const home = (userId: string): LoginEvent => ({ ...login(userId, HOME), loginAtMs: Date.now() - 60_000 });
 
-async function world({ enabled = true, feed = FEED }: { enabled?: boolean; feed?: string | null } = {}) {
+interface WorldOptions {
+  readonly enabled?: boolean;
+  readonly feed?: string | null;
+  /** What the registry says. */
+  readonly country?: string;
+  /** With a database that flags 8.20.0.0/16 as an anonymiser's. */
+  readonly flags?: boolean;
+  /** With an override that says not to locate 8.20.1.0/24. */
+  readonly overrides?: boolean;
+}
+
+async function world(options: WorldOptions = {}) {
+  const { enabled = true, feed = FEED, country = 'GB' } = options;
   const prefix = testPrefix();
   const keys = keysFor(prefix);
   const redis = connect(testRedisUrl(), { maxRetriesPerRequest: null });
   await redis.ping();
   const net = new LoopbackInternet();
-  let questions = 0;
+  const asked: string[] = [];
   const registry = await webServer((request, response) => {
-    questions += 1;
+    asked.push((request.url ?? '').replace(/^.*\/ip\//, ''));
     const [, a, b] = /\/ip\/(\d+)\.(\d+)\./.exec(request.url ?? '') ?? [];
     const links = feed === null ? [] : [{ rel: 'geo', href: 'https://geo.example.net/feed.csv' }];
-    response.end(
-      JSON.stringify({ startAddress: `${a}.${b}.0.0`, endAddress: `${a}.${b}.255.255`, country: 'GB', links }),
-    );
+    response.end(JSON.stringify({ startAddress: `${a}.${b}.0.0`, endAddress: `${a}.${b}.255.255`, country, links }));
   });
   const host = await webServer((_, response) => response.end(feed ?? ''));
   net.serve('rdap.arin.net:443', registry.port);
   net.serve('geo.example.net:443', host.port);
-  const worker = await openWorker(prefix, { databases, registry: { enabled } });
+  const worker = await openWorker(prefix, {
+    databases: [...databases, ...(options.flags ? [flagsFile] : [])],
+    overrides: options.overrides ? [overridesFile] : [],
+    registry: { enabled },
+  });
   const log = captureLog();
   const evidence = createRegistryWorker({ redis: testRedisUrl(), prefix, log, transport: net });
   release(() => evidence.close({ force: true }));
@@ -106,7 +127,8 @@ async function world({ enabled = true, feed = FEED }: { enabled?: boolean; feed?
     incidents,
     counters,
     net,
-    questions: () => questions,
+    asked,
+    questions: () => asked.length,
   };
 }
 
@@ -185,8 +207,48 @@ describe('evidence', () => {
       sighting: { candidates: ['FR'], agreed: false },
       registry: { settlement: 'elsewhere' },
     });
+    // What the databases said (nothing) is on record too, before the registry's and the geofeed's words.
+    expect(record.sighting.evidence.map(({ database, country }) => [database, country])).toEqual([
+      ['GeoLite2-Country', null],
+      ['DBIP-Country-Lite', null],
+      ['arin rdap', 'GB'],
+      ['geofeed geo.example.net', 'FR'],
+    ]);
     await until(async () => (await w.counters.read())['registry:same_country'] === 1);
     expect(await w.caseOf(near)).toBeNull();
+  });
+
+  test('an address that a database flags stays anonymous, wherever its geofeed places it', async () => {
+    const w = await world({ flags: true });
+    const [away, near] = [login('a', '8.20.1.1'), login('a', '8.20.2.1')];
+    await w.send(home('a'), away, near);
+    for (const one of [away, near]) {
+      expect(await w.found(one)).toMatchObject({
+        action: 'flag',
+        reason: 'anonymous_network',
+        sighting: { flags: ['anonymiser'] },
+        registry: { settlement: 'recorded' },
+      });
+    }
+  });
+
+  test('nobody is asked about a network that an override says not to locate', async () => {
+    const w = await world({ overrides: true });
+    const [withheld, other] = [login('a', '8.20.1.1'), login('a', '8.20.2.1')];
+    await w.send(home('a'), withheld);
+    await w.checked(2);
+    await w.send(other);
+    await until(async () => (await w.counters.read())['registry:same_country'] === 1);
+    expect(w.asked).toEqual(['8.20.2.1']);
+    expect(await w.counters.read()).toMatchObject({ 'why:not_located': 1, 'why:no_data': 1 });
+    expect(await w.caseOf(withheld)).toBeNull();
+  });
+
+  test('a geofeed that nobody bears out closes nothing', async () => {
+    const w = await world({ country: 'US' });
+    const odd = login('a', '8.8.8.8');
+    await w.send(home('a'), odd);
+    expect(await w.found(odd)).toMatchObject({ status: 'open', registry: { settlement: 'contradicts_databases' } });
   });
 
   test('a certain difference is not asked about', async () => {

@@ -85,7 +85,7 @@ describe('overrides', () => {
 
   test('may say that a network is not to be located', async () => {
     const chain = await open({ overrides: [put('own.csv', '81.2.69.0/24,\n')], databases: two() });
-    expect(chain.locate(GB)).toMatchObject({ kind: 'unlocatable', why: 'no_data' });
+    expect(chain.locate(GB)).toMatchObject({ kind: 'unlocatable', why: 'not_located' });
     expect(chain.locate(GB).evidence[0]).toMatchObject({ source: 'override', note: 'override:not_located' });
   });
 
@@ -114,6 +114,16 @@ describe('flags', () => {
       DEFAULT_POLICY,
     );
     expect(decide(home, sighting, 1000, DEFAULT_POLICY).reason).toBe('anonymous_network');
+  });
+
+  test('of an address that no database places are kept', async () => {
+    const elsewhere = put(
+      'b.mmdb',
+      writeMmdb({ databaseType: 'GeoLite2-Country', builtAtMs: BUILT, networks: { '90.0.0.0/16': 'FR' } }),
+    );
+    const sighting = (await open({ databases: [elsewhere, anonymous()] })).locate(GB);
+    expect(sighting).toMatchObject({ kind: 'unlocatable', why: 'no_data', flags: ['anonymiser'] });
+    expect(decide(emptyBaseline, sighting, 1000, DEFAULT_POLICY)).toMatchObject({ action: 'allow' });
   });
 
   test('of several sources are one set', async () => {

@@ -2,11 +2,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { COUNTRIES } from '../../../src/domain/country.ts';
-import { emptyBaseline } from '../../../src/domain/decide.ts';
+import { decide, emptyBaseline } from '../../../src/domain/decide.ts';
 import type { Incident } from '../../../src/domain/incident.ts';
 import { DEFAULT_POLICY } from '../../../src/domain/policy.ts';
 import type { RegistryWord } from '../../../src/domain/registry.ts';
-import { evidenceOf, settle } from '../../../src/domain/settle.ts';
+import { evidenceOf, locatedByGeofeed, settle } from '../../../src/domain/settle.ts';
 import type { Baseline, Located } from '../../../src/domain/types.ts';
 import { rdapRegistry, registryOf, whoisRegistry } from '../../../src/geo/registry/bootstrap.ts';
 import { countryNamed } from '../../../src/geo/registry/country-names.ts';
@@ -169,9 +169,14 @@ function wordOf(country: string | null, feed: string | null | undefined): Regist
 
 describe('what a word settles', () => {
   test.each([
-    ['the user’s country', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('US', 'GB'), 'same_country'],
-    ['a territory of it', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('US', 'JE'), 'same_country'],
-    ['one of several', incidentOf(baselineOf('FR', 'GB'), ['DE', 'NL']), wordOf('US', 'GB'), 'same_country'],
+    ['the user’s, and the registry’s', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('GB', 'GB'), 'same_country'],
+    ['a territory of it', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('GB', 'JE'), 'same_country'],
+    ['one of several', incidentOf(baselineOf('FR', 'GB'), ['DE', 'NL']), wordOf('GB', 'GB'), 'same_country'],
+    ['the user’s and a database’s', incidentOf(baselineOf('GB'), ['GB', 'NL']), wordOf('US', 'GB'), 'same_country'],
+    ['a territory of a database’s', incidentOf(baselineOf('JE'), ['GB', 'NL']), wordOf('US', 'JE'), 'same_country'],
+    ['named by nobody else', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('US', 'GB'), 'contradicts_databases'],
+    ['by no registry', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf(null, 'GB'), 'contradicts_databases'],
+    ['nor one database', incidentOf(baselineOf('GB'), ['DE']), wordOf(null, 'GB'), 'contradicts_databases'],
     ['another one', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('GB', 'DE'), 'elsewhere'],
     ['against two databases', incidentOf(baselineOf('GB'), ['DE'], true), wordOf('GB', 'GB'), 'contradicts_databases'],
     ['the registry alone', incidentOf(baselineOf('GB'), ['DE', 'NL']), wordOf('GB', undefined), 'recorded'],
@@ -179,6 +184,22 @@ describe('what a word settles', () => {
     ['nothing to compare with', incidentOf(emptyBaseline, ['DE', 'NL']), wordOf('GB', 'GB'), 'recorded'],
   ])('%s', (_, incident, word, settlement) => {
     expect(settle(incident, word, DEFAULT_POLICY)).toBe(settlement);
+  });
+
+  test('what databases flagged stays flagged where only a geofeed places it', () => {
+    const before = {
+      kind: 'unlocatable',
+      why: 'no_data',
+      address: '8.8.8.8',
+      flags: ['anonymiser'],
+      evidence: [],
+    } as const;
+    const where = { address: '8.8.8.8', family: 4, network: '8.8.8.0/24' } as const;
+    const sighting = locatedByGeofeed(before, wordOf('GB', 'GB'), where);
+    expect(sighting).toMatchObject({ candidates: ['GB'], flags: ['anonymiser'] });
+    expect(sighting && decide(baselineOf('GB'), sighting, AT, DEFAULT_POLICY)).toMatchObject({
+      reason: 'anonymous_network',
+    });
   });
 
   test('evidence says who, when, for which addresses, and that a holder is no place', () => {
