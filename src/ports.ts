@@ -377,8 +377,14 @@ export interface RegistryEntry {
   readonly feed: {
     readonly url: string;
     readonly rows: readonly GeofeedRow[];
+    /** Why there are no rows, a fixed word. `not_asked`: its turn has not come yet, and nobody is answered before. */
     readonly problem?: string | undefined;
   } | null;
+  /**
+   * Who was asked about in person (an address; of IPv6 its /64), and until when that counts, milliseconds since the epoch:
+   * a registry answers with its smallest object, so for them there is none below this one. Missing in older entries.
+   */
+  readonly asked?: Readonly<Record<string, number>> | undefined;
   readonly expiresAtMs: number;
 }
 

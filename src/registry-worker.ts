@@ -22,6 +22,9 @@ import { Releasers } from './release.ts';
 
 const DAY_MS = 86_400_000;
 
+/** Logins of one /24 or /48 within this time are one question to its registry. */
+const BURST_MS = 60_000;
+
 export interface RegistryWorkerOptions {
   /** As the login worker's. */
   readonly redis: RedisTarget;
@@ -62,7 +65,13 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
   const incidentTtlMs = (options.incidentTtlDays ?? 365) * DAY_MS;
   const { transport, anonymousNetwork = DEFAULT_POLICY.anonymousNetwork } = options;
-  const lookup = new RegistryClient({ cache: redisRegistryCache(redis, keys), log, clock, transport });
+  const lookup = new RegistryClient({
+    cache: redisRegistryCache(redis, keys),
+    log,
+    clock,
+    transport,
+    shareMs: BURST_MS,
+  });
   const deps: EvidenceDeps = {
     lookup,
     incidents: redisIncidents(redis, keys, incidentTtlMs),

@@ -60,6 +60,8 @@ const payloadSchema = z.object({
   sinceMs: z.int().min(0),
   /** How often what was left has been put back. */
   round: z.int().min(0),
+  /** How often in a row none of them was answered. Missing in jobs of an older release. */
+  stuck: z.int().min(0).optional(),
 });
 
 interface Payload {
@@ -67,6 +69,7 @@ interface Payload {
   readonly asks: readonly RegistryAsk[];
   readonly sinceMs: number;
   readonly round: number;
+  readonly stuck?: number | undefined;
 }
 
 interface Names {
@@ -150,7 +153,7 @@ async function work(job: Job<unknown>, queue: Queue<Payload>, options: RegistryC
     await options.setAside.put(`registry-${jobId}`, [entry]);
     throw new UnrecoverableError('malformed_job');
   }
-  const { asks, sinceMs, round } = decoded.data;
+  const { asks, sinceMs, round, stuck = 0 } = decoded.data;
   const left = await options.handle(jobId, asks);
   if (left === null) return 'done';
   if (options.clock() - sinceMs > GIVE_UP_MS) {
@@ -161,8 +164,18 @@ async function work(job: Job<unknown>, queue: Queue<Payload>, options: RegistryC
     return 'gave up';
   }
   // A job of its own, under an id that makes a repeat of this step harmless.
-  const delay = Math.min(MAX_DELAY_MS, Math.max(1000, left.afterMs));
-  const data: Payload = { v: VERSION, asks: left.asks, sinceMs, round: round + 1 };
+  const nextStuck = left.asks.length < asks.length ? 0 : stuck + 1;
+  const delay = putBackFor(left.afterMs, nextStuck, Math.random());
+  const data: Payload = { v: VERSION, asks: left.asks, sinceMs, round: round + 1, stuck: nextStuck };
   await queue.add('asks', data, { jobId: `${jobId.replace(/-w\d+$/, '')}-w${round + 1}`, delay });
   return 'put back';
+}
+
+/**
+ * As long as was asked for; where nothing moves, twice as long each time; an hour at most; and up to a quarter more, so that
+ * what was refused together does not come back together. Milliseconds.
+ */
+export function putBackFor(afterMs: number, stuck: number, random: number): number {
+  const doubled = 1000 * 2 ** Math.min(stuck, 12);
+  return Math.round(Math.min(MAX_DELAY_MS, Math.max(1000, afterMs, doubled)) * (1 + random / 4));
 }

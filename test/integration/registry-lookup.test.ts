@@ -2,7 +2,7 @@
 import type { RequestListener } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import { Budget, DEFAULT_RATES } from '../../src/geo/registry/budget.ts';
-import { RegistryClient } from '../../src/geo/registry/lookup.ts';
+import { type LookupOptions, RegistryClient } from '../../src/geo/registry/lookup.ts';
 import { memoryRegistryCache } from '../../src/geo/registry/memory-cache.ts';
 import type { RegistryCache, RegistryEntry, RegistryOutcome } from '../../src/ports.ts';
 import { keysFor } from '../../src/redis/keys.ts';
@@ -22,7 +22,7 @@ interface World {
   readonly net: LoopbackInternet;
   readonly asked: string[];
   now: number;
-  client(): RegistryClient;
+  client(options?: Partial<LookupOptions>): RegistryClient;
 }
 
 /** `answer` by the address asked for: `first - last` and a country, or a handler of its own. */
@@ -41,8 +41,10 @@ async function world(cache: RegistryCache, answer: (ip: string) => object | Requ
     net,
     asked,
     now: Date.now(),
-    client: () =>
-      new RegistryClient({ cache, log: captureLog(), clock: () => made.now, transport: net, random: () => 0.5 }),
+    client: (options = {}) => {
+      const clock = () => made.now;
+      return new RegistryClient({ cache, log: captureLog(), clock, transport: net, random: () => 0.5, ...options });
+    },
   };
   return made;
 }
@@ -104,13 +106,63 @@ describe.each(Object.keys(CACHES))('with the cache in %s', (name) => {
     expect(w.asked).toHaveLength(2);
   });
 
-  test('IPv6: the /48', async () => {
-    const w = await world(open(), () => net('2001:4860::', '2001:4860:ffff:ffff:ffff:ffff:ffff:ffff', 'US'));
+  test('500 at once in one /24 are one question, and a sibling in a smaller object of it is not answered from its parent', async () => {
+    const w = await world(open(), (ip) =>
+      ip === '8.8.8.250' ? net('8.8.8.248', '8.8.8.251', 'CA') : net('8.8.0.0', '8.8.255.255', 'US'),
+    );
     const client = w.client();
-    await client.lookup('2001:4860:4860::8888');
-    await client.lookup('2001:4860:4860:1::1');
-    await client.lookup('2001:4860:4861::1');
-    expect(w.asked).toEqual(['2001:4860:4860::8888', '2001:4860:4861::1']);
+    await Promise.all(Array.from({ length: 500 }, (_, i) => client.lookup(`8.8.8.${i % 200}`)));
+    expect(w.asked).toEqual(['8.8.8.0']);
+    w.now += 1;
+    expect(wordOf(await client.lookup('8.8.8.250'))?.country).toBe('CA');
+    // One that is in no smaller object is asked about too, for nobody knew; but once, and nobody else again.
+    expect(wordOf(await client.lookup('8.8.8.9'))?.country).toBe('US');
+    const again = await Promise.all(['8.8.8.0', '8.8.8.9', '8.8.8.250', '8.8.8.251'].map((ip) => client.lookup(ip)));
+    expect(again.map((outcome) => wordOf(outcome)?.country)).toEqual(['US', 'US', 'CA', 'CA']);
+    expect(w.asked).toEqual(['8.8.8.0', '8.8.8.250', '8.8.8.9']);
+  });
+
+  test('of a burst, those that come within its time are answered from it too', async () => {
+    const w = await world(open(), () => net('8.8.0.0', '8.8.255.255', 'US'));
+    const client = w.client({ shareMs: 60_000 });
+    await client.lookup('8.8.8.1');
+    w.now += 60_000;
+    await client.lookup('8.8.8.2');
+    expect(w.asked).toEqual(['8.8.8.1']);
+    w.now += 1;
+    await client.lookup('8.8.8.3');
+    expect(w.asked).toEqual(['8.8.8.1', '8.8.8.3']);
+  });
+
+  test('one that waited for the answer of another process takes it for its own', async () => {
+    const w = await world(open(), () => net('8.8.0.0', '8.8.255.255', 'US'));
+    const clients = [w.client(), w.client()];
+    await Promise.all(clients.map((client, i) => client.lookup(`8.8.8.${i}`)));
+    expect(w.asked).toHaveLength(1);
+  });
+
+  test('who was asked about is known as long as its own answer, however often its neighbours are', async () => {
+    const w = await world(open(), () => net('8.8.0.0', '8.8.255.255', 'US'));
+    const client = w.client();
+    await client.lookup('8.8.8.1');
+    w.now += 6 * DAY_MS;
+    await client.lookup('8.8.8.2');
+    w.now += 2 * DAY_MS;
+    await client.lookup('8.8.8.2');
+    await client.lookup('8.8.8.1');
+    expect(w.asked).toEqual(['8.8.8.1', '8.8.8.2', '8.8.8.1']);
+  });
+
+  test('IPv6: each /64 for itself; an object of a /48 is whole', async () => {
+    const w = await world(open(), (ip) =>
+      ip.startsWith('2001:4860:4861')
+        ? net('2001:4860:4861::', '2001:4860:4861:ffff:ffff:ffff:ffff:ffff', 'US')
+        : net('2001:4860::', '2001:4860:ffff:ffff:ffff:ffff:ffff:ffff', 'US'),
+    );
+    const client = w.client();
+    const ips = ['2001:4860:4860::8888', '2001:4860:4860::1', '2001:4860:4860:1::1'];
+    for (const ip of [...ips, '2001:4860:4861::1', '2001:4860:4861:1::1']) await client.lookup(ip);
+    expect(w.asked).toEqual(['2001:4860:4860::8888', '2001:4860:4860:1::1', '2001:4860:4861::1']);
   });
 
   test('a good answer is kept for a week, none for an hour, a refusal not at all', async () => {
@@ -218,6 +270,61 @@ describe('a lookup', () => {
     expect(await feedOf('8.8.8.200')).toMatchObject({ country: null, note: 'pseudo:EU' });
     expect(await feedOf('8.8.8.201')).toMatchObject({ country: null, note: 'conflict' });
     expect([w.asked.length, fetched]).toEqual([1, 1]);
+  });
+});
+
+describe('a geofeed', () => {
+  const links = [{ rel: 'geo', href: 'https://geo.example.net/feed.csv' }];
+  const rates = { ...DEFAULT_RATES, arin: { burst: 1000, perMinute: 1000 } };
+
+  async function withFeed(cache: RegistryCache, respond: () => string | null = () => '8.8.0.0/16,DE\n') {
+    const w = await world(cache, () => net('8.8.0.0', '8.8.255.255', 'US', { links }));
+    let fetched = 0;
+    const server = await webServer((_, response) => {
+      fetched += 1;
+      const text = respond();
+      response.writeHead(text === null ? 500 : 200).end(text ?? '');
+    });
+    w.net.serve('geo.example.net:443', server.port);
+    return { w, client: w.client({ rates }), fetched: () => fetched };
+  }
+
+  test.each(Object.keys(CACHES))('whose host was asked too often costs no second question (%s)', async (name) => {
+    const { w, client, fetched } = await withFeed((CACHES[name] as () => RegistryCache)());
+    for (let i = 0; i < 20; i++) await client.lookup(`8.8.${i}.1`);
+    expect([w.asked.length, fetched()]).toEqual([20, 20]);
+    const waiting = await Promise.all([client.lookup('8.8.20.1'), client.lookup('8.8.20.1')]);
+    expect(waiting).toMatchObject([
+      { kind: 'later', why: 'budget' },
+      { kind: 'later', why: 'budget' },
+    ]);
+    expect(await client.lookup('8.8.20.1')).toMatchObject({ kind: 'later', why: 'budget' });
+    w.now += 60_000;
+    expect(wordOf(await client.lookup('8.8.20.1'))).toMatchObject({ country: 'US', geofeed: { country: 'DE' } });
+    expect([w.asked.length, fetched()]).toEqual([21, 21]);
+  });
+
+  test('is not read again for a sibling of the same object, and no longer kept for it', async () => {
+    const { w, client, fetched } = await withFeed(memoryRegistryCache(Date.now));
+    await client.lookup('8.8.8.1');
+    w.now += 6 * DAY_MS;
+    expect(wordOf(await client.lookup('8.8.8.2'))?.geofeed).toMatchObject({ country: 'DE' });
+    expect([w.asked.length, fetched()]).toEqual([2, 1]);
+    w.now += 2 * DAY_MS;
+    await client.lookup('8.8.8.2');
+    expect([w.asked.length, fetched()]).toEqual([3, 2]);
+  });
+
+  test('that could not be read is tried again with the next sibling, and after an hour', async () => {
+    let text: string | null = null;
+    const { w, client, fetched } = await withFeed(memoryRegistryCache(Date.now), () => text);
+    expect(wordOf(await client.lookup('8.8.8.1'))?.geofeed).toMatchObject({ country: null, note: 'http_status' });
+    expect(wordOf(await client.lookup('8.8.8.1'))?.geofeed).toMatchObject({ note: 'http_status' });
+    expect(fetched()).toBe(1);
+    text = '8.8.0.0/16,FR\n';
+    w.now += HOUR_MS;
+    expect(wordOf(await client.lookup('8.8.8.1'))?.geofeed).toMatchObject({ country: 'FR' });
+    expect([w.asked.length, fetched()]).toEqual([2, 2]);
   });
 });
 

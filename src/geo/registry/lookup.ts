@@ -1,6 +1,7 @@
 /**
- * What a registry says of an address, at the least cost to it: from the cache, from a question that is under way, and only then
- * by asking, within its budget. One question at a time for each /24 or /48, over all processes that share the cache.
+ * What a registry says of an address, at the least cost to it: from the cache (known.ts says whom an entry speaks for), from a
+ * question that is under way, and only then by asking, within its budget. One question at a time for each /24 or /48, over
+ * all processes that share the cache.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,12 +10,18 @@ import type { Registry, RegistryWord } from '../../domain/registry.ts';
 import type { RegistryCache, RegistryEntry, RegistryLookup, RegistryOutcome } from '../../ports.ts';
 import { registryOf } from './bootstrap.ts';
 import { matchFeed } from './geofeed.ts';
-import { clippedTo, holds, parseRange, rangeText, sizeOf } from './range.ts';
+import { askedWith, bestOf, isDue, NOT_ASKED, speaksFor } from './known.ts';
+import { clippedTo, parseRange, rangeText } from './range.ts';
 import type { OkReply } from './reply.ts';
 import { FEED_MS, NotNow, QUESTION_MS, type Told, Upstream, type UpstreamOptions } from './upstream.ts';
 
 export interface LookupOptions extends UpstreamOptions {
   readonly cache: RegistryCache;
+  /**
+   * An answer this young speaks for all addresses of its /24 or /48, as if they had waited for it: a burst of logins is one
+   * question. Milliseconds. Default 0: only those that did wait.
+   */
+  readonly shareMs?: number | undefined;
   /** 0 to below 1; for the jitter. */
   readonly random?: (() => number) | undefined;
 }
@@ -31,6 +38,8 @@ interface Question {
   readonly address: ValidAddress;
   readonly network: string;
   readonly registry: Registry;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
 }
 
 /** What a question came to: an entry for all whom it covers, or why there is none, for all who waited. */
@@ -51,17 +60,18 @@ export class RegistryClient implements RegistryLookup {
     if (!address.ok || address.kind !== 'global') return { kind: 'nobody' };
     const registry = registryOf(address.ip, address.family);
     if (registry === null) return { kind: 'nobody' };
-    const question = { address, registry, network: networkOf(address.ip, address.family) };
+    const network = networkOf(address.ip, address.family);
+    const question = { address, registry, network, startedAtMs: this.#options.clock() };
     for (;;) {
-      const cached = this.#flights.has(question.network) ? null : await this.#known(question);
-      if (cached !== null) return { kind: 'word', word: wordFor(cached, address), cached: true };
-      const joined = this.#flights.get(question.network);
+      const known = this.#flights.has(network) ? null : await this.#known(question, false);
+      if (known !== null && !isDue(known)) return { kind: 'word', word: wordFor(known, address), cached: true };
+      const joined = this.#flights.get(network);
       const result = await (joined ?? this.#start(question));
       if ('later' in result) return result.later;
-      // One who waited may lie in another, smaller object: then it is a question of its own.
-      if (covers(result.entry, address)) {
-        return { kind: 'word', word: wordFor(result.entry, address), cached: joined !== undefined };
-      }
+      const { entry } = result;
+      // One who waited may lie in another, smaller object, or the entry be an old one: then it is a question of its own.
+      if (joined === undefined || speaksFor(entry, address, question.startedAtMs, question.startedAtMs))
+        return { kind: 'word', word: wordFor(entry, address), cached: joined !== undefined };
     }
   }
 
@@ -71,56 +81,68 @@ export class RegistryClient implements RegistryLookup {
     return flight;
   }
 
-  /** The entry with the smallest range that holds the address: a smaller object knows better. */
-  async #known({ network, address }: Question): Promise<RegistryEntry | null> {
-    const nowMs = this.#options.clock();
-    const fitting = (await this.#options.cache.read(network))
-      .filter((entry) => entry.expiresAtMs > nowMs && covers(entry, address))
-      .map((entry) => ({ entry, size: sizeOfText(entry.range) }))
-      .sort((a, b) => (a.size < b.size ? -1 : 1));
-    return fitting[0]?.entry ?? null;
+  /** `hasWaited`: what was answered since the question was put is an answer to it. */
+  async #known({ network, address, startedAtMs }: Question, hasWaited: boolean): Promise<RegistryEntry | null> {
+    const { cache, clock, shareMs = 0 } = this.#options;
+    const sinceMs = hasWaited || shareMs > 0 ? startedAtMs - shareMs : Number.POSITIVE_INFINITY;
+    return bestOf(await cache.read(network), address, clock(), sinceMs);
   }
 
   async #claimAndAsk(question: Question): Promise<Result> {
     const { cache } = this.#options;
     const untilMs = Date.now() + CLAIM_MS;
+    let hasWaited = false;
     while (!(await cache.claim(question.network, CLAIM_MS))) {
       if (Date.now() > untilMs) return later(LEAST_RETRY_MS, 'asked_elsewhere');
+      hasWaited = true;
       await sleep(CLAIM_POLL_MS);
     }
     try {
       // Whoever held the claim before may have brought what we want.
-      const known = await this.#known(question);
-      return known === null ? await this.#ask(question) : { entry: known };
+      const known = await this.#known(question, hasWaited);
+      return await this.#withFeed(question, known ?? (await this.#ask(question)));
+    } catch (error) {
+      // Refusals and failures are no answer about the address, and never kept.
+      if (error instanceof NotNow) return later(error.afterMs, error.why);
+      throw error;
     } finally {
       // If Redis is away now, the claim ends by itself.
       await cache.release(question.network).catch(() => {});
     }
   }
 
-  async #ask(question: Question): Promise<Result> {
-    try {
-      const told = await this.#upstream.ask(question.address, question.registry);
-      const entry =
-        told.reply.status === 'ok'
-          ? await this.#answerEntry(question, told, told.reply)
-          : this.#noneEntry(question, told);
-      await this.#options.cache.write(question.network, entry);
-      return { entry };
-    } catch (error) {
-      // Refusals and failures are no answer about the address, and never kept.
-      if (error instanceof NotNow) return later(error.afterMs, error.why);
-      throw error;
-    }
+  /** The answer is kept before its geofeed is asked for: a question to a registry is never paid for twice. */
+  async #ask(question: Question): Promise<RegistryEntry> {
+    const { cache, clock } = this.#options;
+    const told = await this.#upstream.ask(question.address, question.registry);
+    const { reply } = told;
+    if (reply.status !== 'ok') return this.#keep(question, this.#noneEntry(question, told));
+    const fresh = this.#answerEntry(question, told, reply);
+    const before = await cache.read(question.network);
+    return this.#keep(question, askedWith(fresh, before, question.address, clock()));
   }
 
-  async #answerEntry({ address }: Question, told: Told, reply: OkReply): Promise<RegistryEntry> {
-    const feed = reply.geofeed === null ? null : await this.#upstream.feed(reply.geofeed, address, reply);
+  async #keep({ network }: Question, entry: RegistryEntry): Promise<RegistryEntry> {
+    await this.#options.cache.write(network, entry);
+    return entry;
+  }
+
+  /** Throws NotNow where the geofeed's host was asked too often: then this alone is tried again. */
+  async #withFeed(question: Question, entry: RegistryEntry): Promise<Result> {
+    const range = entry.word.range === null ? null : parseRange(entry.word.range);
+    if (!isDue(entry) || entry.feed === null || range === null) return { entry };
+    const feed = await this.#upstream.feed(entry.feed.url, question.address, range);
+    const untilMs = this.#expiry(feed.problem === undefined ? GOOD_MS : NONE_MS);
+    const expiresAtMs = Math.min(entry.expiresAtMs, untilMs);
+    return { entry: await this.#keep(question, { ...entry, feed, expiresAtMs }) };
+  }
+
+  #answerEntry({ address }: Question, told: Told, reply: OkReply): RegistryEntry {
     return {
       range: rangeText(clippedTo(reply.range, address.ip, address.family)),
       word: { ...this.#word(told, 'ok'), range: rangeText(reply.range), country: reply.country, ...noteOf(reply) },
-      feed,
-      expiresAtMs: this.#expiry(feed?.problem === undefined ? GOOD_MS : NONE_MS),
+      feed: reply.geofeed === null ? null : { url: reply.geofeed, rows: [], problem: NOT_ASKED },
+      expiresAtMs: this.#expiry(GOOD_MS),
     };
   }
 
@@ -152,16 +174,6 @@ function later(afterMs: number, why: string): Result {
 }
 
 const noteOf = ({ note }: OkReply): { note?: string } => (note === undefined ? {} : { note });
-
-function covers(entry: RegistryEntry, address: ValidAddress): boolean {
-  const range = parseRange(entry.range);
-  return range !== null && holds(range, address.ip, address.family);
-}
-
-function sizeOfText(text: string): bigint {
-  const range = parseRange(text);
-  return range === null ? 0n : sizeOf(range);
-}
 
 /** The entry's word for this very address: rows of a geofeed may be smaller than the entry. */
 function wordFor({ word, feed }: RegistryEntry, address: ValidAddress): RegistryWord {

@@ -5,8 +5,9 @@ import type { Registry } from '../../domain/registry.ts';
 import type { Clock, Log, RegistryEntry } from '../../ports.ts';
 import { Budget, budgetsFor, DEFAULT_RATES, type Rate } from './budget.ts';
 import { fetchFeed } from './geofeed.ts';
+import type { IpRange } from './range.ts';
 import { askRdap, type Replied } from './rdap.ts';
-import type { OkReply, RateLimited } from './reply.ts';
+import type { RateLimited } from './reply.ts';
 import { deadline, internet, type Transport } from './transport.ts';
 import { askWhois } from './whois.ts';
 
@@ -81,7 +82,7 @@ export class Upstream {
   }
 
   /** Never throws for what its host does; NotNow where it was asked too often. */
-  async feed(url: string, address: ValidAddress, { range }: OkReply): Promise<NonNullable<RegistryEntry['feed']>> {
+  async feed(url: string, address: ValidAddress, range: IpRange): Promise<NonNullable<RegistryEntry['feed']>> {
     const waitMs = this.#feedBudget(new URL(url).hostname).take();
     if (waitMs > 0) throw new NotNow(waitMs, 'budget');
     const { signal, done } = deadline(FEED_MS);
