@@ -7,10 +7,24 @@
  *
  * `flag` counts what is flagged or revoked, `revoke` what is revoked. Each pair goes through the real `decide`: the first
  * address teaches an empty baseline, the second is decided a day later. Pairs are of one family: across families nothing is
- * certain by rule. First a country of one family is drawn, each alike, then its prefixes, then the addresses in them: half
- * of a cloud's prefixes are in one country, and would hide what happens to the rest. `byPrefix` has the same with every
- * prefix drawn alike. Pairs that fall into one /24 (/48) are drawn again, and counted as `excluded`: they are
- * `same_network`, which compares nothing. An address without a country counts as not called different, as in production.
+ * certain by rule. Pairs that fall into one /24 (/48) are drawn again, and counted as `excluded`: they are `same_network`,
+ * which compares nothing. An address without a country counts as not called different, as in production.
+ *
+ * There are two ways to draw addresses from prefixes, and both are printed:
+ *
+ * - the headline: of each side first the country (of one family, each alike), then one of its prefixes, then an address. A third
+ *   of a cloud's prefixes are in one country, and would hide what happens to the users of the others. The targets of the
+ *   project (flag <= 7.5 % false at >= 94 % detected) were measured in a way like this one: on the IPv4 rows of a part of Amazon's feed of
+ *   2026-08 one GeoLite2 alone then detects 97.3 % (theirs: 96.8), and 90.5 % with every prefix drawn alike.
+ * - `byPrefix`: every prefix alike, and its partner alike among those that fit: the rates of a user base that is spread as the
+ *   feed's prefixes are. There two sources detect 90.6 % of the same feed: below the 94 % of the headline's target.
+ *
+ * `missed` says by which country the two sides overlapped where a difference was not seen: nearly always one database gives the
+ * holder's seat (US) for an address elsewhere, and the other side is in that country for certain. To call {DE, US} and {US}
+ * different would find these, and call a quarter of a cloud's own users different: every seventh prefix is disputed.
+ *
+ * A third source helps where it is a good one, by `--database`. `geoip-lite` is not: its copy is of 2023, and its wrong answers,
+ * added to the sets, overlap everywhere (77 % detected); so it stays the last resort, and is not asked beside others.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +33,7 @@ import { networkOf, parseAddress, parseCidr } from '../../src/domain/address.ts'
 import { normaliseCountry } from '../../src/domain/country.ts';
 import { decide, emptyBaseline, learn } from '../../src/domain/decide.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
-import type { AddressFamily } from '../../src/domain/types.ts';
+import type { AddressFamily, Sighting } from '../../src/domain/types.ts';
 import { openChain } from '../../src/geo/chain.ts';
 import type { Locator } from '../../src/ports.ts';
 import { type BenchOptions, type Report, scaled } from './support/report.ts';
@@ -54,6 +68,8 @@ interface Tally {
   revoked: number;
   excluded: number;
   reasons: Record<string, number>;
+  /** Countries that both sides may be in, of the pairs that were not called different. */
+  shared: Record<string, number>;
 }
 
 export async function accuracy(options: BenchOptions): Promise<Report> {
@@ -67,12 +83,14 @@ export async function accuracy(options: BenchOptions): Promise<Report> {
   const same = tallies(new Feed(rows, byCountry), pairs, true, chain);
   const different = tallies(new Feed(rows, byCountry), pairs, false, chain);
   const alike = new Feed(rows, alone);
+  const differentAlike = tallies(alike, pairs, false, chain).all;
   return {
     bench: 'accuracy',
     ...rates(same.all, different.all),
     v4: rates(same.v4, different.v4),
     v6: rates(same.v6, different.v6),
-    byPrefix: rates(tallies(alike, pairs, true, chain).all, tallies(alike, pairs, false, chain).all),
+    byPrefix: { ...rates(tallies(alike, pairs, true, chain).all, differentAlike), missed: mostOf(differentAlike) },
+    missed: mostOf(different.all),
     csv: basename(options.csv),
     prefixes: { v4: rows.filter(({ family }) => family === 4).length, all: rows.length, skipped },
     pairs: { same: same.all.pairs, different: different.all.pairs },
@@ -162,13 +180,13 @@ function tallies(feed: Feed, pairs: number, isSame: boolean, locator: Locator): 
       if (found.all.excluded > MAX_DRAWS * pairs) throw new Error('accuracy: all pairs are of one network');
       continue;
     }
-    const reason = compare(sides, locator);
-    for (const each of [found.all, own]) count(each, reason);
+    const compared = compare(sides, locator);
+    for (const each of [found.all, own]) count(each, compared);
   }
   return found;
 }
 
-const tally = (): Tally => ({ pairs: 0, flagged: 0, revoked: 0, excluded: 0, reasons: {} });
+const tally = (): Tally => ({ pairs: 0, flagged: 0, revoked: 0, excluded: 0, reasons: {}, shared: {} });
 
 const pick = <T>(list: readonly T[], draw: () => number): T => list[Math.floor(draw() * list.length)] as T;
 
@@ -191,18 +209,37 @@ function addressIn({ family, words, prefix }: Row, draw: () => number): string {
   return parsed.ip;
 }
 
-function compare([first, second]: [string, string], locator: Locator): { action: string; reason: string } {
+interface Compared {
+  readonly action: string;
+  readonly reason: string;
+  readonly shared: readonly string[];
+}
+
+function compare([first, second]: [string, string], locator: Locator): Compared {
   const known = locator.locate(first);
   const taught = decide(emptyBaseline, known, T0, DEFAULT_POLICY).teaches && known.kind === 'located';
   const baseline = taught ? learn(emptyBaseline, known, T0, DEFAULT_POLICY) : emptyBaseline;
-  return decide(baseline, locator.locate(second), T0 + DAY_MS, DEFAULT_POLICY);
+  const seen = locator.locate(second);
+  const { action, reason } = decide(baseline, seen, T0 + DAY_MS, DEFAULT_POLICY);
+  return { action, reason, shared: countriesOf(known).filter((country) => countriesOf(seen).includes(country)) };
 }
 
-function count(into: Tally, { action, reason }: { action: string; reason: string }): void {
+const countriesOf = (sighting: Sighting): readonly string[] =>
+  sighting.kind === 'located' ? sighting.candidates : ['none'];
+
+function count(into: Tally, { action, reason, shared }: Compared): void {
   into.pairs++;
   if (action !== 'allow') into.flagged++;
   if (action === 'revoke') into.revoked++;
   into.reasons[reason] = (into.reasons[reason] ?? 0) + 1;
+  if (action === 'allow') for (const country of shared) into.shared[country] = (into.shared[country] ?? 0) + 1;
+}
+
+/** The five countries that most of those had in common, percent of all that were not called different. */
+function mostOf(different: Tally): Record<string, number> {
+  const missed = Math.max(1, different.pairs - different.flagged);
+  const most = Object.entries(different.shared).sort((a, b) => b[1] - a[1]);
+  return Object.fromEntries(most.slice(0, 5).map(([country, pairs]) => [country, Math.round((100 * pairs) / missed)]));
 }
 
 function rates(same: Tally, different: Tally) {

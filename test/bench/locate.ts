@@ -1,19 +1,22 @@
 /**
  * `locate`: random public IPv4 addresses through the locator (parse, classify, two databases, candidates, evidence with
- * networks) against two bare calls of the `maxmind` reader, which only give a record each. One core, no Redis. Then: what
- * a reload does to the event loop, and what a worker with two databases holds in memory.
+ * networks) against two bare calls of the `maxmind` reader, which only give a record each. One core, no Redis. Then: how late
+ * the event loop is while country files are reloaded, and while a file of a city file's size is read and checked (as a
+ * reload does), at p99 and at worst; and what a worker with two databases holds in memory.
  */
-import { copyFileSync, mkdtempSync, rmSync, utimesSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CountryResponse, Reader } from 'maxmind';
 import { startRedis } from '../../examples/support/private-redis.ts';
 import { parseAddress } from '../../src/domain/address.ts';
 import { type Chain, openChain } from '../../src/geo/chain.ts';
+import { readMmdb } from '../../src/geo/mmdb-file.ts';
+import { bigMmdb } from '../support/big-mmdb.ts';
 import type { ResidentApi } from './roles/resident.ts';
 import { start } from './support/child.ts';
 import { type BenchOptions, type BenchResult, machine, scaled } from './support/report.ts';
@@ -51,6 +54,8 @@ export async function locate(options: BenchOptions): Promise<BenchResult> {
   const middle = medians(pairs);
   options.say('reloading ...');
   const reload = await reloadDelay(addresses, scaled(RELOADS, options));
+  options.say('reading a large file ...');
+  const cityFile = await cityDelay(chain, addresses, options);
   options.say('starting a worker ...');
   const workerResidentMB = await resident();
   return {
@@ -60,6 +65,7 @@ export async function locate(options: BenchOptions): Promise<BenchResult> {
     ratio: short(median(pairs.map((pair) => pair.ours / pair.peer))),
     unit: 'candidate sets of two sources per second : two bare reader calls per second',
     reload,
+    cityFile,
     workerResidentMB,
     addresses: addresses.length,
     rounds: raw(pairs),
@@ -111,22 +117,42 @@ async function reloadDelay(addresses: readonly string[], reloads: number) {
     places: null,
     reload: { everyMs: 0, settleMs: 0 },
   });
+  const delay = await delayDuring(chain, addresses, async () => {
+    for (let i = 1; i <= reloads; i++) {
+      for (const path of databases) utimesSync(path, i, i);
+      if (!(await chain.reload())) throw new Error('locate: no reload');
+    }
+  });
+  chain.close();
+  rmSync(directory, { recursive: true });
+  return { reloads: 2 * reloads, ...delay };
+}
+
+/** Not through the chain: a made-up file knows nothing of the world, which its canaries would see. */
+async function cityDelay(chain: Chain, addresses: readonly string[], options: BenchOptions) {
+  const levels = options.scale < 1 ? 12 : 22;
+  const path = join(mkdtempSync(join(tmpdir(), 'bench-locate-')), 'city.mmdb');
+  const bytes = bigMmdb({ recordSize: 28, levels, records: scaled(300_000, options), databaseType: 'GeoLite2-City' });
+  writeFileSync(path, bytes);
+  const reads = 5;
+  const delay = await delayDuring(chain, addresses, async () => {
+    for (let i = 0; i < reads; i++) await readMmdb(path);
+  });
+  rmSync(dirname(path), { recursive: true });
+  return { megabytes: short(bytes.length / 1e6), reads, ...delay };
+}
+
+async function delayDuring(chain: Chain, addresses: readonly string[], work: () => Promise<void>) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   await sleep(50);
   delay.enable();
   let at = 0;
   const logins = setInterval(() => chain.locate(addresses[at++ % addresses.length] ?? null), 1);
-  for (let i = 1; i <= reloads; i++) {
-    for (const path of databases) utimesSync(path, i, i);
-    if (!(await chain.reload())) throw new Error('locate: no reload');
-  }
+  await work();
   clearInterval(logins);
   delay.disable();
-  chain.close();
-  rmSync(directory, { recursive: true });
   const ms = (nanoseconds: number) => Number((nanoseconds / 1e6).toFixed(1));
   return {
-    reloads: 2 * reloads,
     delayP50Ms: ms(delay.percentile(50)),
     delayP99Ms: ms(delay.percentile(99)),
     delayMaxMs: ms(delay.max),
