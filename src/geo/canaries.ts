@@ -34,7 +34,8 @@ const KNOWN = new Map(
 const MIN_ANSWERS = 8;
 const MIN_RIGHT = 0.75;
 
-export type Verdict = 'right' | 'wrong' | 'cannot_tell';
+/** `knows_none`: it has no country for any of them. */
+export type Verdict = 'right' | 'wrong' | 'cannot_tell' | 'knows_none';
 
 /** What the known addresses say of a source. Throws what a lookup throws. */
 export function verdictOn(source: Source): Verdict {
@@ -47,7 +48,7 @@ export function verdictOn(source: Source): Verdict {
     answers++;
     if (said === country) right++;
   }
-  if (answers < MIN_ANSWERS) return 'cannot_tell';
+  if (answers < MIN_ANSWERS) return answers === 0 ? 'knows_none' : 'cannot_tell';
   return right >= MIN_RIGHT * answers ? 'right' : 'wrong';
 }
 

@@ -21,7 +21,7 @@ const ROLES: readonly (readonly [RegExp, SourceRole])[] = [
   [/asn|isp|autonomous/i, 'network'],
 ];
 
-/** A file of so many nodes is of the whole world, and must know the world. (Published ones have a million.) */
+/** A file of so many nodes is of a continent or the whole world, and must know some of it. (Published ones have a million.) */
 const WORLD_NODES = 100_000;
 
 export interface OpenMmdbOptions {
@@ -146,10 +146,13 @@ function isOfUse({ country, note, details }: Reading, role: SourceRole): boolean
 }
 
 function checkCanaries(path: string, source: MmdbSource, previous: MmdbSource | null, own: Canaries): void {
-  const mustKnow = source.nodeCount >= WORLD_NODES || (previous !== null && verdictOn(previous) === 'right');
   try {
-    // To know nothing of the world is as bad: a hollow file has a sound tree, and records without a country.
-    if (mustKnow && verdictOn(source) !== 'right') throw new RangeError('wrong countries, or none');
+    const verdict = verdictOn(source);
+    // To know nothing is as bad as to be wrong: a hollow file has a sound tree, and records without a country. One of a single
+    // continent knows too few to tell; but not where the file before it knew the world.
+    const isBad = verdict === 'wrong' || verdict === 'knows_none';
+    const isWorse = verdict !== 'right' && previous !== null && verdictOn(previous) === 'right';
+    if (isWorse || (isBad && source.nodeCount >= WORLD_NODES)) throw new RangeError('wrong countries, or none');
   } catch (cause) {
     throw damaged(path, cause);
   }

@@ -321,6 +321,24 @@ describe('a sound file that lies', () => {
     expect(candidates((await watch(swapped)).chain)).toBe('no_database');
   });
 
+  const only = (countries: readonly string[]) => {
+    const bytes = Buffer.from(GEOLITE2);
+    for (const at of codesOf(bytes)) {
+      if (!countries.includes(bytes.toString('latin1', at, at + 2))) bytes.write('EU', at, 'latin1');
+    }
+    return bytes;
+  };
+
+  test('of a size of the world that knows nothing of it is refused at the start; one of a continent is not', async () => {
+    expect(candidates((await watch(only([]))).chain)).toBe('no_database');
+    const { path, chain, settle } = await watch(only(['ZA', 'NG', 'EG', 'MA']));
+    expect(candidates(chain, '105.112.10.20')).toEqual(['NG']);
+    write(path, only(['ZA', 'NG', 'EG', 'MA', 'KE']));
+    expect(await settle()).toBe(true);
+    write(path, only([]));
+    expect(await settle()).toBe(false);
+  });
+
   test('the operator`s own canaries are heeded in any file', async () => {
     const { path, chain, settle } = await watch(mmdb('GB'), { canaries: { [GB]: 'GB' } });
     write(path, mmdb('IE'));
