@@ -14,8 +14,8 @@
  *
  * - the headline: of each side first the country (of one family, each alike), then one of its prefixes, then an address. A third
  *   of a cloud's prefixes are in one country, and would hide what happens to the users of the others. The targets of the
- *   project (flag <= 7.5 % false at >= 94 % detected) were measured in a way like this one: on the IPv4 rows of a part of Amazon's feed of
- *   2026-08 one GeoLite2 alone then detects 97.3 % (theirs: 96.8), and 90.5 % with every prefix drawn alike.
+ *   project (flag <= 7.5 % false at >= 94 % detected) were measured in a way like this one: on the IPv4 rows of a part of
+ *   Amazon's feed of 2026-08 one GeoLite2 alone then detects 97.3 % (theirs: 96.8), and 90.5 % with every prefix alike.
  * - `byPrefix`: every prefix alike, and its partner alike among those that fit: the rates of a user base that is spread as the
  *   feed's prefixes are. There two sources detect 90.6 % of the same feed: below the 94 % of the headline's target.
  *

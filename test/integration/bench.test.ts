@@ -1,6 +1,9 @@
 /** The benches run and say what they measured; what they measured is not judged here. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { spawnNode } from '../support/index.ts';
+import { release, spawnNode } from '../support/index.ts';
 
 interface Result {
   readonly bench: string;
@@ -30,6 +33,26 @@ describe('npm run bench', () => {
     const { code, lastLine, stderr } = await bench('worker', '--json', '--rounds', '1', '--scale', '0.02');
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     expect(JSON.parse(lastLine)).toMatchObject({ bench: 'worker', effects: { logins: 2000 }, loginsPerRound: 2000 });
+  });
+
+  test('accuracy: rates of the pairs of a feed, drawn both ways, and what the missed ones have in common', async () => {
+    const csv = join(mkdtempSync(join(tmpdir(), 'bench-accuracy-')), 'feed.csv');
+    release(() => rmSync(dirname(csv), { recursive: true }));
+    const rows = ['81.2.68.0/22,GB', '131.111.0.0/16,GB', '90.0.0.0/16,FR', '90.1.0.0/16,FR', '79.192.0.0/16,DE'];
+    writeFileSync(csv, `# a feed\n${rows.join(',,,\n')},,,\n2a00:23c4::/32,GB,,,\nnonsense\n`);
+    const { code, lastLine } = await bench('accuracy', '--json', '--scale', '0.01', '--csv', csv);
+    expect(code).toBe(0);
+    const certain = {
+      flag: { falsePercent: 0, detectedPercent: 100 },
+      revoke: { falsePercent: 0, detectedPercent: 100 },
+    };
+    expect(JSON.parse(lastLine)).toMatchObject({
+      ...certain,
+      byPrefix: { ...certain, missed: {} },
+      missed: {},
+      prefixes: { v4: 5, all: 6, skipped: 1 },
+      sources: [expect.stringContaining('geolite2'), expect.stringContaining('dbip')],
+    });
   });
 
   test('an unknown name is refused with the names there are', async () => {
