@@ -126,11 +126,12 @@ describe('overrides (RFC 8805)', () => {
     const times: number[] = [];
     let source = await open('');
     for (let i = 0; i < 3; i++) {
-      const from = performance.now();
+      // The processor's time, not the wall's: other tests run beside this one.
+      const from = process.cpuUsage();
       source = await open(text);
-      times.push(performance.now() - from);
+      const { user, system } = process.cpuUsage(from);
+      times.push((user + system) / 1000);
     }
-    // The best of three: other tests run beside this one.
     expect(Math.min(...times)).toBeLessThan(1000);
     expect(source.rows).toBeGreaterThan(50_000);
     const start = performance.now();
