@@ -379,6 +379,8 @@ export interface RegistryEntry {
     readonly rows: readonly GeofeedRow[];
     /** Why there are no rows, a fixed word. `not_asked`: its turn has not come yet, and nobody is answered before. */
     readonly problem?: string | undefined;
+    /** With a problem: when it is asked again, milliseconds since the epoch. */
+    readonly retryAtMs?: number | undefined;
   } | null;
   /**
    * Who was asked about in person (an address; of IPv6 its /64), and until when that counts, milliseconds since the epoch:

@@ -315,15 +315,17 @@ describe('a geofeed', () => {
     expect([w.asked.length, fetched()]).toEqual([3, 2]);
   });
 
-  test('that could not be read is tried again with the next sibling, and after an hour', async () => {
+  test('that could not be read is tried again after an hour, for one and for all, and the registry is not', async () => {
     let text: string | null = null;
     const { w, client, fetched } = await withFeed(memoryRegistryCache(Date.now), () => text);
     expect(wordOf(await client.lookup('8.8.8.1'))?.geofeed).toMatchObject({ country: null, note: 'http_status' });
     expect(wordOf(await client.lookup('8.8.8.1'))?.geofeed).toMatchObject({ note: 'http_status' });
-    expect(fetched()).toBe(1);
+    expect(wordOf(await client.lookup('8.8.8.2'))?.geofeed).toMatchObject({ note: 'http_status' });
+    expect([w.asked.length, fetched()]).toEqual([2, 1]);
     text = '8.8.0.0/16,FR\n';
     w.now += HOUR_MS;
     expect(wordOf(await client.lookup('8.8.8.1'))?.geofeed).toMatchObject({ country: 'FR' });
+    expect(wordOf(await client.lookup('8.8.8.2'))?.geofeed).toMatchObject({ country: 'FR' });
     expect([w.asked.length, fetched()]).toEqual([2, 2]);
   });
 });

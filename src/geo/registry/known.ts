@@ -25,8 +25,10 @@ const MAX_ASKED = 256;
 /** Addresses of a /24 and a /48. */
 const WHOLE = { 4: 2n ** 8n, 6: 2n ** 80n } as const;
 
-/** Is its geofeed still to be asked? */
-export const isDue = ({ feed }: RegistryEntry): boolean => feed?.problem === NOT_ASKED;
+/** Is its geofeed to be asked, for the first time or again? */
+export function isDue({ feed }: RegistryEntry, nowMs: number): boolean {
+  return feed !== null && (feed.problem === NOT_ASKED || (feed.retryAtMs !== undefined && feed.retryAtMs <= nowMs));
+}
 
 /** `sinceMs`: answers from then on count as answers to this address's own question. */
 export function speaksFor(entry: RegistryEntry, address: ValidAddress, nowMs: number, sinceMs: number): boolean {
@@ -66,7 +68,7 @@ export function askedWith(
   if (same === undefined) return { ...fresh, asked };
   const others = Object.entries(same.asked ?? {}).filter(([, untilMs]) => untilMs > nowMs);
   const entry = { ...fresh, asked: { ...Object.fromEntries(others.slice(1 - MAX_ASKED)), ...asked } };
-  const isSameFeed = same.feed !== null && same.feed.url === fresh.feed?.url && same.feed.problem === undefined;
+  const isSameFeed = same.feed !== null && same.feed.url === fresh.feed?.url;
   return isSameFeed ? { ...entry, feed: same.feed, expiresAtMs: same.expiresAtMs } : entry;
 }
 

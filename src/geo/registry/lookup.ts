@@ -64,7 +64,8 @@ export class RegistryClient implements RegistryLookup {
     const question = { address, registry, network, startedAtMs: this.#options.clock() };
     for (;;) {
       const known = this.#flights.has(network) ? null : await this.#known(question, false);
-      if (known !== null && !isDue(known)) return { kind: 'word', word: wordFor(known, address), cached: true };
+      if (known !== null && !isDue(known, this.#options.clock()))
+        return { kind: 'word', word: wordFor(known, address), cached: true };
       const joined = this.#flights.get(network);
       const result = await (joined ?? this.#start(question));
       if ('later' in result) return result.later;
@@ -130,11 +131,10 @@ export class RegistryClient implements RegistryLookup {
   /** Throws NotNow where the geofeed's host was asked too often: then this alone is tried again. */
   async #withFeed(question: Question, entry: RegistryEntry): Promise<Result> {
     const range = entry.word.range === null ? null : parseRange(entry.word.range);
-    if (!isDue(entry) || entry.feed === null || range === null) return { entry };
-    const feed = await this.#upstream.feed(entry.feed.url, question.address, range);
-    const untilMs = this.#expiry(feed.problem === undefined ? GOOD_MS : NONE_MS);
-    const expiresAtMs = Math.min(entry.expiresAtMs, untilMs);
-    return { entry: await this.#keep(question, { ...entry, feed, expiresAtMs }) };
+    if (!isDue(entry, this.#options.clock()) || entry.feed === null || range === null) return { entry };
+    const read = await this.#upstream.feed(entry.feed.url, question.address, range);
+    const feed = read.problem === undefined ? read : { ...read, retryAtMs: this.#expiry(NONE_MS) };
+    return { entry: await this.#keep(question, { ...entry, feed }) };
   }
 
   #answerEntry({ address }: Question, told: Told, reply: OkReply): RegistryEntry {
