@@ -1,5 +1,6 @@
 import type { RevokedTombstone, WriteOutcome } from '../ports.ts';
-import type { Entry, Opened, SessionEngine } from './engine.ts';
+import type { SessionEngine } from './engine.ts';
+import type { Entry, Opened } from './entry.ts';
 
 /** The part of express-session's `Store` class that we build on (its `generate` is put there by `session()`). */
 export interface StoreBase {
@@ -17,6 +18,8 @@ interface SessionLike {
 interface RequestLike {
   sessionID: string;
   session: SessionLike;
+  /** Express puts the response there. */
+  res?: { once?(event: 'finish', listener: () => void): unknown };
 }
 
 /** What the gate asks about a request. */
@@ -35,6 +38,8 @@ export interface BouncerStore {
   lidOf(session: object | undefined): string;
   /** Null for a session object that the store has not seen. */
   entryOf(session: object): Entry | null;
+  /** May the answer set the cookie to the id of this session? See the engine. */
+  mayName(session: object | undefined): boolean;
   /** Gives the request a new session with a new id that belongs to a new login; the old session is logged out. */
   renew(req: object, lid: string): Promise<void>;
   /** Stores it now; null when that was refused or Redis was away. */
@@ -72,9 +77,9 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
     }
 
     touch(sessionId: string, session: SessionLike, done?: Done): void {
-      const entry = core.entryOf(sessionId, session);
-      if (!engine.needsTouch(entry, ttlOf(session))) return done?.(null);
-      void engine.touch(entry, ttlOf(session)).then(() => done?.(null));
+      const touched = core.touch(sessionId, session);
+      if (touched === null) return done?.(null);
+      void touched.then(() => done?.(null));
     }
 
     destroy(sessionId: string, done?: Done): void {
@@ -88,8 +93,8 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
 
     /** Never an error: an app that ignores it would go on all the same, and the new id is then dead. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
-      const generate = () => this.generate?.(req);
-      void core.regenerate(req as RequestLike, generate).then(() => done());
+      core.regenerate(req as RequestLike, () => this.generate?.(req));
+      setImmediate(done); // as every other store: later
     }
 
     async renew(req: object, lid: string): Promise<void> {
@@ -106,6 +111,10 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
 
     entryOf(session: object): Entry | null {
       return core.known(session);
+    }
+
+    mayName(session: object | undefined): boolean {
+      return core.mayName(session);
     }
 
     store(sessionId: string, session: object): Promise<WriteOutcome | null> {
@@ -126,6 +135,9 @@ function textOf(session: object): string {
   return JSON.stringify({ ...session, cookie: undefined });
 }
 
+/** More regenerated sessions than this that are neither saved nor destroyed, at the same time: the oldest are forgotten. */
+const MAX_UNSAVED = 1000;
+
 /** Keeps the engine's entries with express-session's objects. */
 class ExpressCore {
   readonly #engine: SessionEngine;
@@ -135,6 +147,9 @@ class ExpressCore {
   readonly #asLoaded = new WeakMap<object, string>();
   /** What a loaded value turned out to be, until express-session makes a session object of it. */
   readonly #opened = new WeakMap<object, Exclude<Opened, { kind: 'anonymous' }>>();
+
+  /** By their ids: those that go on from another session and are not stored yet. */
+  readonly #unsaved = new Map<string, Entry>();
 
   constructor(engine: SessionEngine) {
     this.#engine = engine;
@@ -188,7 +203,23 @@ class ExpressCore {
       await this.#engine.touch(this.entryOf(sessionId, session), ttlOf(session));
       return 'live';
     }
-    return this.#engine.save(this.entryOf(sessionId, session), session, ttlOf(session));
+    const entry = this.entryOf(sessionId, session);
+    const outcome = await this.#engine.save(entry, session, ttlOf(session));
+    if (!entry.first) this.#unsaved.delete(sessionId);
+    return outcome;
+  }
+
+  /** Null where nothing is sent. */
+  touch(sessionId: string, session: SessionLike): Promise<unknown> | null {
+    const entry = this.entryOf(sessionId, session);
+    const isDue = this.#engine.needsTouch(entry, ttlOf(session));
+    const touched = this.#engine.touch(entry, ttlOf(session));
+    return isDue ? touched : null;
+  }
+
+  mayName(session: object | undefined): boolean {
+    const entry = session === undefined ? undefined : this.#entries.get(session);
+    return entry === undefined || this.#engine.mayName(entry);
   }
 
   /** The app brings back what it was given by `get`: no object of express-session's, but a session that was loaded. */
@@ -206,18 +237,40 @@ class ExpressCore {
 
   /** By the id alone: express-session says no more. A moved id logs its successors out. Resolves to the error, or null. */
   destroy(sessionId: string): Promise<unknown> {
-    return this.#engine.logout(this.#engine.fresh(sessionId).handle).then(
+    const { handle } = this.#leave(sessionId) ?? this.#engine.fresh(sessionId);
+    return this.#engine.logout(handle).then(
       () => null,
       (error: unknown) => error,
     );
   }
 
-  async regenerate(req: RequestLike, generate: () => void): Promise<void> {
+  /** The old id is moved when the new one is first saved; or it ends with the request, where the app never does that. */
+  regenerate(req: RequestLike, generate: () => void): void {
     const { session, sessionID } = req;
     const old = session ? this.entryOf(sessionID, session) : null;
     generate();
     if (old === null) return;
-    this.#entries.set(req.session, await this.#engine.move(old, sessionID, req.sessionID));
+    const entry = this.#engine.move(old, sessionID, req.sessionID);
+    this.#entries.set(req.session, entry);
+    this.#unsaved.delete(sessionID);
+    if (entry.origin === undefined) return;
+    const newId = req.sessionID;
+    this.#unsaved.set(newId, entry);
+    const [oldest] = this.#unsaved.keys();
+    if (this.#unsaved.size > MAX_UNSAVED && oldest !== undefined) this.#unsaved.delete(oldest);
+    req.res?.once?.('finish', () => {
+      const left = this.#leave(newId);
+      if (left !== null) void this.#engine.end(left.handle);
+    });
+  }
+
+  /** The session that this new id was to go on from, if it never did; it will not any more. */
+  #leave(newId: string): Entry | null {
+    const entry = this.#unsaved.get(newId);
+    this.#unsaved.delete(newId);
+    if (entry?.origin === undefined || !entry.first) return null;
+    entry.blocked ??= 'logout';
+    return entry.origin.entry;
   }
 
   async renew(req: RequestLike, lid: string, generate: () => void): Promise<void> {
@@ -226,7 +279,8 @@ class ExpressCore {
     generate();
     this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
     // A session that was never stored has nothing to end: one command less on every login.
-    if (old !== null && !old.first) await this.#engine.end(old.handle);
+    const stored = old?.first ? this.#leave(sessionID) : old;
+    if (stored) await this.#engine.end(stored.handle);
   }
 
   stateOf(req: object): SessionState | undefined {
