@@ -152,7 +152,7 @@ export class RequestSession {
 
   /** The framework drops this id because the session goes on under another one, which it saves next. */
   leave(sessionId: string): void {
-    this.#leaving = this.#ids.includes(sessionId);
+    if (this.#ids.includes(sessionId)) this.#leaving = true;
   }
 
   /** Logout. Throws `session_unavailable` when Redis was away; it is done when Redis is back. */
@@ -169,9 +169,9 @@ export class RequestSession {
 
   /** At the end of the request: what was left and never went on is logged out. */
   async finish(): Promise<void> {
-    if (!this.#leaving || this.#entry === null) return;
+    const left = this.#leaving ? stored(this.#entry) : null;
     this.#leaving = false;
-    await this.#engine.end(this.#entry.handle);
+    if (left !== null) await this.#engine.end(left.handle);
   }
 
   /** A new login under a new id, which is saved next. The session before it is logged out, if there was one. */
