@@ -336,7 +336,7 @@ export interface Audit {
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */
 export interface Refusal {
-  readonly operation: 'save' | 'touch' | 'destroy' | 'move';
+  readonly operation: 'save' | 'touch' | 'destroy';
   /** `unavailable`: Redis was away. `reserved_name`: the app used a member name that is ours. */
   readonly outcome: WriteOutcome | 'unavailable' | 'reserved_name';
 }

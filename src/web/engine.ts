@@ -269,7 +269,7 @@ export class SessionEngine {
   async #write(operation: Refusal['operation'], write: () => Promise<WriteOutcome>): Promise<WriteOutcome | null> {
     try {
       const outcome = await write();
-      const done = operation === 'destroy' || outcome === (operation === 'move' ? 'moved' : 'live');
+      const done = operation === 'destroy' || outcome === 'live';
       if (!done) this.#refuse(operation, outcome);
       return outcome;
     } catch (error) {

@@ -161,7 +161,7 @@ export class RequestSession {
     this.forwardTo = null;
     const own = this.#ids.includes(sessionId) ? this.#entry : null;
     // A new id that was never stored: what ends is the session that it was to go on from.
-    const left = own === null && this.#made.includes(sessionId) ? this.#entry : stored(own);
+    const left = own === null && this.#made.includes(sessionId) ? stored(this.#entry) : stored(own);
     this.#leaving = false;
     await this.#engine.logout((left ?? own ?? this.#engine.fresh(sessionId)).handle);
     if (own !== null && own !== left) own.blocked ??= 'logout';

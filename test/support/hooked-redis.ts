@@ -95,7 +95,8 @@ export function hookUp(redis: Redis, hooks: Hooks): Redis {
     void first.then(() => send(command), command.reject).catch(() => {});
     return command.promise;
   };
-  redis.duplicate = ((override: RedisOptions) => hookUp(duplicate(override) as Redis, hooks)) as Redis['duplicate'];
+  // A Cluster's takes nodes and options, one server's options only.
+  redis.duplicate = ((...how: [RedisOptions]) => hookUp(duplicate(...how) as Redis, hooks)) as Redis['duplicate'];
   return redis;
 }
 

@@ -6,7 +6,7 @@ import { expect } from '@jest/globals';
 import type { Incident } from '../../../src/domain/incident.ts';
 import { redisIncidents } from '../../../src/redis/incidents.ts';
 import { type Hooks, hookUp, type Leaving } from '../../support/hooked-redis.ts';
-import { connect } from '../../support/index.ts';
+import { release } from '../../support/index.ts';
 import type { Flight, Handler, InHandler, Visitor, World } from './harness.ts';
 
 export interface Case {
@@ -205,9 +205,10 @@ async function killedAt(world: World, matches: (command: Leaving) => boolean): P
 
 async function killedBeforeFirstSave(world: World): Promise<void> {
   const alice = world.visitor();
-  const stopped = world.hooks.hold(is('enter'));
+  const stopped = world.hooks.hold(is('enter', 'enroll'));
   const result = alice.login();
-  const [lid = '', handle = ''] = (await stopped.reached).args.slice(6);
+  const { name, args } = await stopped.reached;
+  const [lid = '', handle = ''] = args.slice(name === 'enter' ? 6 : 5);
   alice.lid = lid;
   expect(await world.revoke(alice, { handle })).toMatchObject({ outcome: 'not_found' });
   stopped.release();
@@ -276,7 +277,7 @@ async function killedAfterLogout(world: World): Promise<void> {
 }
 
 const expire = (world: World, { id }: Visitor) => world.redis.del(world.key(id));
-const flushAll = (world: World) => world.redis.flushall();
+const flushAll = (world: World) => world.everywhere('FLUSHALL');
 
 async function lostThenSaved(
   world: World,
@@ -345,7 +346,7 @@ async function socketSaves(world: World): Promise<void> {
 }
 
 async function scriptsFlushed(world: World): Promise<void> {
-  const flush = () => world.redis.script('FLUSH');
+  const flush = () => world.everywhere('SCRIPT', 'FLUSH');
   const revoker = hookedRevoker(world, world.hooks);
   world.hooks.always(flush);
   try {
@@ -362,7 +363,9 @@ async function scriptsFlushed(world: World): Promise<void> {
 }
 
 function hookedRevoker({ redis }: World, hooks: Hooks) {
-  return hookUp(connect(`redis://127.0.0.1:${redis.options.port}`), hooks);
+  const own = redis.duplicate();
+  release(() => own.disconnect());
+  return hookUp(own, hooks);
 }
 
 async function errorIgnored(world: World): Promise<void> {
