@@ -159,6 +159,76 @@ test('step by step, a login is not saved before it is enrolled', async () => {
   expect(await stateOf(web, id)).toBe('absent');
 });
 
+describe('an old id that a late answer gave back', () => {
+  /** A request that has loaded the first id, which then moves; the new one is in use. */
+  async function late(changes = 1) {
+    const web = new WebTier();
+    const alarms: string[] = [];
+    const engine = web.engine({ onReused: async ({ handle }) => void alarms.push(handle) });
+    const { id } = await web.login('alice');
+    const slow = live(await engine.open(id)).entry;
+    let last = id;
+    for (let i = 0; i < changes; i++) {
+      const { newId, entry } = await regenerated(engine, last);
+      await engine.save(entry, DATA, null);
+      last = newId;
+      await use(last);
+    }
+    async function use(newest: string) {
+      expect(await engine.open(newest)).toMatchObject({ kind: 'live', forwardTo: null });
+      await web.redis.ping(); // it is noted behind the request
+    }
+    const answer = async () => {
+      const named = engine.mayName(slow); // the headers go
+      expect(await engine.save(slow, { ...DATA, late: true }, null)).toBe('moved');
+      return named;
+    };
+    return { web, engine, alarms, id, last, use: () => use(last), answer };
+  }
+
+  test.each([1, 2])(
+    'is forwarded, %d changes later, until the new one is used; then it is an alarm again',
+    async (n) => {
+      const { web, engine, alarms, id, last, use, answer } = await late(n);
+      expect(await answer()).toBe(true);
+      web.now += 600_000;
+      expect(await engine.open(id)).toMatchObject({ kind: 'live', forwardTo: last });
+      await use();
+      expect(alarms).toEqual([]);
+      web.now += 31_000;
+      await engine.open(id);
+      expect(alarms).toHaveLength(1);
+    },
+  );
+
+  test('not five minutes after the change: no request is under way for so long', async () => {
+    const { web, engine, alarms, id, answer } = await late();
+    web.now += 300_001;
+    await answer();
+    await engine.open(id);
+    expect(alarms).toEqual([sessionHandle(id)]);
+  });
+
+  test('not where the answer did not name it, nor by a request that came in the tail', async () => {
+    const { web, engine, alarms, id } = await late();
+    const { entry } = live(await engine.open(id));
+    expect(engine.mayName(entry)).toBe(false);
+    expect(await engine.save(entry, DATA, null)).toBe('live');
+    web.now += 31_000;
+    await engine.open(id);
+    expect(alarms).toHaveLength(1);
+  });
+
+  test('a change that was refused before the headers go is known: the cookie stays away', async () => {
+    const { web, engine, alarms, answer } = await late();
+    const slow = live(await web.engine().open((await web.login('bob')).id)).entry;
+    expect(engine.mayName(slow)).toBe(true);
+    await answer();
+    expect(await answer()).toBe(false);
+    expect(alarms).toEqual([]);
+  });
+});
+
 describe('rotation waits until an id has settled', () => {
   test('not within the tail of its predecessor, so that a call under way is never two generations old', async () => {
     const web = new WebTier();
