@@ -58,3 +58,13 @@ export type Opened =
   | { readonly kind: 'unavailable'; readonly entry: Entry };
 
 export type OpenedLive = Extract<Opened, { kind: 'live' }>;
+
+/** What the gate asks about a request. */
+export interface SessionState {
+  /** The session that the request's cookie named was revoked. */
+  revoked?: { readonly tombstone: RevokedTombstone; readonly sessionId: string };
+  /** The store could not be asked: the request goes on as anonymous. */
+  unavailable?: boolean;
+  /** The login that this request's session belongs to; '' or absent for an anonymous one. */
+  lid?: string;
+}
