@@ -100,6 +100,8 @@ export interface LiveHead {
   readonly lid: string;
   /** The handle it moved from, while its holder has not used the new id yet; else ''. */
   readonly movedFrom: string;
+  /** When its holder first used this id, milliseconds since the epoch; 0 or left out where it never moved. */
+  readonly firstUsedAtMs?: number | undefined;
 }
 
 export interface RevokedTombstone {
@@ -132,7 +134,13 @@ export type Tombstone = RevokedTombstone | MovedTombstone | LogoutTombstone;
 
 export type LoadedSession =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'live'; readonly head: LiveHead; readonly data: Record<string, unknown> }
+  /** `text`: the stored value as it was loaded, which no handler can have changed. */
+  | {
+      readonly kind: 'live';
+      readonly head: LiveHead;
+      readonly data: Record<string, unknown>;
+      readonly text: string;
+    }
   | { readonly kind: 'tombstone'; readonly tombstone: Tombstone };
 
 /** What a write came to. Only `live` means written; the others say why it was refused. */
@@ -147,6 +155,16 @@ export interface Move {
   readonly tombstoneTtlMs: number;
   /** Of two requests that move one session at the same time, the second is refused (`taken`). */
   readonly onlyOnce?: boolean | undefined;
+}
+
+/** The first save of an id of a login; `move`: the session goes on from another id. */
+export interface Entrance {
+  readonly enrolment: Enrolment;
+  readonly head: LiveHead;
+  readonly data: object;
+  readonly ttlMs: number;
+  readonly move: Move | null;
+  readonly tombstoneTtlMs: number;
 }
 
 /**
@@ -166,6 +184,16 @@ export interface GuardedSessions {
    * the first use counts.
    */
   arrive(handle: string, predecessor: string, nowMs: number): Promise<void>;
+  /**
+   * An answer that was under way when the session moved has given the browser its old id again: the successor counts as not
+   * used yet, until its next use. Nothing happens where the move was longer ago than `withinMs`. Not atomic; safe to repeat.
+   */
+  reissued(handle: string, nowMs: number, withinMs: number): Promise<void>;
+  /**
+   * Enrol, save and move, all or nothing, in one atomic step; where the login or the old id had ended, the new id gets its
+   * tombstone. Null on a Cluster, where these keys lie in several slots: there enrol, save and move go one after the other.
+   */
+  readonly enter: ((entrance: Entrance) => Promise<WriteOutcome>) | null;
   /** Puts the tombstone of an ended login where an id of it was about to be created. */
   bury(handle: string, lid: string, mark: EndMark, tombstoneTtlMs: number): Promise<void>;
 }
@@ -308,7 +336,7 @@ export interface Audit {
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */
 export interface Refusal {
-  readonly operation: 'save' | 'touch' | 'destroy' | 'move';
+  readonly operation: 'save' | 'touch' | 'destroy';
   /** `unavailable`: Redis was away. `reserved_name`: the app used a member name that is ours. */
   readonly outcome: WriteOutcome | 'unavailable' | 'reserved_name';
 }

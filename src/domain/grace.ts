@@ -21,3 +21,25 @@ export function judgeMoved(successorUsedAtMs: number, nowMs: number, successorMo
   if (successorMoved) return 'reused';
   return nowMs - successorUsedAtMs <= TAIL_MS ? 'serve' : 'reused';
 }
+
+/** Longer than any request that is not a stream: Node, and proxies before it, cut earlier. */
+export const REISSUE_MS = 300_000;
+
+/** May the store itself give this id's session a new one? Not within the tail of its predecessor: then a call that is
+ * still under way would be two generations old. */
+export function hasSettled(firstUsedAtMs: number, nowMs: number): boolean {
+  return nowMs - firstUsedAtMs > TAIL_MS;
+}
+
+/** What session middlewares, and the store, write into the data for themselves. */
+const BOOKKEEPING = new Set(['__bouncer', 'cookie', '_expire', '_maxAge', '_session']);
+
+/**
+ * Has everything that stood in a session gone along to its new id, so that it is still the same user's? Only then may a
+ * holder of the old id be told the new one: an app may sign somebody in with no more than `regenerate()`, and the old
+ * session may have been planted in that browser by somebody else, whose login it was.
+ */
+export function keepsAll(before: Readonly<Record<string, unknown>>, after: Readonly<Record<string, unknown>>): boolean {
+  const names = Object.keys(before).filter((name) => !BOOKKEEPING.has(name) && before[name] !== undefined);
+  return names.length > 0 && names.every((name) => JSON.stringify(before[name]) === JSON.stringify(after[name]));
+}

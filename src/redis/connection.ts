@@ -112,7 +112,8 @@ function isRedis(target: RedisOptions | Redis): target is Redis {
   return typeof (target as Redis).duplicate === 'function';
 }
 
-function isCluster(target: object): target is Cluster {
+/** A Cluster has all commands that we use; what differs is that a script names one slot only. */
+export function isCluster(target: object): target is Cluster {
   return (target as Cluster).isCluster === true;
 }
 

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { EndMark, Logins } from '../ports.ts';
+import type { EndMark, Enrolment, Logins } from '../ports.ts';
 import { type Keys, tagOf } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
 
@@ -11,24 +11,32 @@ const NO_CASE = 'NONE';
 /** The web tier's side: an id is enrolled, which tells whether its login has ended, and only then saved. */
 export function redisLogins(redis: Redis, keys: Keys): Logins {
   return {
-    async enroll({ lid, handle, nowMs, endsAtMs, loginAtMs }) {
-      const tag = tagOf(lid);
-      const where = [
-        keys.loginIds(lid),
-        keys.loginEnd(lid),
-        keys.epoch(tag),
-        keys.userLogins(tag),
-        keys.userEntries(tag),
-      ];
-      const times = [nowMs, endsAtMs, loginAtMs ?? 0].map((ms) => String(Math.trunc(ms)));
-      const [mark, epoch] = (await runScript(redis, enroll, where, [lid, handle, ...times])) as [string, string];
-      if (mark !== '') return parseMark(mark);
-      return epoch === '0' ? null : { reason: 'forced_logout', caseId: NO_CASE, atMs: Number(epoch) };
+    async enroll(enrolment) {
+      const args = enrolmentArgs(enrolment);
+      const [mark, epoch] = (await runScript(redis, enroll, loginKeys(keys, enrolment.lid), args)) as [string, string];
+      return endMarkOf(mark, epoch);
     },
     async endMark(lid) {
       return parseMark(await redis.get(keys.loginEnd(lid)));
     },
   };
+}
+
+/** Where a login is enrolled: the first keys of "enroll" and "enter". */
+export function loginKeys(keys: Keys, lid: string): string[] {
+  const tag = tagOf(lid);
+  return [keys.loginIds(lid), keys.loginEnd(lid), keys.epoch(tag), keys.userLogins(tag), keys.userEntries(tag)];
+}
+
+/** The first arguments of both. */
+export function enrolmentArgs({ lid, handle, nowMs, endsAtMs, loginAtMs }: Enrolment): string[] {
+  return [lid, handle, ...[nowMs, endsAtMs, loginAtMs ?? 0].map((ms) => String(Math.trunc(ms)))];
+}
+
+/** As those scripts tell it: the login's own mark, or the epoch of its user ('0': neither). */
+export function endMarkOf(mark: string, epoch: string): EndMark | null {
+  if (mark !== '') return parseMark(mark);
+  return epoch === '0' ? null : { reason: 'forced_logout', caseId: NO_CASE, atMs: Number(epoch) };
 }
 
 export function parseMark(value: string | null): EndMark | null {

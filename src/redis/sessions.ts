@@ -1,6 +1,18 @@
 import type { Redis } from 'ioredis';
-import type { EndReason, GuardedSessions, LiveHead, LoadedSession, Move, Tombstone, WriteOutcome } from '../ports.ts';
+import type {
+  EndReason,
+  Entrance,
+  GuardedSessions,
+  LiveHead,
+  LoadedSession,
+  Move,
+  Tombstone,
+  WriteOutcome,
+} from '../ports.ts';
+import { arrivals } from './arrivals.ts';
+import { isCluster } from './connection.ts';
 import type { Keys } from './keys.ts';
+import { endMarkOf, enrolmentArgs, loginKeys } from './logins.ts';
 import { loadScript, runScript, type Script } from './script.ts';
 
 /**
@@ -9,6 +21,7 @@ import { loadScript, runScript, type Script } from './script.ts';
  * stock express-session app that meets a tombstone reads "no user".
  *
  * live:     {"__bouncer":{"k":"live","r":<renewed>,"e":<absolute end>,"b":"<birth>","l":"<lid>","p":"<predecessor>"},...}
+ *           where there is no predecessor, "p" is 43 dashes, or 30 dashes and the time (13 digits) of the id's first use
  * moved:    {"__bouncer":{"k":"moved","u":"<first use>","at":<ms>,"l":"<lid>","s":"<handles>","f":"<sealed ids>"},"cookie":{}}
  * logout:   {"__bouncer":{"k":"logout","at":<ms>,"l":"<lid>","s":"<handles>"},"cookie":{}}
  * revoked:  {"__bouncer":{"k":"revoked","at":<ms>,"l":"<lid>","was":...,"reason":...,"case":...,"s":...},"cookie":{}}
@@ -19,16 +32,16 @@ export const MARK = '__bouncer';
 const MARK_PREFIX = `{"${MARK}":{`;
 const LIVE_PREFIX = `${MARK_PREFIX}"k":"live",`;
 
-/** Always as wide as a handle: a script overwrites the field in place. */
-const NO_PREDECESSOR = '-'.repeat(43);
+/** No handle begins so. The field is always as wide as a handle: scripts overwrite it in place. */
+const NO_PREDECESSOR = '-'.repeat(30);
+const NEVER_MOVED = '-'.repeat(43);
 
 const scripts = {
   save: loadScript('save-1'),
   touch: loadScript('touch-1'),
   destroy: loadScript('destroy-1'),
   move: loadScript('move-1'),
-  arrive: loadScript('arrive-1'),
-  used: loadScript('used-1'),
+  enter: loadScript('enter-n'),
   revoke: loadScript('revoke-1'),
 };
 
@@ -58,8 +71,10 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     return kind as WriteOutcome;
   };
 
+  const load = async (handle: string) => parse(await redis.get(keys.session(handle)));
+
   return {
-    load: async (handle) => parse(await redis.get(keys.session(handle))),
+    load,
     save: async (handle, first, head, data, ttlMs) =>
       (await run(
         scripts.save,
@@ -73,15 +88,44 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
       (await run(scripts.touch, handle, whole(nowMs), whole(ttlMs))) as WriteOutcome,
     destroy,
     move,
-    // First the note, then the name off: in between, the next use only notes it again.
-    async arrive(handle, predecessor, nowMs) {
-      await run(scripts.used, predecessor, whole(nowMs));
-      await run(scripts.arrive, handle);
-    },
+    ...arrivals(redis, keys, load),
+    enter: isCluster(redis) ? null : (entrance) => enter(redis, keys, entrance),
     async bury(handle, lid, mark, tombstoneTtlMs) {
       await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
     },
   };
+}
+
+async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<WriteOutcome> {
+  const { enrolment, head, data, ttlMs, move, tombstoneTtlMs } = entrance;
+  const { lid, handle } = enrolment;
+  const where = [...loginKeys(keys, lid), keys.session(handle), ...(move === null ? [] : [keys.session(move.from)])];
+  const reply = await runScript(redis, scripts.enter, where, [
+    ...enrolmentArgs(enrolment),
+    head.birth,
+    serialise(head, data),
+    whole(ttlMs),
+    move?.sealedId ?? '-',
+    whole(tombstoneTtlMs),
+    move?.onlyOnce ? '1' : '0',
+  ]);
+  const [kind, ...rest] = reply as [WriteOutcome | 'ended', ...string[]];
+  if (kind === 'ended') {
+    const mark = endMarkOf(rest[0] ?? '', rest[1] ?? '0');
+    if (mark !== null) await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
+    return 'revoked';
+  }
+  // An app that ignores the refusal and saves the new id all the same must find it dead.
+  if (kind === 'revoked') {
+    const [endedLid = '', reason = '', caseId = '', at = ''] = rest;
+    await runScript(
+      redis,
+      scripts.revoke,
+      [keys.session(handle)],
+      [at, endedLid, reason, caseId, whole(tombstoneTtlMs)],
+    );
+  }
+  return kind;
 }
 
 export interface EndOneResult {
@@ -115,8 +159,12 @@ function whole(ms: number): string {
 /** `data` must not have a member named like the mark (the store refuses that before). */
 function serialise(head: LiveHead, data: object): string {
   const body = JSON.stringify(data);
-  const front = `${LIVE_PREFIX}"r":${head.renewedAtMs},"e":${Math.trunc(head.endsAtMs)},"b":"${head.birth}","l":"${head.lid}","p":"${head.movedFrom || NO_PREDECESSOR}"}`;
+  const front = `${LIVE_PREFIX}"r":${head.renewedAtMs},"e":${Math.trunc(head.endsAtMs)},"b":"${head.birth}","l":"${head.lid}","p":"${head.movedFrom || firstUse(head)}"}`;
   return body === '{}' ? `${front}}` : `${front},${body.slice(1)}`;
+}
+
+function firstUse({ firstUsedAtMs = 0 }: LiveHead): string {
+  return firstUsedAtMs > 0 ? NO_PREDECESSOR + whole(firstUsedAtMs).padStart(13, '0') : NEVER_MOVED;
 }
 
 interface WireHead {
@@ -139,11 +187,14 @@ function parse(value: string | null): LoadedSession {
   if (value === null || !value.startsWith(MARK_PREFIX)) return { kind: 'absent' };
   const { [MARK]: head, ...data } = JSON.parse(value) as { [MARK]: WireHead } & Record<string, unknown>;
   if (!value.startsWith(LIVE_PREFIX)) return { kind: 'tombstone', tombstone: tombstoneOf(head) };
-  const movedFrom = head.p === NO_PREDECESSOR ? '' : head.p;
+  const isFirst = !head.p.startsWith(NO_PREDECESSOR);
+  const firstUsedAtMs = isFirst ? 0 : Number(head.p.slice(NO_PREDECESSOR.length)) || 0;
+  const ours = { renewedAtMs: head.r, endsAtMs: head.e, birth: head.b, lid: head.l };
   return {
     kind: 'live',
-    head: { renewedAtMs: head.r, endsAtMs: head.e, birth: head.b, lid: head.l, movedFrom },
+    head: { ...ours, movedFrom: isFirst ? head.p : '', firstUsedAtMs },
     data,
+    text: value,
   };
 }
 

@@ -55,14 +55,15 @@ export class CookieSession {
   /** Now, rather than at the end of the request. False where it was refused: it has ended, or Redis is away. */
   async save(): Promise<boolean> {
     const done = await this.#session.save(this.#id, this.data, this.#rules.maxAgeMs);
-    if (done === 'saved' || done === 'renewed') this.#named = true;
+    if (done !== 'unchanged') this.#named = done !== 'refused';
     return done !== 'refused';
   }
 
-  /** A new id and no data; the login goes on. */
+  /** A new id and no data; the login goes on. Stored with what is put into it until the end of the request. */
   async regenerate(): Promise<void> {
     this.data = {};
-    await this.rotate();
+    this.#id = this.#session.makeId();
+    this.#ended = false;
   }
 
   /** A new id; data and login go on. */
@@ -95,7 +96,9 @@ export class CookieSession {
     const stored = this.#session.entry !== null;
     if (stored || Object.keys(this.data).length > 0) await this.save();
     const changed = this.#id !== this.#brought;
-    const set = changed ? this.#session.entry !== null : this.#named && maxAgeMs !== null;
+    const set = changed
+      ? this.#session.entry !== null
+      : this.#named && maxAgeMs !== null && this.#session.unnamable() === null;
     return set ? setCookie(name, signId(this.#id, secrets[0] ?? ''), cookie, maxAgeMs) : null;
   }
 }

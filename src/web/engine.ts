@@ -1,22 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { judgeMoved } from '../domain/grace.ts';
+import { hasSettled, REISSUE_MS } from '../domain/grace.ts';
 import { errorName, sessionUnavailable } from '../errors.ts';
-import type {
-  Clock,
-  EndMark,
-  GuardedSessions,
-  LiveHead,
-  LoadedSession,
-  Log,
-  Logins,
-  MovedTombstone,
-  Refusal,
-  RevokedTombstone,
-  WriteOutcome,
-} from '../ports.ts';
+import type { Clock, GuardedSessions, LiveHead, LoadedSession, Log, Logins, Refusal, WriteOutcome } from '../ports.ts';
+import { Creation, type Mutation } from './creation.ts';
+import type { Entry, Opened, OpenedLive } from './entry.ts';
 import { randomToken, sessionHandle } from './handle.ts';
 import { LateEnds } from './late-ends.ts';
-import { openId, sealId } from './seal.ts';
+import { endedBy, openMoved } from './moved.ts';
 import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
 
 export interface EngineDeps {
@@ -42,46 +32,11 @@ export interface EngineDeps {
   onRefused(refusal: Refusal): void;
   /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
   onReused(reuse: { lid: string; handle: string }): Promise<void>;
-  /** For the mutation check of the tests only: the writer's order, swapped. */
-  readonly mutation?: 'save_before_enroll' | undefined;
+  /** For the mutation check of the tests only. */
+  readonly mutation?: Mutation | undefined;
 }
 
-/**
- * What we know of one session in one request, beside the app's data. An adapter keeps it with the session object (or the
- * request) and hands it back with every call; it never reaches the app.
- */
-export interface Entry {
-  /** Of the id that is written to. In the tail after a move this is the successor's, whatever id the cookie has. */
-  handle: string;
-  head: LiveHead;
-  /** Generated in this request and not stored yet. */
-  first: boolean;
-  /** Its login began in this request. */
-  newLogin: boolean;
-  /** Where its login began in this request: when, milliseconds since the epoch. */
-  loginAtMs?: number | undefined;
-  /** Nothing is ever written: Redis was away when it was to be loaded, or the move to this id was refused. */
-  blocked: Refusal['outcome'] | null;
-  /** In the tail after a move: the id that `handle` is of, which the cookie does not have. Never leaves this process. */
-  readonly id?: string;
-}
-
-export type Opened =
-  /** `forwardTo`: the id that the cookie must be changed to. */
-  | {
-      readonly kind: 'live';
-      readonly entry: Entry;
-      readonly data: Record<string, unknown>;
-      readonly forwardTo: string | null;
-    }
-  /** Unknown, expired, logged out: plain anonymous. */
-  | { readonly kind: 'anonymous' }
-  /** For a fraud reason: the gate's business. */
-  | { readonly kind: 'revoked'; readonly tombstone: RevokedTombstone }
-  /** Redis could not be asked. The entry is blocked. */
-  | { readonly kind: 'unavailable'; readonly entry: Entry };
-
-type OpenedLive = Extract<Opened, { kind: 'live' }>;
+export type { Entry, Opened } from './entry.ts';
 
 /** Milliseconds that a stored session's cookie asks for, as express-session and @fastify/session, or koa-session, write it. */
 function lifeIn(data: Record<string, unknown>): number | null {
@@ -94,17 +49,19 @@ function lifeIn(data: Record<string, unknown>): number | null {
 export class SessionEngine {
   readonly #deps: EngineDeps;
   readonly #late: LateEnds;
+  readonly #creation: Creation;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
+    this.#creation = new Creation(deps);
     this.#late = new LateEnds(deps.log);
   }
 
   /** A session object that this request has just generated. */
   fresh(sessionId: string, lid = ''): Entry {
     const head: LiveHead = { renewedAtMs: 0, endsAtMs: 0, birth: randomToken(), lid, movedFrom: '' };
-    const newLogin = lid !== '' ? { newLogin: true, loginAtMs: this.#deps.clock() } : { newLogin: false };
-    return { handle: sessionHandle(sessionId), head, first: true, ...newLogin, blocked: null };
+    const login = lid !== '' ? { loginAtMs: this.#deps.clock() } : {};
+    return { handle: sessionHandle(sessionId), head, first: true, ...login, blocked: null };
   }
 
   /** What the cookie's id stands for: one plain GET, unless the session has moved. Never throws. */
@@ -119,27 +76,23 @@ export class SessionEngine {
       const found = await this.#deps.sessions.load(handle);
       if (found.kind === 'absent') return { kind: 'anonymous' };
       if (found.kind === 'live') {
-        const opened = this.#live(handle, found.head, found.data);
+        const opened = this.#live(handle, found);
         return this.#isDue(found.head) ? await this.#rotate(sessionId, opened) : opened;
       }
-      if (found.tombstone.kind === 'moved') return await this.#moved(sessionId, handle, found.tombstone);
-      return this.#ended(found.tombstone);
+      if (found.tombstone.kind !== 'moved') return endedBy(found.tombstone);
+      return await openMoved(this.#deps, sessionId, handle, found.tombstone);
     } catch (error) {
       this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be loaded');
       return { kind: 'unavailable', entry: { ...this.fresh(sessionId), blocked: 'unavailable' } };
     }
   }
 
-  #ended(tombstone: RevokedTombstone | { kind: 'logout' }): Opened {
-    // Somebody whom a person logged out is simply logged out; the gotcha page is for thieves.
-    if (tombstone.kind !== 'revoked' || tombstone.reason === 'forced_logout') return { kind: 'anonymous' };
-    return { kind: 'revoked', tombstone };
-  }
-
-  #live(handle: string, head: LiveHead, data: Record<string, unknown>): OpenedLive {
-    if (head.movedFrom !== '') this.#arrived(handle, head.movedFrom);
+  #live(handle: string, { head, data, text }: Extract<LoadedSession, { kind: 'live' }>): OpenedLive {
+    const { movedFrom } = head;
+    if (movedFrom !== '') this.#arrived(handle, movedFrom);
     // It has arrived: a save of this request must not write the predecessor's name back.
-    const entry: Entry = { handle, head: { ...head, movedFrom: '' }, first: false, newLogin: false, blocked: null };
+    const own = movedFrom === '' ? head : { ...head, movedFrom: '', firstUsedAtMs: this.#deps.clock() };
+    const entry: Entry = { handle, head: own, first: false, blocked: null, text, brought: true };
     return { kind: 'live', entry, data, forwardTo: null };
   }
 
@@ -150,83 +103,47 @@ export class SessionEngine {
     });
   }
 
-  async #moved(sessionId: string, handle: string, moved: MovedTombstone): Promise<Opened> {
-    const last = moved.successors.at(-1);
-    // Not one login, or none at all: forwarding would hand a session to whoever planted the old id.
-    if (moved.lid === '' || last === undefined || last.sealedId === null) return { kind: 'anonymous' };
-    const verdict = judgeMoved(moved.successorUsedAtMs, this.#deps.clock());
-    if (verdict === 'reused') return this.#reused(moved.lid, handle);
-    const successorId = openId(last.sealedId, sessionId);
-    if (successorId === null) return { kind: 'anonymous' };
-    const found = await this.#deps.sessions.load(last.handle);
-    if (found.kind === 'absent') return { kind: 'anonymous' };
-    if (found.kind === 'live')
-      return this.#successor(successorId, last.handle, found, moved.lid, verdict === 'forward');
-    if (found.tombstone.kind !== 'moved') return this.#ended(found.tombstone);
-    // Two generations old. Where the id between was never used, answers were lost: the chain's newest id is served.
-    const older = judgeMoved(moved.successorUsedAtMs, this.#deps.clock(), true);
-    if (older === 'reused') return this.#reused(moved.lid, handle);
-    return this.#moved(successorId, last.handle, found.tombstone);
-  }
-
-  #successor(
-    id: string,
-    handle: string,
-    { head, data }: Extract<LoadedSession, { kind: 'live' }>,
-    lid: string,
-    name: boolean,
-  ): Opened {
-    if (head.lid !== lid) return { kind: 'anonymous' };
-    const entry: Entry = { handle, head, first: false, newLogin: false, blocked: null, id };
-    return { kind: 'live', entry, data, forwardTo: name ? id : null };
-  }
-
-  /** Two parties hold this login: it ends for both, and whoever brought the old id is told as a thief is. */
-  async #reused(lid: string, handle: string): Promise<Opened> {
-    await this.#deps.onReused({ lid, handle });
-    const now = await this.#deps.sessions.load(handle);
-    if (now.kind !== 'tombstone' || now.tombstone.kind === 'moved') return { kind: 'anonymous' };
-    const { tombstone } = now;
-    // The gate reports it: it knows who the request came from.
-    return this.#ended(tombstone.kind === 'revoked' ? { ...tombstone, reused: handle } : tombstone);
-  }
-
   /**
    * By chance, once in n: an exact count would need a write with every request, or requests that always reach the same
    * process. Never an id that its holder has only now begun to use, nor an anonymous session.
    */
-  #isDue({ lid, movedFrom }: LiveHead): boolean {
-    const { rotateEvery = 0, random = Math.random } = this.#deps;
-    return rotateEvery > 0 && lid !== '' && movedFrom === '' && random() * rotateEvery < 1;
+  #isDue({ lid, movedFrom, firstUsedAtMs = 0 }: LiveHead): boolean {
+    const { rotateEvery = 0, random = Math.random, clock } = this.#deps;
+    if (rotateEvery <= 0 || lid === '' || movedFrom !== '' || !hasSettled(firstUsedAtMs, clock())) return false;
+    return random() * rotateEvery < 1;
   }
 
-  /**
-   * The session goes on under a new id, its data kept. The new id is stored first: from the moment that the old one names
-   * it, requests with the old id are forwarded to it. Whatever goes wrong, this request is served as it would have been.
-   */
+  /** The session goes on under a new id, its data kept. When Redis fails, this request is served as it would have been. */
   async #rotate(sessionId: string, old: OpenedLive): Promise<Opened> {
-    const { sessions, clock, absoluteTtlMs, log } = this.#deps;
     const newId = randomBytes(24).toString('base64url');
-    const entry = this.fresh(newId);
-    const { lid, endsAtMs } = old.entry.head;
-    const nowMs = clock();
-    const head: LiveHead = { ...entry.head, lid, endsAtMs, renewedAtMs: nowMs, movedFrom: old.entry.handle };
+    const entry = this.move(old.entry, sessionId, newId);
+    const nowMs = this.#deps.clock();
+    const { endsAtMs } = entry.head;
+    const head: LiveHead = { ...entry.head, renewedAtMs: nowMs };
     const ttlMs = Math.min(lifeIn(old.data) ?? this.#deps.ttlMs, endsAtMs - nowMs);
     if (ttlMs <= 0) return old;
     try {
-      if ((await this.#saveInOrder(entry, head, old.data, ttlMs)) !== 'live') return old;
-      const move = { from: old.entry.handle, to: entry.handle, sealedId: sealId(newId, sessionId), atMs: nowMs };
-      const outcome = await sessions.move({ ...move, tombstoneTtlMs: absoluteTtlMs, onlyOnce: true });
-      if (outcome === 'moved') {
-        return { ...old, entry: { ...entry, head, first: false, newLogin: false, id: newId }, forwardTo: newId };
+      const outcome = await this.#creation.rotate(entry, head, old.data, ttlMs);
+      if (outcome === 'live') {
+        const own = { ...old.entry, handle: entry.handle, head, id: newId, brought: false };
+        return { ...old, entry: own, forwardTo: newId };
       }
-      // It ended, or another request was faster: nobody has been told of the new id.
-      await sessions.destroy(entry.handle, nowMs, absoluteTtlMs);
-      return outcome === 'taken' ? await this.open(sessionId) : old;
+      return await this.#notRotated(sessionId, old, entry.handle, outcome);
     } catch (error) {
+      const { log } = this.#deps;
       log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be given a new id');
       return old;
     }
+  }
+
+  async #notRotated(sessionId: string, old: Opened, newHandle: string, outcome: WriteOutcome): Promise<Opened> {
+    if (outcome === 'taken') return this.open(sessionId); // another request was faster
+    if (outcome === 'foreign') return old;
+    if (outcome !== 'revoked') return { kind: 'anonymous' };
+    // Why it ended stands where the new id would have been.
+    const found = await this.#deps.sessions.load(newHandle);
+    if (found.kind !== 'tombstone' || found.tombstone.kind === 'moved') return { kind: 'anonymous' };
+    return endedBy(found.tombstone);
   }
 
   /** Null when Redis was away. `ttlMs`: what the cookie asks for, or null for the default. */
@@ -238,55 +155,67 @@ export class SessionEngine {
     const wanted = wantedTtlMs ?? defaultTtlMs;
     const endsAtMs = entry.head.endsAtMs > 0 ? entry.head.endsAtMs : nowMs + Math.max(absoluteTtlMs, wanted);
     const ttlMs = Math.min(wanted, endsAtMs - nowMs);
-    if (ttlMs <= 0) return this.end(entry.handle);
+    if (ttlMs <= 0) return this.#endBoth(entry);
     const head: LiveHead = { ...entry.head, renewedAtMs: nowMs, endsAtMs };
-    const outcome = await this.#write('save', () => this.#saveInOrder(entry, head, data, ttlMs));
-    if (outcome === 'live') Object.assign(entry, { head, first: false, newLogin: false });
+    const outcome = await this.#write('save', async () => {
+      const came = await this.#creation.save(entry, head, data, ttlMs);
+      if (came === 'moved') await this.#movedOn(entry);
+      return came;
+    });
+    if (outcome === 'live') Object.assign(entry, { head, first: false, saved: true });
     return outcome;
   }
 
+  async #endBoth({ handle, origin, first }: Entry): Promise<WriteOutcome | null> {
+    if (first && origin !== undefined) await this.end(origin.entry.handle);
+    return this.end(handle);
+  }
+
   /**
-   * A new id of a login: enrol it, which tells whether the login has ended, then save. The revoker marks first and then
-   * reads the index, so one of the two sees the other. The order must not change: a test shows that swapping it fails.
-   * An epoch ("no session authenticated before") is told by the same step, because it lies with the user's registry: who
-   * writes it either finds this login there, or is found by it.
+   * May this answer set the cookie to the id that the request came with? Not once the session is known to have moved on: the
+   * browser may have the new id already. Nor where the request has nothing to write: a cookie lives on when the session's
+   * time to live is renewed. Else nobody knows yet (express-session decides before it saves): the write that follows finds
+   * out, and one follows where the app had saved before.
    */
-  async #saveInOrder(entry: Entry, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome> {
-    const { sessions, logins, mutation } = this.#deps;
-    const save = () => sessions.save(entry.handle, entry.first, head, data, ttlMs);
-    if (!entry.first || head.lid === '') return save();
-    const { lid, renewedAtMs: nowMs, endsAtMs } = head;
-    const { loginAtMs = null } = entry;
-    const enroll = () => logins.enroll({ lid, handle: entry.handle, nowMs, endsAtMs, loginAtMs });
-    const bury = async (mark: EndMark): Promise<WriteOutcome> => {
-      await sessions.bury(entry.handle, lid, mark, this.#deps.absoluteTtlMs);
-      return 'revoked';
-    };
-    // The login began in this request and nobody has been told its id: both go out in one go, and in the rare case that
-    // all of the user's logins were ended meanwhile, what was saved is ended before the answer.
-    if (entry.newLogin) {
-      const [mark, outcome] = await Promise.all([enroll(), save()]);
-      return mark === null ? outcome : bury(mark);
-    }
-    const mark = await (mutation === 'save_before_enroll' ? logins.endMark(lid) : enroll());
-    if (mark !== null) return bury(mark);
-    const outcome = await save();
-    if (mutation === 'save_before_enroll') await enroll();
-    return outcome;
+  mayName(entry: Entry): boolean {
+    if (!entry.brought || entry.blocked !== null) return true;
+    if (entry.id !== undefined || entry.movedOn) return false;
+    const isIdle = entry.idleTtlMs !== undefined;
+    if (isIdle && !entry.saved) return false;
+    entry.named = true;
+    if (isIdle) void this.touch(entry, entry.idleTtlMs ?? null);
+    return true;
+  }
+
+  /** The session moved on while this request was under way, which may have given the browser its old id again. */
+  async #movedOn(entry: Entry): Promise<void> {
+    entry.movedOn = true;
+    if (!entry.named || entry.head.lid === '') return;
+    await this.#deps.sessions.reissued(entry.handle, this.#deps.clock(), REISSUE_MS);
   }
 
   /** Most unmodified requests need no second command: the time to live is renewed when part of it has gone. */
   needsTouch(entry: Entry, wantedTtlMs: number | null): boolean {
     if (entry.first || entry.blocked !== null) return false;
+    if (entry.named && entry.head.lid !== '') return true;
     return this.#deps.clock() - entry.head.renewedAtMs >= (wantedTtlMs ?? this.#deps.ttlMs) * this.#deps.renewAfter;
   }
 
-  async touch(entry: Entry, wantedTtlMs: number | null): Promise<void> {
-    if (!this.needsTouch(entry, wantedTtlMs)) return;
+  /** False where it was refused, or Redis was away. */
+  async touch(entry: Entry, wantedTtlMs: number | null): Promise<boolean> {
+    if (!this.needsTouch(entry, wantedTtlMs)) {
+      entry.idleTtlMs = wantedTtlMs;
+      return true;
+    }
     const nowMs = this.#deps.clock();
     const ttlMs = wantedTtlMs ?? this.#deps.ttlMs;
-    const outcome = await this.#write('touch', () => this.#deps.sessions.touch(entry.handle, nowMs, ttlMs));
+    const outcome = await this.#write('touch', async () => {
+      const came = await this.#deps.sessions.touch(entry.handle, nowMs, ttlMs);
+      if (came === 'moved') await this.#movedOn(entry);
+      return came;
+    });
     if (outcome === 'live') entry.head = { ...entry.head, renewedAtMs: nowMs };
+    return outcome === 'live';
   }
 
   /**
@@ -320,33 +249,27 @@ export class SessionEngine {
   }
 
   /**
-   * The session goes on under a new id: the new entry carries the login with it, also when the app does not know of us.
-   * Where the move is refused the new entry is blocked: what has ended does not go on under another name.
+   * The session goes on under a new id, from its first save: until then the old one lives, so that parallel requests find
+   * it. The new entry carries the login with it, also when the app does not know of us. Where the save is refused the
+   * session is not moved either: what has ended does not go on under another name. An old id that is never moved after all
+   * is for the adapter to end.
    */
-  async move(old: Entry, oldId: string, newId: string): Promise<Entry> {
+  move(old: Entry, oldId: string, newId: string): Entry {
     const entry = this.fresh(newId);
-    if (old.first) {
-      // Not `newLogin`: the login may have been reported under the old id already, so its mark must be looked at.
-      entry.head = { ...entry.head, lid: old.head.lid };
-      entry.loginAtMs = old.loginAtMs;
-      return entry;
-    }
-    if (old.blocked !== null) return { ...entry, blocked: old.blocked };
-    const sealedId = old.head.lid === '' ? null : sealId(newId, old.id ?? oldId);
-    const tombstoneTtlMs = this.#deps.absoluteTtlMs;
-    const move = { from: old.handle, to: entry.handle, sealedId, atMs: this.#deps.clock(), tombstoneTtlMs };
-    const outcome = await this.#write('move', () => this.#deps.sessions.move(move));
-    if (outcome !== 'moved') return { ...entry, blocked: outcome ?? 'unavailable' };
     const { lid, endsAtMs } = old.head;
-    entry.head = { ...entry.head, lid, endsAtMs, movedFrom: lid === '' ? '' : old.handle };
-    return entry;
+    const { origin, loginAtMs } = old;
+    if (old.blocked !== null) return { ...entry, blocked: old.blocked };
+    const from = old.first ? origin && { ...origin, newId } : { entry: old, id: old.id ?? oldId, newId, sealed: null };
+    const movedFrom = lid === '' || from === undefined ? '' : from.entry.handle;
+    const head = { ...entry.head, lid, endsAtMs, movedFrom };
+    return { ...entry, head, ...(old.first ? { loginAtMs } : {}), ...(from ? { origin: from } : {}) };
   }
 
   /** Null when Redis was away. */
   async #write(operation: Refusal['operation'], write: () => Promise<WriteOutcome>): Promise<WriteOutcome | null> {
     try {
       const outcome = await write();
-      const done = operation === 'destroy' || outcome === (operation === 'move' ? 'moved' : 'live');
+      const done = operation === 'destroy' || outcome === 'live';
       if (!done) this.#refuse(operation, outcome);
       return outcome;
     } catch (error) {

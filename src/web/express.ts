@@ -64,10 +64,30 @@ export function expressGate(gate: Gate, trust: TrustProxy, log: Log): ExpressMid
       return next();
     }
     const state = isBouncerStore(store) ? store.stateOf(req) : guarded?.state;
+    nameOnly(req, res, () => {
+      if (isBouncerStore(store)) return store.mayName(req.session as object | undefined);
+      const entry = guarded?.entry() ?? null;
+      return entry === null || (guarded?.mayName?.(entry) ?? true);
+    });
     const answer = askGate(gate, state, expressHttp(req), trust);
     // A body parser before us may have lost the context that a guarded store needs.
     if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
     send(req, res, answer, state);
+  };
+}
+
+/**
+ * express-session decides about its cookie before it saves, and asks nobody. So the header is looked at when it is set: the
+ * cookie of this request's session goes out only where it may.
+ */
+function nameOnly(req: ExpressRequest, res: ExpressResponse, mayName: () => boolean): void {
+  const setHeader = res.setHeader.bind(res);
+  res.setHeader = (name, value) => {
+    if (name.toLowerCase() !== 'set-cookie') return setHeader(name, value);
+    const id = encodeURIComponent(req.sessionID ?? '');
+    const lines = typeof value === 'string' ? [value] : value;
+    const isOfSession = (line: string) => id !== '' && line.includes(id);
+    return setHeader(name, lines.some(isOfSession) && !mayName() ? lines.filter((line) => !isOfSession(line)) : value);
   };
 }
 

@@ -21,9 +21,11 @@ export interface FastifySlot {
   moving: Record<string, unknown> | null;
   /** A login is changing the id: the store keeps still. */
   still: boolean;
+  /** `regenerate()` is changing the id. */
+  changing: boolean;
 }
 
-export const IDLE = { moving: null, still: false };
+export const IDLE = { moving: null, still: false, changing: false };
 
 export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: AdapterDeps) {
   return {
@@ -45,6 +47,12 @@ export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: Adap
     set(sessionId: string, data: FastifySession, done: Done): void {
       const slot = current.getStore();
       if (slot?.still) return done(null);
+      // regenerate() stores the new session before the app has put anything into it. Until it has (the end of the request
+      // stores it), parallel requests find the old one.
+      if (slot?.changing) {
+        slot.changing = false;
+        return done(null);
+      }
       // Outside a request nobody can say which login an id belongs to: it is not written.
       if (slot === undefined) {
         deps.log.warn(
@@ -65,6 +73,7 @@ export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: Adap
       // regenerate() has made the new id already; a logout has not.
       if (session.outlived(sessionId)) {
         session.leave(sessionId);
+        if (slot !== undefined) slot.changing = true;
         return done(null);
       }
       session.end(sessionId).then(() => done(null), done);

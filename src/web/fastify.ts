@@ -18,6 +18,8 @@ export interface FastifyRequestLike {
   session: unknown;
 }
 interface FastifyReplyLike {
+  getHeader(name: string): unknown;
+  removeHeader(name: string): unknown;
   code(status: number): unknown;
   header(name: string, value: unknown): unknown;
   send(body: string): unknown;
@@ -117,12 +119,28 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
   };
   return (app: FastifyLike, _options: object, done: () => void) => {
     app.addHook('onRequest', gate);
+    // Behind @fastify/session's own, which has saved and set the cookie by then.
+    app.addHook('onSend', ((request, reply, _payload, next) => {
+      const id = slots.get(request)?.session.unnamable() ?? null;
+      if (id !== null) unname(reply, name, id);
+      next();
+    }) as LateHook);
     app.addHook('onResponse', ((request, _reply, next) => {
       void slots.get(request)?.session.finish();
       next();
     }) as Hook);
     done();
   };
+}
+
+/** @fastify/session sets the cookie to the id that it came with even where the save found that the session has moved on. */
+function unname(reply: FastifyReplyLike, name: string, id: string): void {
+  const before = reply.getHeader('set-cookie');
+  if (before === undefined) return;
+  const isStale = (line: unknown) => String(line).startsWith(`${name}=`) && String(line).includes(id);
+  const lines = (Array.isArray(before) ? before : [before]).filter((line) => !isStale(line));
+  reply.removeHeader('set-cookie');
+  if (lines.length > 0) reply.header('set-cookie', lines);
 }
 
 function putForwarded(session: FastifySession, { cookie, ...data }: Record<string, unknown>): void {

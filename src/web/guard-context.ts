@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Entry } from './engine.ts';
+import type { Entry } from './entry.ts';
 import type { SessionState } from './session-store.ts';
 
 /** What we use of a request that express-session serves; structural. */
@@ -14,6 +14,7 @@ export interface SessionRequest {
 export interface EndableResponse {
   readonly headersSent?: boolean;
   end(...args: never[]): unknown;
+  once?(event: 'finish', listener: () => void): unknown;
 }
 
 type End = (...args: unknown[]) => unknown;
@@ -30,11 +31,11 @@ export class GuardedRequest {
   readonly res: EndableResponse;
   /** By session id: what this request loaded or created. */
   readonly entries = new Map<string, Entry>();
-  /** First saves under way: a second save of the same object must not count as another one's. */
-  readonly creating = new Map<string, Promise<Entry>>();
   /** For the gate; undefined in the common case. */
   state: SessionState | undefined;
-  /** A session that `regenerate` has just ended: the next id made here goes on from it. */
+  /** May the answer set the cookie to this entry's id? The engine's, once a guarded client has been asked. */
+  mayName: ((entry: Entry) => boolean) | null = null;
+  /** A session that `regenerate` has just left: the next id made here goes on from it. */
   movedFrom: { readonly sessionId: string; readonly entry: Entry } | null = null;
   /** The login that begins with the next id made here; '' for none. */
   newLid = '';

@@ -1,8 +1,8 @@
 import { sessionUnavailable } from '../errors.ts';
 import type { Log } from '../ports.ts';
-import type { Entry, Opened, SessionEngine } from './engine.ts';
+import type { SessionEngine } from './engine.ts';
+import type { Entry, Opened } from './entry.ts';
 import { currentRequest, type GuardedRequest } from './guard-context.ts';
-import { randomToken } from './handle.ts';
 
 export interface GuardDeps {
   readonly engine: SessionEngine;
@@ -28,6 +28,7 @@ export class StockGuard {
     const request = reached();
     const opened = await this.#deps.engine.open(sessionId);
     if (request === undefined) return opened.kind === 'live' ? textOf(opened.data) : null;
+    request.mayName = (entry) => this.#deps.engine.mayName(entry);
     if (opened.kind === 'live') return recall(request, sessionId, opened);
     if (!request.owns(sessionId)) return null;
     if (opened.kind === 'revoked') request.state = { revoked: { tombstone: opened.tombstone, sessionId } };
@@ -43,8 +44,8 @@ export class StockGuard {
   /** SET. `ttlMs` null: the store gives none. */
   async save(sessionId: string, text: string, ttlMs: number | null): Promise<void> {
     const request = reached();
-    const known = request?.entries.get(sessionId) ?? this.#createdAtOnce(sessionId, request);
-    const entry = known ?? (await this.#entryFor(sessionId, request));
+    const known = request?.entries.get(sessionId) ?? this.#created(sessionId, request);
+    const entry = known ?? (await this.#fromElsewhere(sessionId, request));
     await this.#deps.engine.save(entry, dataOf(text), ttlMs ?? this.#deps.absoluteTtlMs);
   }
 
@@ -62,7 +63,7 @@ export class StockGuard {
     const entry = request?.entries.get(sessionId);
     if (request?.owns(sessionId)) {
       // Made in this request and never stored: nothing to end, one command less on every login.
-      if (entry === undefined && request.makes(sessionId)) return;
+      if (entry === undefined && request.makes(sessionId)) return this.#endLeft(request);
       if (entry && request.req.session && request.newLid === '') return this.#leave(request, sessionId, entry);
     }
     if (entry) entry.blocked = 'logout';
@@ -74,40 +75,41 @@ export class StockGuard {
   }
 
   /**
-   * The session goes on under an id that is not known yet. The old id is dead at once all the same, and it is marked as
-   * moved, not as logged out: so the id to come can be added to its successors, and whoever ends the old one finds it.
+   * The session goes on under an id that is not known yet: it is moved when that is first saved, and until then parallel
+   * requests find it. For this request it is over at once; and where nothing is ever saved, it ends with the request.
    */
-  async #leave(request: GuardedRequest, sessionId: string, entry: Entry): Promise<void> {
-    const left = { ...entry };
+  #leave(request: GuardedRequest, sessionId: string, entry: Entry): void {
+    request.movedFrom = { sessionId, entry: { ...entry } };
     entry.blocked = 'moved';
-    request.movedFrom = { sessionId, entry: left };
-    if (left.first || left.blocked !== null) return;
-    left.blocked = (await this.#deps.engine.move(left, sessionId, randomToken())).blocked;
+    request.res.once?.('finish', () => {
+      const next = request.entry();
+      const left = request.movedFrom?.entry ?? (next?.first ? next.origin?.entry : undefined);
+      request.movedFrom = null;
+      if (left !== undefined && !left.first && left.blocked === null) void this.#deps.engine.end(left.handle);
+    });
   }
 
-  /**
-   * For a new id that goes on from no other one. Nothing is waited for: a login's save must leave on the connection before
-   * its report does.
-   */
-  #createdAtOnce(sessionId: string, request: GuardedRequest | undefined): Entry | undefined {
-    if (!request?.makes(sessionId) || request.creating.has(sessionId)) return undefined;
-    if (request.newLid === '' && request.movedFrom !== null) return undefined;
-    const entry = this.#deps.engine.fresh(sessionId, request.newLid);
+  /** A new id that was never stored ends: by another regenerate the session goes on, else it is a logout (or a login). */
+  async #endLeft(request: GuardedRequest): Promise<void> {
+    const { movedFrom } = request;
+    if (movedFrom === null || (request.req.session && request.newLid === '')) return;
+    request.movedFrom = null;
+    const { handle, first, origin } = movedFrom.entry;
+    const stored = first ? origin?.entry.handle : handle;
+    if (stored === undefined) return;
+    if (request.req.session) await this.#deps.engine.end(stored);
+    else await this.#deps.engine.logout(stored);
+  }
+
+  /** Nothing is waited for: a login's save must leave on the connection before its report does. */
+  #created(sessionId: string, request: GuardedRequest | undefined): Entry | undefined {
+    if (!request?.makes(sessionId)) return undefined;
+    const { movedFrom: from, newLid } = request;
+    const { engine } = this.#deps;
+    const goesOn = newLid === '' && from !== null;
+    const entry = goesOn ? engine.move(from.entry, from.sessionId, sessionId) : engine.fresh(sessionId, newLid);
     request.newLid = '';
     request.movedFrom = null;
-    request.entries.set(sessionId, entry);
-    return entry;
-  }
-
-  async #entryFor(sessionId: string, request: GuardedRequest | undefined): Promise<Entry> {
-    const under = request?.creating.get(sessionId);
-    if (under !== undefined) return under;
-    const from = request?.movedFrom;
-    if (!request?.makes(sessionId) || !from) return this.#fromElsewhere(sessionId, request);
-    request.movedFrom = null;
-    const moving = this.#deps.engine.move(from.entry, from.sessionId, sessionId);
-    request.creating.set(sessionId, moving);
-    const entry = await moving;
     request.entries.set(sessionId, entry);
     return entry;
   }

@@ -16,6 +16,12 @@ export interface KoaContext {
     headers: Record<string, string | string[] | undefined>;
     socket: { remoteAddress?: string | undefined };
   };
+  readonly res: {
+    readonly headersSent: boolean;
+    getHeader(name: string): number | string | string[] | undefined;
+    setHeader(name: string, value: string[]): unknown;
+    removeHeader(name: string): void;
+  };
   readonly cookies: { set(name: string, value: string | null, options: object): unknown };
   readonly sessionOptions?: KoaSessionOptions;
   session: unknown;
@@ -59,6 +65,7 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
     } finally {
       await slot.session.finish();
+      unname(ctx, slot.session, options);
       nameForwarded(ctx, slot.session.forwardTo, options);
     }
   };
@@ -123,6 +130,19 @@ async function gate(
   for (const name of options.signed === false ? [keyOf(options)] : [keyOf(options), `${keyOf(options)}.sig`]) {
     ctx.append('Set-Cookie', clearCookie(name, options));
   }
+}
+
+/** koa-session sets the cookie to the id that it came with even where the save found that the session has moved on. */
+function unname({ res }: KoaContext, session: RequestSession, options: KoaSessionOptions): void {
+  const id = session.unnamable();
+  const before = res.getHeader('Set-Cookie');
+  if (id === null || before === undefined || res.headersSent) return;
+  const lines = Array.isArray(before) ? before : [String(before)];
+  if (!lines.some((line) => line.startsWith(`${keyOf(options)}=${id}`))) return;
+  const names = [`${keyOf(options)}=`, `${keyOf(options)}.sig=`];
+  const others = lines.filter((line) => !names.some((name) => line.startsWith(name)));
+  if (others.length > 0) res.setHeader('Set-Cookie', others);
+  else res.removeHeader('Set-Cookie');
 }
 
 /** After koa-session, which would set the cookie to the id that it came with. */

@@ -1,5 +1,6 @@
 import type { RevokedTombstone } from '../ports.ts';
-import type { Entry, SessionEngine } from './engine.ts';
+import type { SessionEngine } from './engine.ts';
+import type { Entry } from './entry.ts';
 import { randomToken } from './handle.ts';
 import type { HttpRequest } from './http.ts';
 import type { SessionState } from './session-store.ts';
@@ -38,7 +39,8 @@ export class RequestSession {
   #next: string | null = null;
   /** Logged out by a login in this request already. */
   #left: readonly string[] = [];
-  #entering: { readonly id: string; readonly entry: Promise<Entry> } | null = null;
+  /** The store has said in this request that the session has the id that was brought. */
+  #confirmed = false;
 
   constructor(engine: SessionEngine) {
     this.#engine = engine;
@@ -47,6 +49,17 @@ export class RequestSession {
   /** Of the session now; null where it is not known to the store (yet). */
   get entry(): Entry | null {
     return this.#entry;
+  }
+
+  /**
+   * The id that the request came with, where the answer must not set the cookie to it: unless the store has just said that the
+   * session still has it, the browser, which may have been told a new one meanwhile, would be thrown back to the old. So a
+   * cookie lives on when the session's time to live is renewed, and not with every answer.
+   */
+  unnamable(): string | null {
+    const entry = this.#entry;
+    if (!entry?.brought || (entry.id === undefined && this.#confirmed)) return null;
+    return this.#ids[0] ?? null;
   }
 
   /** A new id, for whatever the framework wants one: the one that was decided on before, or a random one. */
@@ -103,12 +116,13 @@ export class RequestSession {
    * @param ttlMs what the cookie asks for, or null for the default
    */
   async save(sessionId: string, data: object, ttlMs: number | null): Promise<Saved> {
-    const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : await this.#enter(sessionId);
+    const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : this.#enter(sessionId);
     if (entry === null) {
       await this.#engine.save({ ...this.#engine.fresh(sessionId), blocked: 'foreign' }, data, ttlMs);
       return 'refused';
     }
     this.lastSave = await this.#write(entry, data, ttlMs);
+    if (this.lastSave !== 'unchanged') this.#confirmed = this.lastSave !== 'refused';
     return this.lastSave;
   }
 
@@ -116,58 +130,53 @@ export class RequestSession {
     const text = fingerprint(data);
     if (!entry.first && entry.blocked === null && text === this.#text) {
       if (!this.#engine.needsTouch(entry, ttlMs)) return 'unchanged';
-      await this.#engine.touch(entry, ttlMs);
-      return 'renewed';
+      return (await this.#engine.touch(entry, ttlMs)) ? 'renewed' : 'refused';
     }
     if ((await this.#engine.save(entry, data, ttlMs)) !== 'live') return 'refused';
     this.#text = text;
     return 'saved';
   }
 
-  /** Two saves of a new id in one request make one move. */
-  async #enter(sessionId: string): Promise<Entry | null> {
+  /** Its first save makes the move. */
+  #enter(sessionId: string): Entry | null {
     if (!this.#made.includes(sessionId)) return null;
-    if (this.#entering?.id !== sessionId) {
-      const [oldId] = this.#ids;
-      const old = this.#entry;
-      const entry =
-        old === null || oldId === undefined
-          ? Promise.resolve(this.#engine.fresh(sessionId))
-          : this.#engine.move(old, oldId, sessionId);
-      this.#entering = { id: sessionId, entry };
-      this.#leaving = false;
-      this.forwardTo = null;
-      this.#ids = [];
-    }
-    const entry = await this.#entering.entry;
-    this.#entry = entry;
+    const [oldId] = this.#ids;
+    const old = this.#entry;
+    this.#entry =
+      old === null || oldId === undefined ? this.#engine.fresh(sessionId) : this.#engine.move(old, oldId, sessionId);
+    this.#leaving = false;
+    this.forwardTo = null;
     this.#ids = [sessionId];
-    return entry;
+    return this.#entry;
   }
 
   /** The framework drops this id because the session goes on under another one, which it saves next. */
   leave(sessionId: string): void {
-    this.#leaving = this.#ids.includes(sessionId);
+    if (this.#ids.includes(sessionId)) this.#leaving = true;
   }
 
   /** Logout. Throws `session_unavailable` when Redis was away; it is done when Redis is back. */
   async end(sessionId: string): Promise<void> {
     if (this.#left.includes(sessionId)) return;
     this.forwardTo = null;
-    const entry = this.#ids.includes(sessionId) && this.#entry ? this.#entry : this.#engine.fresh(sessionId);
-    await this.#engine.logout(entry.handle);
+    const own = this.#ids.includes(sessionId) ? this.#entry : null;
+    // A new id that was never stored: what ends is the session that it was to go on from.
+    const left = own === null && this.#made.includes(sessionId) ? stored(this.#entry) : stored(own);
+    this.#leaving = false;
+    await this.#engine.logout((left ?? own ?? this.#engine.fresh(sessionId)).handle);
+    if (own !== null && own !== left) own.blocked ??= 'logout';
   }
 
   /** At the end of the request: what was left and never went on is logged out. */
   async finish(): Promise<void> {
-    if (!this.#leaving || this.#entry === null) return;
+    const left = this.#leaving ? stored(this.#entry) : null;
     this.#leaving = false;
-    await this.#engine.end(this.#entry.handle);
+    if (left !== null) await this.#engine.end(left.handle);
   }
 
   /** A new login under a new id, which is saved next. The session before it is logged out, if there was one. */
   begin(lid: string): { sessionId: string; ended: Promise<unknown> } {
-    const old = this.#entry;
+    const old = stored(this.#entry);
     const sessionId = newSessionId();
     this.#next = sessionId;
     this.#left = [...this.#left, ...this.#ids, ...this.#made];
@@ -176,9 +185,14 @@ export class RequestSession {
     this.#text = null;
     this.forwardTo = null;
     this.#leaving = false;
-    const ended = old !== null && !old.first ? this.#engine.end(old.handle) : Promise.resolve(null);
+    const ended = old === null ? Promise.resolve(null) : this.#engine.end(old.handle);
     return { sessionId, ended };
   }
+}
+
+/** The session itself, or the one that it goes on from; null where there is none in Redis. */
+function stored(entry: Entry | null): Entry | null {
+  return entry?.first ? (entry.origin?.entry ?? null) : entry;
 }
 
 /** A session id of 192 bits in 32 letters, as express-session and @fastify/session make them. */

@@ -1,5 +1,9 @@
-import type { RevokedTombstone, WriteOutcome } from '../ports.ts';
-import type { Entry, Opened, SessionEngine } from './engine.ts';
+import type { WriteOutcome } from '../ports.ts';
+import type { SessionEngine } from './engine.ts';
+import type { Entry, SessionState } from './entry.ts';
+import { ExpressCore, type RequestLike, type SessionLike } from './express-core.ts';
+
+export type { SessionState } from './entry.ts';
 
 /** The part of express-session's `Store` class that we build on (its `generate` is put there by `session()`). */
 export interface StoreBase {
@@ -11,30 +15,14 @@ export type StoreClass = new () => StoreBase;
 
 type Done = (error?: unknown, value?: unknown) => void;
 
-interface SessionLike {
-  cookie?: { expires?: Date | string | null };
-}
-interface RequestLike {
-  sessionID: string;
-  session: SessionLike;
-}
-
-/** What the gate asks about a request. */
-export interface SessionState {
-  /** The session that the request's cookie named was revoked. */
-  revoked?: { readonly tombstone: RevokedTombstone; readonly sessionId: string };
-  /** The store could not be asked: the request goes on as anonymous. */
-  unavailable?: boolean;
-  /** The login that this request's session belongs to; '' or absent for an anonymous one. */
-  lid?: string;
-}
-
 /** What the rest of the web tier may ask of our store. */
 export interface BouncerStore {
   stateOf(req: object): SessionState | undefined;
   lidOf(session: object | undefined): string;
   /** Null for a session object that the store has not seen. */
   entryOf(session: object): Entry | null;
+  /** May the answer set the cookie to the id of this session? See the engine. */
+  mayName(session: object | undefined): boolean;
   /** Gives the request a new session with a new id that belongs to a new login; the old session is logged out. */
   renew(req: object, lid: string): Promise<void>;
   /** Stores it now; null when that was refused or Redis was away. */
@@ -72,9 +60,9 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
     }
 
     touch(sessionId: string, session: SessionLike, done?: Done): void {
-      const entry = core.entryOf(sessionId, session);
-      if (!engine.needsTouch(entry, ttlOf(session))) return done?.(null);
-      void engine.touch(entry, ttlOf(session)).then(() => done?.(null));
+      const touched = core.touch(sessionId, session);
+      if (touched === null) return done?.(null);
+      void touched.then(() => done?.(null));
     }
 
     destroy(sessionId: string, done?: Done): void {
@@ -88,8 +76,8 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
 
     /** Never an error: an app that ignores it would go on all the same, and the new id is then dead. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
-      const generate = () => this.generate?.(req);
-      void core.regenerate(req as RequestLike, generate).then(() => done());
+      core.regenerate(req as RequestLike, () => this.generate?.(req));
+      setImmediate(done); // as every other store: later
     }
 
     async renew(req: object, lid: string): Promise<void> {
@@ -108,145 +96,13 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
       return core.known(session);
     }
 
+    mayName(session: object | undefined): boolean {
+      return core.mayName(session);
+    }
+
     store(sessionId: string, session: object): Promise<WriteOutcome | null> {
       return core.save(sessionId, session);
     }
   }
   return new SessionStore();
-}
-
-/** Milliseconds that the cookie asks for, or null where it says none. */
-function ttlOf(session: SessionLike): number | null {
-  const expires = session.cookie?.expires;
-  return expires ? new Date(expires).getTime() - Date.now() : null;
-}
-
-/** As express-session compares: without the cookie, which changes with every request. */
-function textOf(session: object): string {
-  return JSON.stringify({ ...session, cookie: undefined });
-}
-
-/** Keeps the engine's entries with express-session's objects. */
-class ExpressCore {
-  readonly #engine: SessionEngine;
-  readonly #entries = new WeakMap<object, Entry>();
-  readonly #states = new WeakMap<object, SessionState>();
-  /** express-session always saves a session under another id than the cookie's; an unchanged one is stored already. */
-  readonly #asLoaded = new WeakMap<object, string>();
-  /** What a loaded value turned out to be, until express-session makes a session object of it. */
-  readonly #opened = new WeakMap<object, Exclude<Opened, { kind: 'anonymous' }>>();
-
-  constructor(engine: SessionEngine) {
-    this.#engine = engine;
-  }
-
-  async load(sessionId: string): Promise<object | null> {
-    const opened = await this.#engine.open(sessionId);
-    if (opened.kind === 'anonymous') return null;
-    // express-session sets the cookie of a session that differs from what was loaded: so a forwarded one does.
-    const forwarded = opened.kind === 'live' && opened.forwardTo !== null;
-    const data = opened.kind === 'live' ? { ...opened.data, ...(forwarded ? { forwarded } : {}) } : { cookie: {} };
-    this.#opened.set(data, opened);
-    return data;
-  }
-
-  inflate(req: RequestLike, data: object, create: (data: object) => object, generate: () => void): object {
-    const opened = this.#opened.get(data);
-    if (opened === undefined) return create(data);
-    if (opened.kind === 'revoked') {
-      // A fresh anonymous session, so that the open routes work; the gate bounces the others.
-      this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId: req.sessionID } });
-      generate();
-      return req.session;
-    }
-    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, create, generate);
-    if (opened.forwardTo !== null) req.sessionID = opened.forwardTo;
-    const session = create(opened.forwardTo === null ? data : opened.data);
-    this.#entries.set(session, opened.entry);
-    if (opened.forwardTo !== null) this.#asLoaded.set(session, textOf(session));
-    return session;
-  }
-
-  /** Keeps the id, so that the browser's cookie is not replaced and the user is logged in again after the outage. */
-  #whileAway(req: RequestLike, entry: Entry, create: (data: object) => object, generate: () => void): object {
-    this.#states.set(req, { unavailable: true });
-    const { sessionID } = req;
-    generate(); // for the cookie with the app's own attributes
-    const { cookie } = req.session;
-    req.sessionID = sessionID;
-    const session = create({ cookie: {} });
-    Object.assign(session, { cookie });
-    this.#entries.set(session, entry);
-    return session;
-  }
-
-  async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
-    if (this.#opened.has(session)) return this.#saveOpened(sessionId, session);
-    const loaded = this.#asLoaded.get(session);
-    this.#asLoaded.delete(session);
-    if (loaded !== undefined && loaded === textOf(session)) {
-      await this.#engine.touch(this.entryOf(sessionId, session), ttlOf(session));
-      return 'live';
-    }
-    return this.#engine.save(this.entryOf(sessionId, session), session, ttlOf(session));
-  }
-
-  /** The app brings back what it was given by `get`: no object of express-session's, but a session that was loaded. */
-  #saveOpened(sessionId: string, data: SessionLike): Promise<WriteOutcome | null> {
-    const { forwarded: _, ...own } = data as SessionLike & { forwarded?: unknown };
-    const opened = this.#opened.get(data);
-    const isForwarded = opened?.kind === 'live' && opened.forwardTo !== null;
-    return this.#engine.save(this.entryOf(sessionId, data), isForwarded ? own : data, ttlOf(data));
-  }
-
-  #liveEntry(data: object): Entry | undefined {
-    const opened = this.#opened.get(data);
-    return opened === undefined || opened.kind === 'revoked' ? undefined : opened.entry;
-  }
-
-  /** By the id alone: express-session says no more. A moved id logs its successors out. Resolves to the error, or null. */
-  destroy(sessionId: string): Promise<unknown> {
-    return this.#engine.logout(this.#engine.fresh(sessionId).handle).then(
-      () => null,
-      (error: unknown) => error,
-    );
-  }
-
-  async regenerate(req: RequestLike, generate: () => void): Promise<void> {
-    const { session, sessionID } = req;
-    const old = session ? this.entryOf(sessionID, session) : null;
-    generate();
-    if (old === null) return;
-    this.#entries.set(req.session, await this.#engine.move(old, sessionID, req.sessionID));
-  }
-
-  async renew(req: RequestLike, lid: string, generate: () => void): Promise<void> {
-    const { session, sessionID } = req;
-    const old = session ? this.entryOf(sessionID, session) : null;
-    generate();
-    this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
-    // A session that was never stored has nothing to end: one command less on every login.
-    if (old !== null && !old.first) await this.#engine.end(old.handle);
-  }
-
-  stateOf(req: object): SessionState | undefined {
-    return this.#states.get(req);
-  }
-
-  lidOf(session: object | undefined): string {
-    return session === undefined ? '' : (this.#entries.get(session)?.head.lid ?? '');
-  }
-
-  known(session: object): Entry | null {
-    return this.#entries.get(session) ?? null;
-  }
-
-  entryOf(sessionId: string, session: object): Entry {
-    let entry = this.#entries.get(session);
-    if (entry === undefined) {
-      entry = this.#liveEntry(session) ?? this.#engine.fresh(sessionId);
-      this.#entries.set(session, entry);
-    }
-    return entry;
-  }
 }

@@ -187,14 +187,52 @@ export function frameworkContract(framework: Framework): void {
       expect(await site.alive()).toEqual([]);
     });
 
+    test('between regenerate and the first save of the new id, requests with the old one are served', async () => {
+      const { browser } = await site.loggedIn();
+      const running = browser.post('/regenerate-slowly');
+      await site.held.arrived(1);
+      expect(await Promise.all([browser.user(), browser.user()])).toEqual(['alice', 'alice']);
+      site.held.release();
+      expect((await running).json().user).toBe('alice');
+      expect(await browser.user()).toBe('alice');
+      expect((await site.alive()).length).toBe(1);
+    });
+
+    test.each(['/sign-in', '/sign-in-later'])(
+      'a planted login is not forwarded to whom the app signs in by regenerate alone, nor an alarm: %s',
+      async (path) => {
+        let now = Date.now();
+        const own = await Site.open(framework, {}, { clock: () => now });
+        const { browser: mallory, id } = await own.loggedIn('mallory');
+        const victim = own.browser();
+        for (const cookie of await mallory.jar.getCookies(own.url)) await victim.jar.setCookie(cookie, own.url);
+        const running = victim.post(`${path}?user=alice`);
+        if (path === '/sign-in-later') {
+          await own.held.arrived(1);
+          expect(await mallory.user()).not.toBe('alice');
+          own.held.release();
+        }
+        expect((await running).json().user).toBe('alice');
+        expect(await own.id(victim)).not.toBe(id);
+        expect(await mallory.user()).not.toBe('alice');
+        expect(await victim.user()).toBe('alice');
+        now += 31_000;
+        expect(await mallory.user()).not.toBe('alice');
+        expect(await victim.user()).toBe('alice');
+        expect(own.log.text()).not.toContain('session_reused');
+      },
+    );
+
     test('rotation: the id changes under way, the login and its data go on, and it dies as a whole', async () => {
-      const own = await Site.open(framework, {}, { rotate: { everyRequests: 1 } });
+      let now = Date.now();
+      const own = await Site.open(framework, {}, { rotate: { everyRequests: 1 }, clock: () => now });
       const { browser, lid, id } = await own.loggedIn();
       const ids = new Set([id]);
       for (let visits = 1; visits <= 3; visits++) {
         expect((await browser.post('/change')).json()).toEqual({ user: 'alice', visits });
         expect((await browser.get('/me')).json()).toEqual({ user: 'alice', visits });
         ids.add(await own.id(browser));
+        now += 31_000; // an id that has only just come into use is not changed
       }
       expect(ids.size).toBeGreaterThan(2);
       await own.revoke(lid, id);
@@ -298,6 +336,8 @@ export function frameworkContract(framework: Framework): void {
       expect(await own.commands(() => site.browser().get('/me'))).toEqual([]);
       const read = await own.commands(() => browser.get('/me'));
       expect(await own.commands(() => browser.post('/change'))).toEqual(['get', 'evalsha']);
+      expect(await own.commands(() => browser.post('/regenerate'))).toEqual(['get', 'evalsha']);
+      await browser.get('/me'); // its first use
       // resave is what it says; without it nothing is written that has not changed.
       const resaves = (app as AppOptions).eager && framework.name.startsWith('express');
       expect(read).toEqual(resaves ? ['get', 'evalsha'] : ['get']);

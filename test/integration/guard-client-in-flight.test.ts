@@ -8,6 +8,7 @@ import { sessionHandle } from '../../src/web/handle.ts';
 import { connect, testPrefix, until } from '../support/index.ts';
 import {
   CASE,
+  call,
   cookieOf,
   IN_FLIGHT,
   openHeld,
@@ -118,6 +119,60 @@ describe.each(KINDS)('%s', (kind) => {
     shop.held.release?.();
     await request;
     expect(await thief.user()).toBe('alice');
+  });
+
+  test.each([
+    ['a rolling cookie', { rolling: true, cookie: { maxAge: 6_000_000 } }],
+    ['a cookie that lives on', { cookie: { maxAge: 6_000_000 } }],
+  ])('%s: a late answer gives the old id back, and the browser stays logged in', async (_name, session) => {
+    const time = { now: Date.now() };
+    const bouncer = { clock: () => time.now };
+    const shop = await openHeld(kind, testPrefix(), IN_FLIGHT.changes as Work, { session, bouncer });
+    const browser = shop.browser();
+    await browser.login('alice');
+    const slow = browser.post('/held');
+    await until(() => shop.held.release);
+    await browser.post('/regenerate');
+    expect(await browser.user()).toBe('alice');
+    shop.held.release?.();
+    await slow;
+    for (let i = 0; i < 3; i++) {
+      time.now += 31_000;
+      expect(await browser.user()).toBe('alice');
+    }
+    expect(shop.log.text()).not.toContain('session_reused');
+  });
+
+  test('between regenerate and the first save the old id is served; a logout then ends it', async () => {
+    const regenerate: Work = async (req, pause) => {
+      await call((done) => req.session.regenerate(done));
+      await pause();
+      await call((done) => req.session.destroy(done));
+    };
+    const shop = await openHeld(kind, testPrefix(), regenerate);
+    const browser = shop.browser();
+    await browser.login('alice');
+    const cookie = await cookieOf(browser, shop.url);
+    const running = browser.post('/held');
+    await until(() => shop.held.release);
+    expect(await userWith(shop.url, cookie)).toBe('alice');
+    shop.held.release?.();
+    expect((await running).status).toBe(200);
+    expect(await userWith(shop.url, cookie)).toBeNull();
+  });
+
+  test('a regenerated session that is never saved ends with its request', async () => {
+    const drop: Work = async (req) => {
+      await call((done) => req.session.regenerate(done));
+      (req as { session: unknown }).session = null;
+    };
+    const shop = await openHeld(kind, testPrefix(), drop);
+    const browser = shop.browser();
+    await browser.login('alice');
+    const cookie = await cookieOf(browser, shop.url);
+    await browser.post('/held');
+    await until(async () => (await userWith(shop.url, cookie)) === null);
+    expect(await userWith(shop.url, cookie)).toBeNull();
   });
 
   test('express 4', async () => {

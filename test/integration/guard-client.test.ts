@@ -111,12 +111,13 @@ describe.each(KINDS)('%s', (kind) => {
       await browser.post('/change'); // scripts are known from here on
       counts.read = (await commandsOf(own, () => browser.get('/me'))).length;
       counts.change = (await commandsOf(own, () => browser.post('/change'))).length;
+      counts.regenerate = (await commandsOf(own, () => browser.post('/regenerate'))).length;
       return counts;
     };
     const [here, there] = [await count(ours, prefix), await count(stock, stockPrefix)];
     const above = Object.keys(there).filter((name) => Number(here[name]) > Number(there[name]));
     expect({ above, here, there }).toMatchObject({ above: [] });
-    expect(here).toEqual({ 'no cookie': 0, read: session.resave ? 2 : 1, change: 2 });
+    expect(here).toEqual({ 'no cookie': 0, read: session.resave ? 2 : 1, change: 2, regenerate: 2 });
   });
 
   test('everything that is no session goes to the client as it was', async () => {

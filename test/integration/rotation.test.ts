@@ -8,11 +8,13 @@ const EVERY = { bouncer: { rotate: { everyRequests: 1 } } };
 describe('rotation in express', () => {
   test('the id changes, the data and the login stay; XHR included; an unchanged session is stored once', async () => {
     const prefix = testPrefix();
-    const shop = await openShop(prefix, EVERY);
+    let now = Date.now();
+    const shop = await openShop(prefix, { bouncer: { ...EVERY.bouncer, clock: () => now } });
     const browser = shop.browser();
     await browser.login('alice');
     const ids = [await browser.sessionId()];
     for (let i = 0; i < 4; i++) {
+      now += 31_000;
       const page = await browser.get('/me', { 'x-requested-with': 'XMLHttpRequest', accept: 'application/json' });
       expect(page.json().user).toBe('alice');
       ids.push(await browser.sessionId());
@@ -40,15 +42,21 @@ describe('rotation in express', () => {
 
   test('costs no more commands than a stock regenerate (GET, DEL, SET, SET)', async () => {
     const web = new WebTier(testPrefix(), connect());
-    const shop = await openShop(web.prefix, EVERY);
+    let now = Date.now();
+    const shop = await openShop(web.prefix, { bouncer: { ...EVERY.bouncer, clock: () => now } });
     const browser = shop.browser();
     await browser.login('alice');
-    const before = await browser.sessionId();
-    await browser.user(); // the scripts are loaded
-    await browser.user();
-    const seen = await commandsDuring(web.redis, web.prefix, () => browser.user());
-    expect(await browser.sessionId()).not.toBe(before);
-    expect(seen.length).toBeLessThanOrEqual(4);
+    const ids = [await browser.sessionId()];
+    const rotated = await commandsDuring(web.redis, web.prefix, () => browser.user());
+    ids.push(await browser.sessionId());
+    const firstUse = await commandsDuring(web.redis, web.prefix, () => browser.user());
+    now += 31_000;
+    const rotatedAndChanged = await commandsDuring(web.redis, web.prefix, () => browser.post('/change'));
+    ids.push(await browser.sessionId());
+    expect(new Set(ids).size).toBe(3);
+    expect(rotated).toEqual(['get', 'evalsha']);
+    expect(firstUse).toEqual(['get', 'evalsha']);
+    expect(rotatedAndChanged).toEqual(['get', 'evalsha', 'evalsha']);
   });
 });
 

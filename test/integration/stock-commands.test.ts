@@ -15,7 +15,9 @@ import { ADDRESS, Browser } from '../support/shop.ts';
 const SECRET = 'a secret of the tests, forty letters long';
 
 /** What our adapters send for the same, in every framework (test/contract asserts it). */
-const OURS = { read: 1, change: 2 };
+const OURS = { read: 1, change: 2, regenerate: 2 };
+/** And where the store itself gives a new id (test/integration/rotation.test.ts), against a regenerate. */
+const ROTATED = { read: 2, change: 3 };
 
 type Done = (error: unknown, value?: unknown) => void;
 
@@ -71,6 +73,20 @@ async function stockExpress(store: CountingStore, resave: boolean): Promise<stri
     visit(req.session as Visits);
     res.end();
   });
+  app.post('/regenerate', (req, res) => {
+    const { visits } = req.session as Visits;
+    req.session.regenerate(() => {
+      Object.assign(req.session, { visits });
+      res.end();
+    });
+  });
+  app.post('/regenerate-and-save', (req, res) => {
+    const { visits } = req.session as Visits;
+    req.session.regenerate(() => {
+      Object.assign(req.session, { visits });
+      req.session.save(() => res.end());
+    });
+  });
   const { url, close } = await listening(createServer(app));
   release(close);
   return url;
@@ -85,6 +101,14 @@ async function stockFastify(store: CountingStore, rolling: boolean): Promise<str
     visit(request.session as Visits);
     return '';
   });
+  for (const path of ['/regenerate', '/regenerate-and-save']) {
+    app.post(path, async (request) => {
+      const { visits } = request.session as Visits;
+      await request.session.regenerate();
+      Object.assign(request.session, { visits });
+      return '';
+    });
+  }
   release(() => app.close());
   return app.listen({ port: 0, host: '127.0.0.1' });
 }
@@ -93,7 +117,9 @@ async function stockKoa(store: CountingStore, rolling: boolean): Promise<string>
   const app = new Koa();
   app.keys = [SECRET];
   app.use(koaSession({ store: store as never, rolling }, app) as never);
-  app.use((ctx) => {
+  app.use(async (ctx) => {
+    const { session: mine } = ctx as unknown as { session: { regenerate(): Promise<void> } };
+    if (ctx.path.startsWith('/regenerate')) await mine.regenerate();
     if (ctx.path === '/change') visit((ctx as unknown as { session: Visits }).session);
     ctx.body = '';
   });
@@ -121,5 +147,13 @@ describe('a stock store', () => {
     expect(store.calls).toEqual(change);
     expect(OURS.read).toBeLessThanOrEqual(read.length);
     expect(OURS.change).toBeLessThanOrEqual(change.length);
+    store.calls = [];
+    await browser.post('/regenerate');
+    expect(store.calls.slice(0, 3)).toEqual(['GET', 'DEL', 'SET']);
+    expect(OURS.regenerate).toBeLessThanOrEqual(store.calls.length);
+    expect(ROTATED.read).toBeLessThanOrEqual(store.calls.length);
+    store.calls = [];
+    await browser.post('/regenerate-and-save');
+    expect(ROTATED.change).toBeLessThanOrEqual(store.calls.length);
   });
 });

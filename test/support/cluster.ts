@@ -1,5 +1,5 @@
 /** A Redis Cluster of this test's own: three masters on free ports, stopped after the file. */
-import { Cluster } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { connect, freePort, privateRedis, release, until } from './index.ts';
 
 const SLOTS = 16_384;
@@ -8,6 +8,8 @@ const MASTERS = 3;
 export interface TestCluster {
   /** Connected; give it to `createBouncer` and `createWorker`. */
   readonly client: Cluster;
+  /** A connection to each of its masters. */
+  readonly masters: readonly Redis[];
   /** The same command on every master. */
   everywhere(command: string, ...args: string[]): Promise<unknown[]>;
 }
@@ -40,6 +42,7 @@ export async function startCluster(): Promise<TestCluster> {
   release(() => client.disconnect());
   return {
     client,
+    masters: nodes.map(({ redis }) => redis),
     everywhere: (command, ...args) => Promise.all(nodes.map(({ redis }) => redis.call(command, ...args))),
   };
 }

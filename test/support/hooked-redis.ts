@@ -22,9 +22,18 @@ export interface Held {
   release(): void;
 }
 
-const SCRIPTS = ['enroll-5', 'save-1', 'touch-1', 'destroy-1', 'move-1', 'arrive-1', 'used-1', 'revoke-1'].map(
-  loadScript,
-);
+const SCRIPTS = [
+  'enter-n',
+  'enroll-5',
+  'save-1',
+  'touch-1',
+  'destroy-1',
+  'move-1',
+  'arrive-1',
+  'used-1',
+  'first-use-2',
+  'revoke-1',
+].map(loadScript);
 
 export class Hooks {
   readonly #waiting: { matches: Matches; act: (command: Leaving) => Promise<void> }[] = [];
@@ -86,7 +95,8 @@ export function hookUp(redis: Redis, hooks: Hooks): Redis {
     void first.then(() => send(command), command.reject).catch(() => {});
     return command.promise;
   };
-  redis.duplicate = ((override: RedisOptions) => hookUp(duplicate(override) as Redis, hooks)) as Redis['duplicate'];
+  // A Cluster's takes nodes and options, one server's options only.
+  redis.duplicate = ((...how: [RedisOptions]) => hookUp(duplicate(...how) as Redis, hooks)) as Redis['duplicate'];
   return redis;
 }
 
@@ -96,5 +106,5 @@ function leavingOf(command: Command): Leaving {
   const script = SCRIPTS.find(({ sha, lua }) =>
     name === 'evalsha' ? args[0] === sha : name === 'eval' && args[0] === lua,
   );
-  return script === undefined ? { name, args } : { name: script.name.replace(/-\d$/, ''), args: args.slice(2) };
+  return script === undefined ? { name, args } : { name: script.name.replace(/-[\dn]$/, ''), args: args.slice(2) };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { judgeMoved, TAIL_MS } from '../../src/domain/grace.ts';
+import { hasSettled, judgeMoved, keepsAll, TAIL_MS } from '../../src/domain/grace.ts';
 
 const T = 1_700_000_000_000;
 const MINUTE = 60_000;
@@ -25,5 +25,35 @@ describe('what becomes of an id its session has moved on from', () => {
 
   test('the tail is 30 seconds', () => {
     expect(TAIL_MS).toBe(30_000);
+  });
+});
+
+describe('when the store may give a new id', () => {
+  test.each([
+    ['an id that never moved', 0, true],
+    ['just now', T, false],
+    ['in its predecessor’s tail', T - TAIL_MS, false],
+    ['after it', T - TAIL_MS - 1, true],
+  ])('%s', (_what, firstUsedAtMs, verdict) => {
+    expect(hasSettled(firstUsedAtMs, T)).toBe(verdict);
+  });
+});
+
+/** [what, before, after, is all of it kept] */
+const KEPT: [string, Record<string, unknown>, Record<string, unknown>, boolean][] = [
+  ['the same', { userId: 'a', visits: 1 }, { userId: 'a', visits: 1 }, true],
+  ['something is added', { userId: 'a' }, { userId: 'a', basket: [1] }, true],
+  ['another user', { userId: 'a' }, { userId: 'b' }, false],
+  ['another user, deep inside', { passport: { user: 'a' } }, { passport: { user: 'b' } }, false],
+  ['something is gone', { userId: 'a', visits: 1 }, { userId: 'a' }, false],
+  ['all is gone', { userId: 'a' }, {}, false],
+  ['there was nothing: nothing tells whose it was', {}, { userId: 'b' }, false],
+  ['there was only what middlewares write', { cookie: {}, _expire: 1, _maxAge: 2 }, { userId: 'b' }, false],
+  ['only that differs', { cookie: { a: 1 }, _expire: 1, userId: 'a' }, { cookie: {}, _expire: 2, userId: 'a' }, true],
+];
+
+describe('has all that stood in a session gone along to its new id', () => {
+  test.each(KEPT)('%s', (_what, before, after, kept) => {
+    expect(keepsAll(before, after)).toBe(kept);
   });
 });

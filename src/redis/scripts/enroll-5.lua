@@ -2,7 +2,7 @@
   Adds a session id to its login, before the id is first saved, and tells whether the login has ended. Invariant: this
   and the end of a login (its mark, or its user's epoch) are in one order: whoever ends it either finds this id in the
   index, or this call tells of the end. Each call rewrites the login's newest id, so a sweep that looked at the one before
-  removes nothing.
+  removes nothing. The user's list is a hint: where it cannot be written, the login goes on.
 
   KEYS[1]  the login's index of handles
   KEYS[2]  the mark that the login has ended
@@ -19,11 +19,11 @@
 ]]
 local ttl = math.max(1, tonumber(ARGV[4]) - tonumber(ARGV[3]))
 local newest = ARGV[1] .. '/h'
-local before = redis.call('HGET', KEYS[5], newest)
-local started = before and string.match(before, ' (%d+)$') or ARGV[5]
+local before = redis.pcall('HGET', KEYS[5], newest)
+local started = type(before) == 'string' and string.match(before, ' (%d+)$') or ARGV[5]
 redis.call('SADD', KEYS[1], ARGV[2])
-redis.call('HSET', KEYS[5], newest, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. started)
-redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1])
+redis.pcall('HSET', KEYS[5], newest, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. started)
+redis.pcall('ZADD', KEYS[4], ARGV[4], ARGV[1])
 for _, key in ipairs({ KEYS[1], KEYS[4], KEYS[5] }) do
   if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, ttl) end
 end

@@ -87,6 +87,27 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     await regenerateAndCopy(turn);
     return me(turn);
   },
+  /** A login by an app that has never heard of us. */
+  'POST /sign-in': async (turn) => {
+    await turn.regenerate();
+    Object.assign(turn.session(), { userId: turn.query('user'), visits: 0 });
+    return me(turn);
+  },
+  'POST /sign-in-later': async (turn, _bouncer, held) => {
+    await regenerateAndCopy(turn);
+    await turn.save();
+    turn.session().userId = turn.query('user');
+    await turn.save();
+    await held.wait();
+    return me(turn);
+  },
+  'POST /regenerate-slowly': async (turn, _bouncer, held) => {
+    const { userId, visits } = turn.session();
+    await turn.regenerate();
+    await held.wait();
+    Object.assign(turn.session(), { userId, visits });
+    return me(turn);
+  },
   'POST /logout': async (turn) => {
     await turn.destroy();
     return { bye: true };

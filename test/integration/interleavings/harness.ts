@@ -65,13 +65,23 @@ const LONG_MS = 1_000_000;
 export class World {
   readonly keys: Keys;
   readonly hooks: Hooks;
-  /** Not hooked: the revoker's own connection. */
+  /** Not hooked: the revoker's own connection, or client of a Cluster. */
   readonly redis: Redis;
+  /** Each server that holds keys. */
+  readonly masters: readonly Redis[];
   readonly #running: Running;
   readonly #handlers: Handlers;
   #steps = 0;
 
-  constructor(prefix: string, hooks: Hooks, redis: Redis, running: Running, handlers: Handlers) {
+  constructor(
+    prefix: string,
+    hooks: Hooks,
+    redis: Redis,
+    running: Running,
+    handlers: Handlers,
+    masters: readonly Redis[] = [redis],
+  ) {
+    this.masters = masters;
     this.keys = keysFor(prefix);
     this.hooks = hooks;
     this.redis = redis;
@@ -118,16 +128,27 @@ export class World {
 
   /** No id of the login is live, and none of the visitor's cookies, old or new, is a logged-in user's. */
   async expectDead(visitor: Visitor): Promise<void> {
-    const live: string[] = [];
-    for await (const found of this.redis.scanStream({ match: this.keys.session('*'), count: 1000 })) {
-      const names = found as string[];
-      const values = names.length === 0 ? [] : await this.redis.mget(names);
-      live.push(
-        ...values.flatMap((value) => (value?.includes(`"k":"live"`) && value.includes(visitor.lid) ? [value] : [])),
-      );
-    }
-    expect(live).toEqual([]);
+    const live = (value: string | null) => value?.includes(`"k":"live"`) && value.includes(visitor.lid);
+    expect((await this.#values()).filter(live)).toEqual([]);
     for (const cookie of visitor.cookies) expect([cookie, await visitor.user(cookie)]).toEqual([cookie, null]);
+  }
+
+  async #values(): Promise<(string | null)[]> {
+    const all = await Promise.all(
+      this.masters.map(async (master) => {
+        const values: (string | null)[] = [];
+        for await (const found of master.scanStream({ match: this.keys.session('*'), count: 1000 })) {
+          values.push(...(await Promise.all((found as string[]).map((name) => master.get(name)))));
+        }
+        return values;
+      }),
+    );
+    return all.flat();
+  }
+
+  /** The same command on each server. */
+  async everywhere(command: string, ...args: string[]): Promise<void> {
+    await Promise.all(this.masters.map((master) => master.call(command, ...args)));
   }
 
   refused(): Readonly<Record<string, number>> {

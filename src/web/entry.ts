@@ -1,0 +1,70 @@
+import type { LiveHead, Refusal, RevokedTombstone } from '../ports.ts';
+
+/**
+ * What we know of one session in one request, beside the app's data. An adapter keeps it with the session object (or the
+ * request) and hands it back with every call; it never reaches the app.
+ */
+export interface Entry {
+  /** Of the id that is written to. In the tail after a move this is the successor's, whatever id the cookie has. */
+  handle: string;
+  head: LiveHead;
+  /** Generated in this request and not stored yet. */
+  first: boolean;
+  /** Where its login began in this request: when, milliseconds since the epoch. */
+  loginAtMs?: number | undefined;
+  /** Nothing is ever written: Redis was away when it was to be loaded, or the move to this id was refused. */
+  blocked: Refusal['outcome'] | null;
+  /** In the tail after a move: the id that `handle` is of, which the cookie does not have. Never leaves this process. */
+  readonly id?: string;
+  /** Loaded under the very id that the cookie has. */
+  readonly brought?: boolean;
+  /** The stored value as it was loaded. */
+  readonly text?: string;
+  /** The session goes on from this one when it is first saved. */
+  origin?: Origin;
+  /** The answer sets the cookie to the id that it came with. */
+  named?: boolean;
+  /** At its end the request had nothing to write: what its cookie asks for, milliseconds, or null for the default. */
+  idleTtlMs?: number | null;
+  /** Stored in this request. */
+  saved?: boolean;
+  /** A write found that the session has moved on in the meantime. */
+  movedOn?: boolean;
+}
+
+/** The session that a new id goes on from. */
+export interface Origin {
+  readonly entry: Entry;
+  /** Its id, and the new one: to seal the one for holders of the other. */
+  readonly id: string;
+  readonly newId: string;
+  /** Whether holders of the old id are forwarded; null before the first save. */
+  sealed: boolean | null;
+}
+
+export type Opened =
+  /** `forwardTo`: the id that the cookie must be changed to. */
+  | {
+      readonly kind: 'live';
+      readonly entry: Entry;
+      readonly data: Record<string, unknown>;
+      readonly forwardTo: string | null;
+    }
+  /** Unknown, expired, logged out: plain anonymous. */
+  | { readonly kind: 'anonymous' }
+  /** For a fraud reason: the gate's business. */
+  | { readonly kind: 'revoked'; readonly tombstone: RevokedTombstone }
+  /** Redis could not be asked. The entry is blocked. */
+  | { readonly kind: 'unavailable'; readonly entry: Entry };
+
+export type OpenedLive = Extract<Opened, { kind: 'live' }>;
+
+/** What the gate asks about a request. */
+export interface SessionState {
+  /** The session that the request's cookie named was revoked. */
+  revoked?: { readonly tombstone: RevokedTombstone; readonly sessionId: string };
+  /** The store could not be asked: the request goes on as anonymous. */
+  unavailable?: boolean;
+  /** The login that this request's session belongs to; '' or absent for an anonymous one. */
+  lid?: string;
+}

@@ -1,0 +1,194 @@
+import type { WriteOutcome } from '../ports.ts';
+import type { SessionEngine } from './engine.ts';
+import type { Entry, Opened, SessionState } from './entry.ts';
+
+export interface SessionLike {
+  cookie?: { expires?: Date | string | null };
+}
+export interface RequestLike {
+  sessionID: string;
+  session: SessionLike;
+  /** Express puts the response there. */
+  res?: { once?(event: 'finish', listener: () => void): unknown };
+}
+
+/** Milliseconds that the cookie asks for, or null where it says none. */
+function ttlOf(session: SessionLike): number | null {
+  const expires = session.cookie?.expires;
+  return expires ? new Date(expires).getTime() - Date.now() : null;
+}
+
+/** As express-session compares: without the cookie, which changes with every request. */
+function textOf(session: object): string {
+  return JSON.stringify({ ...session, cookie: undefined });
+}
+
+/** More regenerated sessions than this that are neither saved nor destroyed, at the same time: the oldest are forgotten. */
+const MAX_UNSAVED = 1000;
+
+/** Keeps the engine's entries with express-session's objects. */
+export class ExpressCore {
+  readonly #engine: SessionEngine;
+  readonly #entries = new WeakMap<object, Entry>();
+  readonly #states = new WeakMap<object, SessionState>();
+  /** express-session always saves a session under another id than the cookie's; an unchanged one is stored already. */
+  readonly #asLoaded = new WeakMap<object, string>();
+  /** What a loaded value turned out to be, until express-session makes a session object of it. */
+  readonly #opened = new WeakMap<object, Exclude<Opened, { kind: 'anonymous' }>>();
+
+  /** By their ids: those that go on from another session and are not stored yet. */
+  readonly #unsaved = new Map<string, Entry>();
+
+  constructor(engine: SessionEngine) {
+    this.#engine = engine;
+  }
+
+  async load(sessionId: string): Promise<object | null> {
+    const opened = await this.#engine.open(sessionId);
+    if (opened.kind === 'anonymous') return null;
+    // express-session sets the cookie of a session that differs from what was loaded: so a forwarded one does.
+    const forwarded = opened.kind === 'live' && opened.forwardTo !== null;
+    const data = opened.kind === 'live' ? { ...opened.data, ...(forwarded ? { forwarded } : {}) } : { cookie: {} };
+    this.#opened.set(data, opened);
+    return data;
+  }
+
+  inflate(req: RequestLike, data: object, create: (data: object) => object, generate: () => void): object {
+    const opened = this.#opened.get(data);
+    if (opened === undefined) return create(data);
+    if (opened.kind === 'revoked') {
+      // A fresh anonymous session, so that the open routes work; the gate bounces the others.
+      this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId: req.sessionID } });
+      generate();
+      return req.session;
+    }
+    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, create, generate);
+    if (opened.forwardTo !== null) req.sessionID = opened.forwardTo;
+    const session = create(opened.forwardTo === null ? data : opened.data);
+    this.#entries.set(session, opened.entry);
+    if (opened.forwardTo !== null) this.#asLoaded.set(session, textOf(session));
+    return session;
+  }
+
+  /** Keeps the id, so that the browser's cookie is not replaced and the user is logged in again after the outage. */
+  #whileAway(req: RequestLike, entry: Entry, create: (data: object) => object, generate: () => void): object {
+    this.#states.set(req, { unavailable: true });
+    const { sessionID } = req;
+    generate(); // for the cookie with the app's own attributes
+    const { cookie } = req.session;
+    req.sessionID = sessionID;
+    const session = create({ cookie: {} });
+    Object.assign(session, { cookie });
+    this.#entries.set(session, entry);
+    return session;
+  }
+
+  async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
+    if (this.#opened.has(session)) return this.#saveOpened(sessionId, session);
+    const loaded = this.#asLoaded.get(session);
+    this.#asLoaded.delete(session);
+    if (loaded !== undefined && loaded === textOf(session)) {
+      await this.#engine.touch(this.entryOf(sessionId, session), ttlOf(session));
+      return 'live';
+    }
+    const entry = this.entryOf(sessionId, session);
+    const outcome = await this.#engine.save(entry, session, ttlOf(session));
+    if (!entry.first) this.#unsaved.delete(sessionId);
+    return outcome;
+  }
+
+  /** Null where nothing is sent. */
+  touch(sessionId: string, session: SessionLike): Promise<unknown> | null {
+    const entry = this.entryOf(sessionId, session);
+    const isDue = this.#engine.needsTouch(entry, ttlOf(session));
+    const touched = this.#engine.touch(entry, ttlOf(session));
+    return isDue ? touched : null;
+  }
+
+  mayName(session: object | undefined): boolean {
+    const entry = session === undefined ? undefined : this.#entries.get(session);
+    return entry === undefined || this.#engine.mayName(entry);
+  }
+
+  /** The app brings back what it was given by `get`: no object of express-session's, but a session that was loaded. */
+  #saveOpened(sessionId: string, data: SessionLike): Promise<WriteOutcome | null> {
+    const { forwarded: _, ...own } = data as SessionLike & { forwarded?: unknown };
+    const opened = this.#opened.get(data);
+    const isForwarded = opened?.kind === 'live' && opened.forwardTo !== null;
+    return this.#engine.save(this.entryOf(sessionId, data), isForwarded ? own : data, ttlOf(data));
+  }
+
+  #liveEntry(data: object): Entry | undefined {
+    const opened = this.#opened.get(data);
+    return opened === undefined || opened.kind === 'revoked' ? undefined : opened.entry;
+  }
+
+  /** By the id alone: express-session says no more. A moved id logs its successors out. Resolves to the error, or null. */
+  destroy(sessionId: string): Promise<unknown> {
+    const { handle } = this.#leave(sessionId) ?? this.#engine.fresh(sessionId);
+    return this.#engine.logout(handle).then(
+      () => null,
+      (error: unknown) => error,
+    );
+  }
+
+  /** The old id is moved when the new one is first saved; or it ends with the request, where the app never does that. */
+  regenerate(req: RequestLike, generate: () => void): void {
+    const { session, sessionID } = req;
+    const old = session ? this.entryOf(sessionID, session) : null;
+    generate();
+    if (old === null) return;
+    const entry = this.#engine.move(old, sessionID, req.sessionID);
+    this.#entries.set(req.session, entry);
+    this.#unsaved.delete(sessionID);
+    if (entry.origin === undefined) return;
+    const newId = req.sessionID;
+    this.#unsaved.set(newId, entry);
+    const [oldest] = this.#unsaved.keys();
+    if (this.#unsaved.size > MAX_UNSAVED && oldest !== undefined) this.#unsaved.delete(oldest);
+    req.res?.once?.('finish', () => {
+      const left = this.#leave(newId);
+      if (left !== null) void this.#engine.end(left.handle);
+    });
+  }
+
+  /** The session that this new id was to go on from, if it never did; it will not any more. */
+  #leave(newId: string): Entry | null {
+    const entry = this.#unsaved.get(newId);
+    this.#unsaved.delete(newId);
+    if (entry?.origin === undefined || !entry.first) return null;
+    entry.blocked ??= 'logout';
+    return entry.origin.entry;
+  }
+
+  async renew(req: RequestLike, lid: string, generate: () => void): Promise<void> {
+    const { session, sessionID } = req;
+    const old = session ? this.entryOf(sessionID, session) : null;
+    generate();
+    this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
+    // A session that was never stored has nothing to end: one command less on every login.
+    const stored = old?.first ? this.#leave(sessionID) : old;
+    if (stored) await this.#engine.end(stored.handle);
+  }
+
+  stateOf(req: object): SessionState | undefined {
+    return this.#states.get(req);
+  }
+
+  lidOf(session: object | undefined): string {
+    return session === undefined ? '' : (this.#entries.get(session)?.head.lid ?? '');
+  }
+
+  known(session: object): Entry | null {
+    return this.#entries.get(session) ?? null;
+  }
+
+  entryOf(sessionId: string, session: object): Entry {
+    let entry = this.#entries.get(session);
+    if (entry === undefined) {
+      entry = this.#liveEntry(session) ?? this.#engine.fresh(sessionId);
+      this.#entries.set(session, entry);
+    }
+    return entry;
+  }
+}

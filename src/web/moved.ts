@@ -1,0 +1,109 @@
+import { type GraceVerdict, judgeMoved } from '../domain/grace.ts';
+import type { Clock, GuardedSessions, LoadedSession, MovedTombstone, Tombstone } from '../ports.ts';
+import type { Opened } from './entry.ts';
+import { openId } from './seal.ts';
+
+export interface MovedDeps {
+  readonly sessions: GuardedSessions;
+  readonly clock: Clock;
+  /** Told of every id that was used long after its session had moved on: two parties hold this login. Ends the whole login. */
+  onReused(reuse: { lid: string; handle: string }): Promise<void>;
+}
+
+interface Successor {
+  readonly id: string;
+  readonly handle: string;
+  readonly found: LoadedSession;
+}
+
+/** What becomes of a request whose id ended. */
+export function endedBy(tombstone: Exclude<Tombstone, MovedTombstone>): Opened {
+  // Somebody whom a person logged out is simply logged out; the gotcha page is for thieves.
+  if (tombstone.kind !== 'revoked' || tombstone.reason === 'forced_logout') return { kind: 'anonymous' };
+  return { kind: 'revoked', tombstone };
+}
+
+/** A request that brings an id its session has moved on from. May throw when Redis is away. */
+export async function openMoved(
+  deps: MovedDeps,
+  sessionId: string,
+  handle: string,
+  moved: MovedTombstone,
+): Promise<Opened> {
+  const named = successorsFor(sessionId, moved);
+  // Not one login, or not surely one user: forwarding would hand a session to whoever planted the old id.
+  if (moved.lid === '' || named.length === 0) return { kind: 'anonymous' };
+  const verdict = judgeMoved(moved.successorUsedAtMs, deps.clock());
+  if (verdict === 'reused') return reused(deps, moved.lid, handle);
+  const { id, handle: next, found } = await bestOf(deps.sessions, named, moved.lid);
+  if (found.kind === 'absent') return { kind: 'anonymous' };
+  if (found.kind === 'live') return successor(id, next, found, moved.lid, verdict);
+  if (found.tombstone.kind !== 'moved') return endedBy(found.tombstone);
+  // Two generations old. Where the id between was never used, answers were lost: the chain's newest id is served.
+  const older = judgeMoved(moved.successorUsedAtMs, deps.clock(), true);
+  if (older === 'reused') return reused(deps, moved.lid, handle);
+  return openMoved(deps, id, next, found.tombstone);
+}
+
+/**
+ * Newest first; of an id that is listed more than once the latest word counts. Not those that holders of the old id must
+ * not learn.
+ */
+function successorsFor(sessionId: string, moved: MovedTombstone): { id: string; handle: string }[] {
+  const latest = new Map<string, string | null>();
+  for (const { handle, sealedId } of moved.successors) {
+    latest.delete(handle);
+    latest.set(handle, sealedId);
+  }
+  return [...latest].reverse().flatMap(([handle, sealedId]) => {
+    const id = sealedId === null ? null : openId(sealedId, sessionId);
+    return id === null ? [] : [{ id, handle }];
+  });
+}
+
+/** Two tabs that moved a session at the same time left two: the newest that lives, or has moved on in its turn. */
+async function bestOf(
+  sessions: GuardedSessions,
+  named: readonly { id: string; handle: string }[],
+  lid: string,
+): Promise<Successor> {
+  let best: Successor | null = null;
+  for (const one of named) {
+    const found = await sessions.load(one.handle);
+    const rank = rankOf(found, lid);
+    if (rank === 3) return { ...one, found };
+    if (best === null || rank > rankOf(best.found, lid)) best = { ...one, found };
+  }
+  return best as Successor;
+}
+
+function rankOf(found: LoadedSession, lid: string): number {
+  if (found.kind === 'live') return found.head.lid === lid ? 3 : 0;
+  if (found.kind === 'absent') return 0;
+  // A login that has been revoked is over, whatever its other ids still look like.
+  if (found.tombstone.kind === 'revoked') return 3;
+  return found.tombstone.kind === 'moved' ? 2 : 1;
+}
+
+function successor(
+  id: string,
+  handle: string,
+  { head, data, text }: Extract<LoadedSession, { kind: 'live' }>,
+  lid: string,
+  verdict: GraceVerdict,
+): Opened {
+  if (head.lid !== lid) return { kind: 'anonymous' };
+  const name = verdict === 'forward';
+  const entry = { handle, head, first: false, blocked: null, id, text, brought: !name };
+  return { kind: 'live', entry, data, forwardTo: name ? id : null };
+}
+
+/** Two parties hold this login: it ends for both, and whoever brought the old id is told as a thief is. */
+async function reused(deps: MovedDeps, lid: string, handle: string): Promise<Opened> {
+  await deps.onReused({ lid, handle });
+  const now = await deps.sessions.load(handle);
+  if (now.kind !== 'tombstone' || now.tombstone.kind === 'moved') return { kind: 'anonymous' };
+  const { tombstone } = now;
+  // The gate reports it: it knows who the request came from.
+  return endedBy(tombstone.kind === 'revoked' ? { ...tombstone, reused: handle } : tombstone);
+}
