@@ -287,15 +287,37 @@ export interface Sweeper {
   sweep(nowMs: number, maxUsers: number): Promise<Swept>;
 }
 
-/** One end of one login by a person, or of all of a user's logins. */
+/** What a person (or a part of us, by its name) did. A closed set: the console shows each with its own words. */
+export type AuditAct =
+  | 'end'
+  | 'end_all'
+  | 'end_others'
+  | 'answer'
+  | 'undo'
+  | 'trust'
+  | 'forget_trust'
+  | 'list_add'
+  | 'list_remove'
+  | 'brake_trip'
+  | 'brake_reset'
+  | 'forget_user'
+  | 'hold'
+  | 'export'
+  | 'retry_notification'
+  | 'sign_in'
+  | 'sign_in_refused'
+  | 'sign_out';
+
+/** One act, e.g. one end of one login by a person, or of all of a user's logins. */
 export interface AuditEntry {
   readonly atMs: number;
-  readonly what: 'end' | 'end_all' | 'end_others';
+  readonly what: AuditAct;
   readonly by: string;
   readonly why: string;
   readonly userId: string | null;
   /** Null for the act as a whole. */
   readonly lid: string | null;
+  readonly caseId?: string | undefined;
   readonly outcome: string;
 }
 

@@ -16,20 +16,20 @@ const NONE = /^(?!)/;
 const adapter = (room: string): Layer => ({
   name: `src/${room}`,
   files: new RegExp(`^src/${room}/`),
-  ours: new RegExp(`^src/(${room}/|ports\\.ts$|domain/|errors\\.ts$)`),
+  ours: new RegExp(`^src/(${room}/|ports\\.ts$|desk-ports\\.ts$|domain/|errors\\.ts$)`),
 });
 
 /** Small tools without an I/O of ours: for the roots and the entries, not for adapters (which are given a Log). */
 const TOOLS = 'log\\.ts|release\\.ts|case-of\\.ts';
-const WORDS = 'ports\\.ts|domain\\/|errors\\.ts';
-const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts';
+const WORDS = 'ports\\.ts|desk-ports\\.ts|domain\\/|errors\\.ts';
+const ROOTS = 'bouncer\\.ts|desk\\.ts|console\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts';
 const under = (...rooms: readonly string[]) => new RegExp(`^src/(${rooms.join('|')})`);
 
 /** The first one that fits counts. */
 const LAYERS: readonly Layer[] = [
   { name: 'errors', files: /^src\/errors\.ts$/, ours: NONE, packages: NONE },
   { name: 'domain', files: /^src\/domain\//, ours: /^src\/(domain\/|errors\.ts$)/, packages: NONE },
-  { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
+  { name: 'ports', files: /^src\/(desk-)?ports\.ts$/, ours: /^src\/(domain\/|ports\.ts$)/, packages: NONE },
   {
     name: 'effects',
     files: /^src\/(detect|recheck|asker|evidence)\.ts$/,
@@ -46,6 +46,9 @@ const LAYERS: readonly Layer[] = [
       'session-admin\\.ts',
       'web/',
       'console/',
+      'console\\.ts',
+      'desk\\.ts',
+      'review',
       'redis/',
       'queue/',
       'detect\\.ts',
@@ -58,7 +61,17 @@ const LAYERS: readonly Layer[] = [
     files: /^src\/(worker|sweep|registry-worker)\.ts$/,
     ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', 'asker\\.ts', 'evidence\\.ts', TOOLS, WORDS),
   },
-  { name: 'review', files: /^src\/(review|session-admin)\.ts$/, ours: under(WORDS), packages: /^node:/ },
+  {
+    name: 'review',
+    files: /^src\/(review\.ts$|review\/|session-admin\.ts$)/,
+    ours: under('review\\.ts', 'review\\/', 'session-admin\\.ts', WORDS),
+    packages: /^node:/,
+  },
+  {
+    name: 'desk composition root',
+    files: /^src\/(desk|console)\.ts$/,
+    ours: under('review', 'session-admin\\.ts', 'console/', 'redis/', 'queue/', 'web/', 'bouncer\\.ts', TOOLS, WORDS),
+  },
   {
     name: 'cli',
     files: /^src\/cli\//,

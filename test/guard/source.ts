@@ -47,12 +47,16 @@ export function source(file: string): Source {
 }
 
 export function parse(file: string, text: string): Source {
-  const tree = parseSync(text, { syntax: 'typescript', target: 'es2022' }) as unknown as Node;
+  const tree = parseSync(text, {
+    syntax: 'typescript',
+    tsx: file.endsWith('.tsx'),
+    target: 'es2022',
+  }) as unknown as Node;
   return { file, text, tree };
 }
 
 export function sources(...where: readonly string[]): Source[] {
-  return where.flatMap((each) => files(each, /\.ts$/)).map(source);
+  return where.flatMap((each) => files(each, /\.tsx?$/)).map(source);
 }
 
 export function isNode(value: unknown): value is Node {
