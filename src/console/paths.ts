@@ -1,0 +1,17 @@
+/**
+ * Where each thing has its page, below the mount. Ids stand in the query: a user may be called `..` or `a/b`, and proxies
+ * differ about what they make of those in a path.
+ */
+export const incidentPath = (caseId: string) => `/incidents/${encodeURIComponent(caseId)}`;
+export const userPath = (userId: string) => `/user?id=${encodeURIComponent(userId)}`;
+export const addressPath = (address: string) => `/address?address=${encodeURIComponent(address)}`;
+export const networkPath = (network: string) => `/network?network=${encodeURIComponent(network)}`;
+
+/** A path with a query; what is undefined, null or '' is left out. */
+export function withQuery(path: string, query: Readonly<Record<string, string | number | null | undefined>>): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined || value === null || value === '' ? [] : [[name, String(value)] as [string, string]],
+  );
+  const search = new URLSearchParams(pairs).toString();
+  return search === '' ? path : `${path}?${search}`;
+}
