@@ -84,7 +84,7 @@ export interface IncidentFilter {
 
 export interface IncidentPage {
   readonly incidents: readonly IncidentRecord[];
-  /** Pass it to get the next page; null at the end. */
+  /** Pass it to get the next page; null at the end. A page that is short, or empty, is not the last one while it has one. */
   readonly cursor: string | null;
 }
 

@@ -36,6 +36,17 @@ export interface Keys {
   incidentsByStatus(status: string): string;
   incidentsByUser(userId: string): string;
   incidentsByAddress(address: string): string;
+  incidentsByNetwork(network: string): string;
+  incidentsByReason(reason: string): string;
+  incidentsByAction(action: string): string;
+  incidentsByCountry(country: string): string;
+  /** How far the incidents of release 0.1 are on the four lists above. */
+  incidentsIndexed(): string;
+  /** Cases with visits, scored by the oldest visit that is kept. */
+  visited(): string;
+  /** The audit without a forgotten user, while it is being written; and who writes it. */
+  auditCopy(token: string): string;
+  auditClaim(): string;
   setAside(): string;
   setAsideCount(): string;
   setAsideMark(batchId: string): string;
@@ -43,6 +54,8 @@ export interface Keys {
   counted(batchId: string): string;
   registryAnswers(network: string): string;
   registryClaim(network: string): string;
+  /** "This link to its user has been used", by a hash of the link's token. */
+  linkUse(tokenHash: string): string;
 }
 
 /** The name of the BullMQ queue that carries logins. */
@@ -55,6 +68,8 @@ export const SWEEP_QUEUE = 'sweep';
 export const RECHECK_QUEUE = 'rechecks';
 /** The name of the BullMQ queue of logins to ask the registries about. */
 export const REGISTRY_QUEUE = 'registry';
+/** The name of the BullMQ queue of what webhooks are to be told. */
+export const NOTIFICATION_QUEUE = 'notifications';
 
 export function keysFor(prefix: string): Keys {
   const shared = `{${prefix}}`;
@@ -78,6 +93,14 @@ export function keysFor(prefix: string): Keys {
     incidentsByStatus: (status) => `${shared}:incidents:status:${status}`,
     incidentsByUser: (userId) => `${shared}:incidents:user:${userId}`,
     incidentsByAddress: (address) => `${shared}:incidents:address:${address}`,
+    incidentsByNetwork: (network) => `${shared}:incidents:network:${network}`,
+    incidentsByReason: (reason) => `${shared}:incidents:reason:${reason}`,
+    incidentsByAction: (action) => `${shared}:incidents:action:${action}`,
+    incidentsByCountry: (country) => `${shared}:incidents:country:${country}`,
+    incidentsIndexed: () => `${shared}:incidents:indexed`,
+    visited: () => `${shared}:visited`,
+    auditCopy: (token) => `${shared}:audit-copy:${token}`,
+    auditClaim: () => `${shared}:audit-claim`,
     setAside: () => `${shared}:set-aside`,
     setAsideCount: () => `${shared}:set-aside-count`,
     setAsideMark: (batchId) => `${shared}:set-aside-mark:${batchId}`,
@@ -85,6 +108,7 @@ export function keysFor(prefix: string): Keys {
     counted: (batchId) => `${shared}:counted:${batchId}`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,
+    linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,
   };
 }
 
