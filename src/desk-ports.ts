@@ -3,6 +3,7 @@
 import type { BrakeState, BrakeTrip } from './domain/brake.ts';
 import type { Disposition, IncidentRecord, IncidentStatus } from './domain/incident.ts';
 import type { ListEntry, NewListEntry } from './domain/lists.ts';
+import type { Notice } from './domain/notification.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { Action, Baseline, Mode } from './domain/types.ts';
 import type { AuditEntry, IncidentPage, LoginEntry, SourceStatus } from './ports.ts';
@@ -205,6 +206,12 @@ export interface DeadLetter {
   readonly attempts: number;
   /** A code or an HTTP status, never raw text. */
   readonly why: string;
+}
+
+/** Tells the operator's other systems (webhooks). */
+export interface Notifier {
+  /** Queues what is to be told, each once by its id. Never throws: what cannot be queued is logged, and told to nobody. */
+  tell(...notices: readonly Notice[]): Promise<void>;
 }
 
 /**

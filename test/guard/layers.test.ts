@@ -36,6 +36,17 @@ const LAYERS: readonly Layer[] = [
     ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
     packages: /^node:/,
   },
+  {
+    name: 'notification effects',
+    files: /^src\/notify-(send|mail)\.ts$/,
+    ours: under(WORDS),
+    packages: /^(node:|standardwebhooks$)/,
+  },
+  {
+    name: 'notification roots',
+    files: /^src\/notify(-worker)?\.ts$/,
+    ours: under('notify-(send|mail)\\.ts', 'redis/', 'queue/', 'web/user-link\\.ts', TOOLS, WORDS),
+  },
   ...['geo', 'redis', 'queue', 'web', 'console'].map(adapter),
   { name: 'tools', files: /^src\/(log|release|case-of)\.ts$/, ours: under(WORDS) },
   {
@@ -48,6 +59,7 @@ const LAYERS: readonly Layer[] = [
       'console/',
       'console\\.ts',
       'desk\\.ts',
+      'notify\\.ts',
       'review',
       'redis/',
       'queue/',
@@ -59,7 +71,18 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'worker composition root',
     files: /^src\/(worker|sweep|registry-worker)\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', 'asker\\.ts', 'evidence\\.ts', TOOLS, WORDS),
+    ours: under(
+      'geo/',
+      'redis/',
+      'queue/',
+      'detect\\.ts',
+      'recheck\\.ts',
+      'asker\\.ts',
+      'evidence\\.ts',
+      'notify',
+      TOOLS,
+      WORDS,
+    ),
   },
   {
     name: 'review',
@@ -70,13 +93,24 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'desk composition root',
     files: /^src\/(desk|console)\.ts$/,
-    ours: under('review', 'session-admin\\.ts', 'console/', 'redis/', 'queue/', 'web/', 'bouncer\\.ts', TOOLS, WORDS),
+    ours: under(
+      'review',
+      'notify\\.ts',
+      'session-admin\\.ts',
+      'console/',
+      'redis/',
+      'queue/',
+      'web/',
+      'bouncer\\.ts',
+      TOOLS,
+      WORDS,
+    ),
   },
   {
     name: 'cli',
     files: /^src\/cli\//,
     ours: new RegExp(
-      `^(src/(cli/|geo/|redis/|queue/|review\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`,
+      `^(src/(cli/|geo/|redis/|queue/|review\\.ts|notify\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`,
     ),
   },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
