@@ -1,7 +1,7 @@
 /** What the review desk (console, CLI, notifications, retention) needs of the world. Types only, as ports.ts. */
 
 import type { BrakeState, BrakeTrip } from './domain/brake.ts';
-import type { Disposition, IncidentRecord, IncidentStatus } from './domain/incident.ts';
+import type { Disposition, IncidentRecord, IncidentStatus, UserWord } from './domain/incident.ts';
 import type { ListEntry, NewListEntry } from './domain/lists.ts';
 import type { Notice } from './domain/notification.ts';
 import type { Reason } from './domain/reasons.ts';
@@ -212,6 +212,21 @@ export interface DeadLetter {
 export interface Notifier {
   /** Queues what is to be told, each once by its id. Never throws: what cannot be queued is logged, and told to nobody. */
   tell(...notices: readonly Notice[]): Promise<void>;
+}
+
+/** Which links to users have been used, by a hash of their tokens. Each throws when Redis is away. */
+export interface LinkUses {
+  /** Atomic: true for one caller, until the time is over. */
+  claim(tokenHash: string, ms: number): Promise<boolean>;
+  /** The claim stands for so long. */
+  keep(tokenHash: string, ms: number): Promise<void>;
+  isUsed(tokenHash: string): Promise<boolean>;
+}
+
+/** What users say of their own cases. */
+export interface UserWords {
+  /** The first word stays; an unknown case is ignored. Throws when Redis is away. */
+  write(caseId: string, word: UserWord): Promise<void>;
 }
 
 /**

@@ -32,6 +32,10 @@ export interface Incident {
   readonly decidedAtMs: number;
   /** There was no data to locate this login with when it came; it was decided later, when there was. */
   readonly rechecked?: true | undefined;
+  /** The safety brake stood in the way: it would have been ended, and `mode` says `observe`. */
+  readonly brake?: true | undefined;
+  /** The entry of the lists that decided this. */
+  readonly listEntryId?: string | undefined;
   readonly revokedAtMs?: number | undefined;
 }
 
@@ -45,6 +49,12 @@ export interface Visit {
   readonly path: string;
 }
 
+/** What the user said to "Was this you?", where that is only noted for an analyst. */
+export interface UserWord {
+  readonly said: 'yes' | 'no';
+  readonly atMs: number;
+}
+
 /** An incident with what happened to it since. */
 export interface IncidentRecord extends Incident {
   readonly status: IncidentStatus;
@@ -53,6 +63,7 @@ export interface IncidentRecord extends Incident {
   readonly note?: string | undefined;
   /** What a registry and its geofeed said since; its rows also stand at the end of `sighting.evidence`. */
   readonly registry?: RegistryFinding | undefined;
+  readonly userWord?: UserWord | undefined;
   /** The first request that was refused because of this incident. */
   readonly firstRefusedAtMs?: number | undefined;
   readonly visitCount: number;

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { IncidentQuery } from '../desk-ports.ts';
-import type { Disposition, Incident, IncidentRecord, IncidentStatus, Visit } from '../domain/incident.ts';
+import type { Disposition, Incident, IncidentRecord, IncidentStatus, UserWord, Visit } from '../domain/incident.ts';
 import { type RegistryFinding, SETTLED_AS, SETTLED_BY } from '../domain/registry.ts';
 import type { Sighting } from '../domain/types.ts';
 import type { IncidentPage, Incidents } from '../ports.ts';
@@ -134,6 +134,7 @@ function parsed(doc: Doc): Omit<IncidentRecord, 'visitCount' | 'visits'> | null 
   return {
     ...incident,
     ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
+    ...(doc.userWord === undefined ? {} : { userWord: JSON.parse(doc.userWord) as UserWord }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined
       ? {}

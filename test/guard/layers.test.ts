@@ -59,6 +59,7 @@ const LAYERS: readonly Layer[] = [
       'console/',
       'console\\.ts',
       'desk\\.ts',
+      'user-answers\\.ts',
       'notify\\.ts',
       'review',
       'redis/',
@@ -92,7 +93,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'desk composition root',
-    files: /^src\/(desk|console)\.ts$/,
+    files: /^src\/(desk|console|user-answers)\.ts$/,
     ours: under(
       'review',
       'notify\\.ts',
