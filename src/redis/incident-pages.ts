@@ -96,7 +96,7 @@ function matches(one: Omit<IncidentRecord, 'visits' | 'visitCount'>, query: Inci
 }
 
 function rangeOf({ fromMs, toMs }: IncidentQuery): [min: string, max: string] {
-  return [fromMs === undefined ? '-inf' : String(fromMs), toMs === undefined ? '+inf' : String(toMs)];
+  return [fromMs === undefined ? '-inf' : String(fromMs), toMs === undefined ? '+inf' : `(${toMs}`];
 }
 
 /** The next rows, newest first. Rows of one millisecond are in descending order of their case number. */
@@ -108,7 +108,7 @@ async function rowsAfter(
   count: number,
 ): Promise<{ rows: Position[]; isLast: boolean }> {
   const [min, max] = rangeOf(query);
-  const from = after === null || (query.toMs !== undefined && Number(after.score) > query.toMs) ? max : after.score;
+  const from = after === null || (query.toMs !== undefined && Number(after.score) >= query.toMs) ? max : after.score;
   for (let offset = 0; ; offset += count) {
     const flat = await redis.zrevrangebyscore(key, from, min, 'WITHSCORES', 'LIMIT', offset, count);
     const rows: Position[] = [];

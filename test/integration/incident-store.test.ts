@@ -65,7 +65,7 @@ const QUERIES: readonly (readonly [string, IncidentQuery, (one: Incident) => boo
   ['an address', { address: FRANCE.address }, ({ sighting }) => sighting === FRANCE],
   ['an address without a country', { address: '203.0.113.9' }, ({ sighting }) => sighting.kind === 'unlocatable'],
   ['a network', { network: '200.200.1.0/24' }, ({ sighting }) => sighting === BRAZIL],
-  ['a time', { fromMs: NOW + 10, toMs: NOW + 20 }, (one) => one.decidedAtMs >= NOW + 10 && one.decidedAtMs <= NOW + 20],
+  ['a time', { fromMs: NOW + 10, toMs: NOW + 20 }, (one) => one.decidedAtMs >= NOW + 10 && one.decidedAtMs < NOW + 20],
   [
     'several at once',
     { status: 'open', action: 'revoke', country: 'FR', userId: 'user-2', fromMs: NOW + 5, toMs: NOW + 80 },
@@ -74,7 +74,7 @@ const QUERIES: readonly (readonly [string, IncidentQuery, (one: Incident) => boo
       one.sighting === FRANCE &&
       one.userId === 'user-2' &&
       one.decidedAtMs >= NOW + 5 &&
-      one.decidedAtMs <= NOW + 80,
+      one.decidedAtMs < NOW + 80,
   ],
   ['what there is none of', { country: 'JP', status: 'open' }, () => false],
 ];
