@@ -1,14 +1,18 @@
 import type { Redis } from 'ioredis';
 import { Asker } from './asker.ts';
 import { caseOf } from './case-of.ts';
+import type { Notifier } from './desk-ports.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
 import type { Incident } from './domain/incident.ts';
+import type { WebhookEndpoint } from './domain/notification.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
 import { errorName } from './errors.ts';
 import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
-import type { Clock, Counters, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
+import { openNotifier } from './notify.ts';
+import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
+import type { Clock, Counters, Incidents, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
 import { type Consumer, type HandleBatch, startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
 import { registryAsks } from './queue/registry-queue.ts';
@@ -80,6 +84,12 @@ export interface WorkerOptions {
    * address registries about them. Off by default: it tells the registries which addresses log in here.
    */
   readonly registry?: { readonly enabled: boolean } | undefined;
+  /** Who is told of incidents, answers and the brake: see docs/notifications.md. The same in all workers. Default: nobody. */
+  readonly webhooks?: readonly WebhookEndpoint[] | undefined;
+  /** Webhooks may go to other machines over plain http. Default false. */
+  readonly allowHttpWebhooks?: boolean | undefined;
+  /** Lets the webhook event `user.question` carry a mail to the user, with a link to the page of `bouncer.userAnswers`. */
+  readonly userLinks?: UserLinkOptions | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -101,6 +111,7 @@ export interface LoginWorker {
  * as long as it takes.
  */
 export async function createWorker(options: WorkerOptions): Promise<LoginWorker> {
+  checkNotificationOptions({ ...options, webhooks: options.webhooks ?? [] });
   const log = options.log ?? defaultLog('info');
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
@@ -115,11 +126,13 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const counters = redisCounters(redis, keys);
   let force = false;
   const ending = openEnding(redis, keys, options, { counters, log, clock, releasers, isForced: () => force });
+  const incidents = redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS);
+  const notifier = openNotifications(redis, keys, options, { incidents, log, clock, releasers, isForced: () => force });
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, baselineTtlMs, log),
     ...ending,
-    incidents: redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS),
+    incidents,
     counters,
     policy,
     mode: options.mode ?? 'enforce',
@@ -127,6 +140,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     caseOf,
     onIncident: (incident) => {
       logIncident(log, incident);
+      void notifier.tell({ event: 'incident.recorded', caseId: incident.id, atMs: incident.decidedAtMs });
       asker?.noteIncident(incident);
     },
     onLocated: openRegistry(redis, keys, options, { log, clock, releasers, isForced: () => force }),
@@ -199,6 +213,21 @@ function openEnding(
   const consumer = startRechecks(redis, names, (one, pass) => recheck([one], pass, deps), log);
   releasers.add('rechecks', () => consumer.close(isForced()));
   return { sessions, rechecks };
+}
+
+/** Webhooks. A worker without any tells nobody of its own incidents, but takes what others queue. */
+function openNotifications(
+  redis: Redis,
+  keys: Keys,
+  options: WorkerOptions,
+  { incidents, log, clock, releasers, isForced }: Omit<EndingContext, 'counters'> & { incidents: Incidents },
+): Notifier {
+  const webhooks = options.webhooks ?? [];
+  const consumer = startNotifications(redis, keys, { ...options, webhooks }, { incidents, log, clock });
+  releasers.add('notifications', () => consumer.close(isForced()));
+  const notifier = openNotifier(redis, keys, log);
+  releasers.add('notifier', () => notifier.close());
+  return webhooks.length === 0 ? { tell: async () => {} } : notifier;
 }
 
 /** The list of sessions: what the worker adds to it, and its sweep. */
