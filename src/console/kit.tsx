@@ -46,7 +46,7 @@ interface PostFormProps {
   /** Hidden fields. */
   readonly values?: Readonly<Record<string, string>>;
   /** Nothing is shown to who may not. */
-  readonly role?: Role;
+  readonly needs?: Role;
   /** It asks for a recent proof of identity (`requireFresh`): a link to give one stands in its place where that is due. */
   readonly fresh?: boolean;
   readonly id?: string;
@@ -54,9 +54,9 @@ interface PostFormProps {
 }
 
 /** Every form that writes is one of these. */
-export function PostForm({ c, action, values = {}, role, fresh, id, children, ...rest }: PostFormProps) {
+export function PostForm({ c, action, values = {}, needs, fresh, id, children, ...rest }: PostFormProps) {
   const { base, csrf, actor, deps } = c.var;
-  if (role !== undefined && !mayAct(actor.role, role)) return null;
+  if (needs !== undefined && !mayAct(actor.role, needs)) return null;
   if (fresh && !c.var.fresh && deps.reauthenticate !== undefined) {
     const { pathname, search } = new URL(c.req.url);
     return (

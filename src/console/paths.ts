@@ -3,11 +3,11 @@
  * differ about what they make of those in a path.
  */
 export const incidentPath = (caseId: string) => `/incidents/${encodeURIComponent(caseId)}`;
-export const userPath = (userId: string) => `/user?id=${encodeURIComponent(userId)}`;
-export const addressPath = (address: string) => `/address?address=${encodeURIComponent(address)}`;
-export const networkPath = (network: string) => `/network?network=${encodeURIComponent(network)}`;
+export const userPath = (userId: string) => withQuery('/user', { id: userId });
+export const addressPath = (address: string) => withQuery('/address', { address });
+export const networkPath = (network: string) => withQuery('/network', { network });
 
-/** A path with a query; what is undefined, null or '' is left out. */
+/** A path with a query; what is undefined, null or '' is left out. Takes any text: half a surrogate pair is no error here. */
 export function withQuery(path: string, query: Readonly<Record<string, string | number | null | undefined>>): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
     value === undefined || value === null || value === '' ? [] : [[name, String(value)] as [string, string]],
