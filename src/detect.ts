@@ -59,6 +59,8 @@ export interface DetectDeps {
   caseOf(lid: string): string;
   /** Told of each new incident, once. */
   onIncident(incident: Incident): void;
+  /** Told of those that a worker had recorded before it died with this batch: perhaps it did no more. */
+  onIncidentAgain?(incident: Incident): void;
   /** Told where logins came from, for the list of a user's sessions. Never throws: nothing else waits on it. */
   onLocated?(logins: readonly LocatedLogin[]): Promise<void>;
   /** Told of the logins that were settled, once or more often: for their users' history. Never throws. */
@@ -148,6 +150,7 @@ export async function detect(
   const seen: LocatedLogin[] = [];
   if (context.startedBefore) {
     for (const incident of await recordedBefore(logins, deps)) {
+      deps.onIncidentAgain?.(incident);
       const { lid, action, reason } = incident;
       onRecord.add(eventKey({ lid, signal: reason === 'session_reused' ? reason : undefined }));
       counts.decided(action, reason);

@@ -128,6 +128,8 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const ending = openEnding(redis, keys, options, { counters, log, clock, releasers, isForced: () => force });
   const incidents = redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS);
   const notifier = openNotifications(redis, keys, options, { incidents, log, clock, releasers, isForced: () => force });
+  const tell = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
+    void notifier.tell({ event: 'incident.recorded', caseId, atMs });
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, baselineTtlMs, log),
@@ -140,9 +142,10 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     caseOf,
     onIncident: (incident) => {
       logIncident(log, incident);
-      void notifier.tell({ event: 'incident.recorded', caseId: incident.id, atMs: incident.decidedAtMs });
+      tell(incident);
       asker?.noteIncident(incident);
     },
+    onIncidentAgain: tell,
     onLocated: openRegistry(redis, keys, options, { log, clock, releasers, isForced: () => force }),
     afterEffect: options.afterEffect,
   };
