@@ -53,12 +53,12 @@ export function sameText(a: string, b: string): boolean {
 
 /** Did one of our own pages send this? Browsers say where a POST comes from, by one header or the other. */
 export function fromOwnPage(c: Ctx): boolean {
+  // The browser's own word; where it gives none (plain http, old ones), the names must be the same. Only the names: a
+  // proxy may end TLS, so that we see http and the browser says https.
   const site = c.req.header('sec-fetch-site');
+  if (site !== undefined) return site === 'same-origin';
   const origin = c.req.header('origin');
-  if (site === undefined && origin === undefined) return false;
-  if (site !== undefined && site !== 'same-origin') return false;
-  // Only the host: where a proxy ends TLS we see http, and the browser says https.
-  return origin === undefined || hostOf(origin) === (c.req.header('host') ?? '').toLowerCase();
+  return origin !== undefined && hostOf(origin) === (c.req.header('host') ?? new URL(c.req.url).host).toLowerCase();
 }
 
 function hostOf(origin: string): string | null {
