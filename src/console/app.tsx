@@ -11,10 +11,21 @@ import { assetRoutes } from './assets.ts';
 import type { Access, ConsoleDeps, ConsoleEnv, Ctx } from './env.ts';
 import { findRoutes } from './find.ts';
 import { takeFlash } from './flash.ts';
+import { incidentRoutes } from './pages/incident.tsx';
+import { incidentsRoutes } from './pages/incidents.tsx';
+import { userRoutes } from './pages/user.tsx';
+import { addressRoutes, networkRoutes } from './pages/where.tsx';
 import { refusal } from './refusal.tsx';
 
 /** Each adds its routes. The order does not matter: no two share a path. */
-const PAGES: readonly ((app: Hono<ConsoleEnv>) => void)[] = [findRoutes];
+const PAGES: readonly ((app: Hono<ConsoleEnv>) => void)[] = [
+  findRoutes,
+  incidentsRoutes,
+  incidentRoutes,
+  addressRoutes,
+  networkRoutes,
+  userRoutes,
+];
 
 const BODY_BYTES = 64 * 1024;
 
