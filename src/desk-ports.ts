@@ -66,7 +66,14 @@ export type UndoOutcome = 'given_back' | 'expired' | 'not_ended' | 'gone' | 'blo
 /** Lifts what a revocation put down. See redis/undo. Throws when Redis is away. */
 export interface Undo {
   /** Idempotent: the second time says what stands now. The login's mark is lifted first: whoever enrols then may live. */
-  lift(login: { readonly lid: string; readonly handle: string; readonly atMs: number }): Promise<UndoOutcome>;
+  lift(login: {
+    readonly lid: string;
+    readonly handle: string;
+    /** Now, milliseconds since the epoch. */
+    readonly atMs: number;
+    /** When the login began: told, because the registry may have forgotten it. */
+    readonly loginAtMs?: number | undefined;
+  }): Promise<UndoOutcome>;
 }
 
 /** One login as the worker saw it: the user page's timeline. Bounded per user, newest first. Text is untrusted. */
@@ -97,6 +104,14 @@ export interface Lists {
   list(nowMs: number): Promise<ListEntry[]>;
   /** Changes whenever the lists do. */
   revision(): Promise<string>;
+}
+
+/**
+ * Takes away what is older than it may be kept. In bounded steps; two at once, or one that dies, do no harm. Returns how many of
+ * each were removed. Throws when Redis is away.
+ */
+export interface Retention {
+  expire(nowMs: number): Promise<Readonly<Record<string, number>>>;
 }
 
 /** Counts over time, for the overview and the brake. Buckets of one minute for a day, of one hour for 30 days. */
@@ -275,4 +290,12 @@ export interface Desk {
   holdings(userId: string): Promise<Holdings>;
   /** "Forget this user." Erases what is only of them, and puts a pseudonym in the incidents that must stay. */
   forget(userId: string, why: string, actor: Actor): Promise<Forgotten>;
+}
+
+/** Counts tries at signing in, by several names at once (account, address). Throws when Redis is away. */
+export interface Attempts {
+  /** Counts one try under each name; where one has none left, counts nothing and says how long to wait, milliseconds. Atomic. */
+  take(limits: readonly { readonly name: string; readonly most: number }[], windowMs: number): Promise<number | null>;
+  /** Whoever got it right starts anew. */
+  forgive(names: readonly string[]): Promise<void>;
 }
