@@ -63,6 +63,8 @@ export interface Revocation {
   readonly atMs: number;
   /** A re-check that found it standing: only who missed the news need hear of it. */
   readonly repeat?: boolean | undefined;
+  /** It was applied before and is applied once more (a re-check): does nothing where a person has lifted it since. */
+  readonly again?: boolean | undefined;
 }
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
@@ -74,6 +76,8 @@ export interface RevokeResult {
   readonly outcome: RevokeOutcome;
   /** When the tombstone was written; a repeated revoke tells the first time. 0 for `other_login`. */
   readonly atMs: number;
+  /** A person has lifted this end (see `Undo`): nothing was ended, the outcome says `other_login`. */
+  readonly lifted?: true | undefined;
 }
 
 export interface IncidentFilter {
@@ -193,8 +197,20 @@ export interface Revocations {
 
 /** Looks whether what was revoked is still so. One round trip or two for the batch; may throw when Redis is away. */
 export interface Standing {
-  /** In the order asked. `live`: sessions of this login that are live again; `mark`: does its mark stand? */
-  look(revocations: readonly Revocation[]): Promise<{ readonly live: number; readonly mark: boolean }[]>;
+  /** In the order asked. `live`: sessions of this login that are live again; `mark`: does its mark stand, or was it lifted? */
+  look(
+    revocations: readonly Revocation[],
+  ): Promise<{ readonly live: number; readonly mark: boolean; readonly lifted?: boolean | undefined }[]>;
+}
+
+/**
+ * The safety brake, asked before logins are ended. Counts first, for all workers together and in one step: whoever would pass
+ * the limit is refused, so that no more sessions are ended in a window than the policy allows. Idempotent by lid: what was
+ * granted stays granted when a job is repeated. May throw when Redis is away: then nothing may be ended.
+ */
+export interface LoginBrake {
+  /** In the order asked: may this login be ended? `logins`: how many were checked with them, not counted yet. */
+  ask(lids: readonly string[], logins: number, atMs: number): Promise<readonly boolean[]>;
 }
 
 /** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */
@@ -376,10 +392,20 @@ export interface SetAside {
   count(): Promise<number>;
 }
 
+/** What a batch adds to the counts over time: see `Series` in desk-ports.ts. */
+export interface Tally {
+  /** The minute and hour that it counts in, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** By name: `checked`, `flagged` ... */
+  readonly counts: ReadonlyMap<string, number>;
+  /** By country and name, e.g. `GB:checked`. */
+  readonly countries: ReadonlyMap<string, number>;
+}
+
 /** Running totals that outlive the process, e.g. `reason:unlocatable`, `why:special_address`. */
 export interface Counters {
-  /** Idempotent per batch. */
-  add(batchId: string, counts: ReadonlyMap<string, number>): Promise<void>;
+  /** Idempotent per batch. The tally is counted with it, in the same step. */
+  add(batchId: string, counts: ReadonlyMap<string, number>, tally?: Tally): Promise<void>;
   read(): Promise<Record<string, number>>;
 }
 

@@ -22,7 +22,8 @@ export function redisLogins(redis: Redis, keys: Keys): Logins {
       ];
       const times = [nowMs, endsAtMs, loginAtMs ?? 0].map((ms) => String(Math.trunc(ms)));
       const [mark, epoch] = (await runScript(redis, enroll, where, [lid, handle, ...times])) as [string, string];
-      if (mark !== '') return parseMark(mark);
+      const ended = mark === '' ? null : parseMark(mark);
+      if (ended !== null) return ended;
       return epoch === '0' ? null : { reason: 'forced_logout', caseId: NO_CASE, atMs: Number(epoch) };
     },
     async endMark(lid) {
@@ -31,6 +32,21 @@ export function redisLogins(redis: Redis, keys: Keys): Logins {
   };
 }
 
+/** What stands at a login's mark. */
+export interface StoredMark extends EndMark {
+  /** A person took this end back then: the login lives, and a repeat of that end does not count. */
+  readonly liftedAtMs?: number | undefined;
+  /** The end before this one was taken back then. */
+  readonly afterMs?: number | undefined;
+}
+
+export function parseStoredMark(value: string | null): StoredMark | null {
+  return value === null ? null : (JSON.parse(value) as StoredMark);
+}
+
+/** Null where the login has not ended, or its end was lifted. */
 export function parseMark(value: string | null): EndMark | null {
-  return value === null ? null : (JSON.parse(value) as EndMark);
+  const mark = parseStoredMark(value);
+  if (mark === null || mark.liftedAtMs !== undefined) return null;
+  return { reason: mark.reason, caseId: mark.caseId, atMs: mark.atMs };
 }

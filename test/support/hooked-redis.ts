@@ -22,9 +22,19 @@ export interface Held {
   release(): void;
 }
 
-const SCRIPTS = ['enroll-5', 'save-1', 'touch-1', 'destroy-1', 'move-1', 'arrive-1', 'used-1', 'revoke-1'].map(
-  loadScript,
-);
+const SCRIPTS = [
+  'enroll-5',
+  'save-1',
+  'touch-1',
+  'destroy-1',
+  'move-1',
+  'arrive-1',
+  'used-1',
+  'revoke-1',
+  'mark-1',
+  'lift-3',
+  'undo-1',
+].map(loadScript);
 
 export class Hooks {
   readonly #waiting: { matches: Matches; act: (command: Leaving) => Promise<void> }[] = [];
