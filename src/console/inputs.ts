@@ -3,6 +3,8 @@
 import { BouncerError } from '../errors.ts';
 
 export const MAX_NOTE = 2000;
+/** Of an entry of the lists. */
+export const MAX_LIST_WHY = 500;
 
 /** Text that must be there. Line breaks of a form are one line feed each. */
 export function requiredText(form: URLSearchParams, field: string, max = MAX_NOTE): string {

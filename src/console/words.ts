@@ -24,8 +24,11 @@ export function doneWord({ action, outcome }: Incident): string {
 
 /** e.g. `Ended because this user logs in from Germany (DE) and this login came from Brazil (BR). Certain on both sides: ...` */
 export function headline(incident: Incident): string {
-  return `${DONE[incident.outcome]} because ${because(incident)}`;
+  const done = incident.brake ? BRAKED : DONE[incident.outcome];
+  return `${done} because ${because(incident)}`;
 }
+
+const BRAKED = 'Would have been ended (the safety brake was on: the session was not touched)';
 
 function because(incident: Incident): string {
   const { reason, sighting } = incident;
@@ -39,6 +42,8 @@ function because(incident: Incident): string {
       return `its address belongs to ${flagWords(sighting)}: its country says nothing about where the user is.`;
     case 'session_reused':
       return 'a session id came back long after its session had gone on under a new one: two parties hold this login.';
+    case 'blocked':
+      return 'the block list refuses such logins: a person ordered it.';
     default:
       return `of the reason ${reason}: ${meaningOf(reason)}`;
   }

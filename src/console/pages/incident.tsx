@@ -4,6 +4,7 @@ import type { Hono } from 'hono';
 import type { Answered, AnswerRequest, UndoOutcome } from '../../desk-ports.ts';
 import { isCaseNumber } from '../../domain/case-number.ts';
 import type { IncidentRecord } from '../../domain/incident.ts';
+import type { ListEntry } from '../../domain/lists.ts';
 import { BouncerError } from '../../errors.ts';
 import type { AuditEntry } from '../../ports.ts';
 import { duration, MAX_NOTE, oneOf, optionalText, requiredText } from '../inputs.ts';
@@ -53,13 +54,17 @@ async function show(c: Ctx): Promise<Response> {
   const incident = await find(c);
   if (incident === null) return notThere(c);
   const { desk } = c.var;
-  const [related, audit] = await Promise.all([desk.related(incident, RELATED), desk.audit(AUDIT_LOOKED_AT)]);
+  const [related, audit, entry] = await Promise.all([
+    desk.related(incident, RELATED),
+    desk.audit(AUDIT_LOOKED_AT),
+    listEntryOf(c, incident),
+  ]);
   const acts = audit.filter(({ caseId }) => caseId === incident.id);
   return page(
     c,
     { title: `Case ${incident.id}`, active: 'incidents' },
     <>
-      <Why c={c} incident={incident} />
+      <Why c={c} incident={incident} entry={entry} />
       <Sides c={c} incident={incident} />
       <section id="answer">
         <h2>{isAnswerable(incident) ? 'Your answer' : 'Answered'}</h2>
@@ -78,8 +83,14 @@ async function show(c: Ctx): Promise<Response> {
   );
 }
 
-function Why({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
-  const { id, status, userId, reason, mode } = incident;
+/** The entry that decided; null where none did, or it is gone by now. */
+async function listEntryOf(c: Ctx, { listEntryId }: IncidentRecord): Promise<ListEntry | null> {
+  if (listEntryId === undefined) return null;
+  return (await c.var.desk.lists()).find(({ id }) => id === listEntryId) ?? null;
+}
+
+function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: ListEntry | null }) {
+  const { id, status, userId, reason, mode, userWord } = incident;
   return (
     <>
       <h1>
@@ -96,6 +107,17 @@ function Why({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
         Reason: <ReasonText reason={reason} brief /> <small>({meaningOf(reason)})</small>
         {mode === 'observe' ? ' The worker was observing: it records what it would do, and ends nothing.' : ''}
       </p>
+      {entry === null ? null : (
+        <p>
+          The entry: {entry.list} {entry.kind.replaceAll('_', ' ')} <Untrusted text={entry.value} max={300} code />, by{' '}
+          <Untrusted text={entry.by} max={128} />: <Untrusted text={entry.why} max={500} />
+        </p>
+      )}
+      {userWord === undefined ? null : (
+        <p>
+          Asked “Was this you?”, the user said <strong>{userWord.said}</strong> at <Time ms={userWord.atMs} />.
+        </p>
+      )}
     </>
   );
 }

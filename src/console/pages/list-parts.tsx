@@ -1,7 +1,7 @@
 /** Entries of the allow and block lists where they matter: a table to take some away, a form to add one. */
 
 import type { ListEntry, ListKind } from '../../domain/lists.ts';
-import { DURATIONS, duration, MAX_NOTE, oneOf, requiredText } from '../inputs.ts';
+import { DURATIONS, duration, MAX_LIST_WHY, oneOf, requiredText } from '../inputs.ts';
 import { type Ctx, PostForm, Scroll, seeOther, Time, Untrusted } from '../kit.tsx';
 
 interface EntriesProps {
@@ -53,7 +53,7 @@ function EntryRow({ c, entry, action }: { c: Ctx; entry: ListEntry; action: stri
       <td>{expiresAtMs === null ? 'never' : <Time ms={expiresAtMs} />}</td>
       <td>
         <PostForm c={c} action={action} needs="analyst" values={{ entry: id }} class="row">
-          <input name="why" required maxlength={MAX_NOTE} aria-label={`Why entry ${id} goes`} placeholder="why" />
+          <input name="why" required maxlength={MAX_LIST_WHY} aria-label={`Why entry ${id} goes`} placeholder="why" />
           <button type="submit" class="outline small" aria-label={`Remove entry ${id}`}>
             Remove
           </button>
@@ -89,7 +89,7 @@ export function AddEntry({ c, action, what }: { c: Ctx; action: string; what: st
           </div>
           <div>
             <label for="entry-why">Why</label>
-            <input id="entry-why" name="why" required maxlength={MAX_NOTE} autocomplete="off" />
+            <input id="entry-why" name="why" required maxlength={MAX_LIST_WHY} autocomplete="off" />
           </div>
           <button type="submit">Add</button>
         </div>
@@ -103,13 +103,17 @@ export async function addEntry(c: Ctx, kind: ListKind, value: string, back: stri
   const { form, nowMs, desk, actor } = c.var;
   const list = oneOf(form, 'list', ['block', 'allow']);
   const forMs = duration(form, 'for');
-  const why = requiredText(form, 'why');
+  const why = requiredText(form, 'why', MAX_LIST_WHY);
   await desk.addToList({ list, kind, value, why, expiresAtMs: forMs === null ? null : nowMs + forMs }, actor);
   return seeOther(c, back, list === 'block' ? 'It is on the block list.' : 'It is on the allow list.');
 }
 
 export async function removeEntry(c: Ctx, back: string): Promise<Response> {
   const { form, desk, actor } = c.var;
-  const removed = await desk.removeFromList(requiredText(form, 'entry', 128), requiredText(form, 'why'), actor);
+  const removed = await desk.removeFromList(
+    requiredText(form, 'entry', 128),
+    requiredText(form, 'why', MAX_LIST_WHY),
+    actor,
+  );
   return seeOther(c, back, removed === null ? 'That entry was gone already.' : 'The entry is removed.');
 }

@@ -8,7 +8,7 @@ import type { FamilyBaseline, KnownNetwork, Place } from '../../domain/types.ts'
 import { BouncerError } from '../../errors.ts';
 import type { LoginEntry } from '../../ports.ts';
 import { readNetwork } from '../incident-filter.ts';
-import { MAX_NOTE, oneOf, requiredText } from '../inputs.ts';
+import { MAX_LIST_WHY, MAX_NOTE, oneOf, requiredText } from '../inputs.ts';
 import {
   type ConsoleEnv,
   type Ctx,
@@ -263,12 +263,13 @@ interface TrustDeviceProps {
 function TrustDevice({ c, userId, deviceId, number }: TrustDeviceProps) {
   const action = withQuery('/user/trust-device', { id: userId });
   if (!mayAct(c.var.actor.role, 'analyst')) return <>no</>;
+  if (!isListable(deviceId)) return <>cannot be: its id holds a blank</>;
   return (
     <PostForm c={c} action={action} needs="analyst" values={{ device: markOf(deviceId) }} class="row">
       <input
         name="why"
         required
-        maxlength={MAX_NOTE}
+        maxlength={MAX_LIST_WHY}
         placeholder="why"
         aria-label={`Why device ${number} is trusted`}
       />
@@ -278,6 +279,9 @@ function TrustDevice({ c, userId, deviceId, number }: TrustDeviceProps) {
     </PostForm>
   );
 }
+
+/** The lists part a user from a device at the last blank: such an id would be read as another user's device. */
+const isListable = (deviceId: string) => !/\s/.test(deviceId);
 
 /** As the lists spell it. */
 const deviceValue = (userId: string, deviceId: string) => `${userId} ${deviceId}`;
@@ -305,11 +309,12 @@ const forget: UserHandler = async (c, userId) => {
 
 const trustDevice: UserHandler = async (c, userId) => {
   const { form, desk, actor } = c.var;
-  const why = requiredText(form, 'why');
+  const why = requiredText(form, 'why', MAX_LIST_WHY);
   const mark = requiredText(form, 'device', 64);
   const [sessions, history] = await Promise.all([desk.sessions(userId), desk.history(userId, 200)]);
   const device = devicesOf({ sessions, history }).find(({ deviceId }) => markOf(deviceId) === mark);
   if (device === undefined) return seeOther(c, userPath(userId), 'That device is not on record any more.');
+  if (!isListable(device.deviceId)) throw new BouncerError('option_invalid', 'device: its id holds a blank');
   const value = deviceValue(userId, device.deviceId);
   await desk.addToList({ list: 'allow', kind: 'device', value, why, expiresAtMs: null }, actor);
   return seeOther(c, userPath(userId), 'The device is trusted.');
