@@ -60,13 +60,10 @@ export function AnswerForm({ c, incident }: { c: Ctx; incident: IncidentRecord }
         <fieldset>
           <legend>Answer</legend>
           {ANSWERS.map((answer) => (
-            <>
-              <label>
-                <input type="radio" name="disposition" value={answer} required aria-describedby={`hint-${answer}`} />
-                {answer}
-              </label>
-              <small id={`hint-${answer}`}>{HINTS[answer]}</small>
-            </>
+            <label>
+              <input type="radio" name="disposition" value={answer} required />
+              <strong>{answer}</strong> <small>{HINTS[answer]}</small>
+            </label>
           ))}
         </fieldset>
         <label>

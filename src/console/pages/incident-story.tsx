@@ -41,8 +41,12 @@ export function Timeline({ incident }: { incident: IncidentRecord }) {
           <tr>
             <th scope="col">What</th>
             <th scope="col">When (UTC)</th>
-            <th scope="col">After the one before</th>
-            <th scope="col">After the login</th>
+            <th scope="col" class="number">
+              After the one before
+            </th>
+            <th scope="col" class="number">
+              After the login
+            </th>
           </tr>
         </thead>
         <tbody>

@@ -37,7 +37,9 @@ export function IncidentTable({ c, label, incidents, pick = false }: IncidentTab
               </th>
             ) : null}
             {['Case', 'Login (UTC)', 'User', 'Address', 'From', 'Done', 'Status', 'Visits', 'Reason'].map((title) => (
-              <th scope="col">{title}</th>
+              <th scope="col" class={title === 'Visits' ? 'number' : undefined}>
+                {title}
+              </th>
             ))}
           </tr>
         </thead>

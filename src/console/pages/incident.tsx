@@ -127,8 +127,20 @@ function Answer({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
     <>
       {incident.status === 'open' ? null : <AnswerFacts incident={incident} />}
       {isAnswerable(incident) ? <AnswerForm c={c} incident={incident} /> : null}
+      {mayComplete(c, incident) ? (
+        <details>
+          <summary>Was something left undone? Give the same answer again</summary>
+          <p>It completes what failed half way, and changes nothing else.</p>
+          <AnswerForm c={c} incident={incident} />
+        </details>
+      ) : null}
     </>
   );
+}
+
+/** Whoever answered may say the same once more, where an effect of it could not be done. */
+function mayComplete(c: Ctx, incident: IncidentRecord): boolean {
+  return !isAnswerable(incident) && incident.resolvedBy === c.var.actor.by && incident.status !== 'dismissed';
 }
 
 /** Who answered and what. */
@@ -220,7 +232,10 @@ async function answer(c: Ctx): Promise<Response> {
     const done = await c.var.desk.answer(incident.id, request, c.var.actor);
     return seeOther(c, incidentPath(incident.id), answeredWords(done));
   } catch (error) {
-    if (!(error instanceof BouncerError) || error.code !== 'incident_closed') throw error;
+    if (!(error instanceof BouncerError)) throw error;
+    // Answered, and part of what follows failed: the message says which, and that the same answer completes it.
+    if (error.code === 'answer_incomplete') return seeOther(c, incidentPath(incident.id), error.message);
+    if (error.code !== 'incident_closed') throw error;
     return tooLate(c, (await c.var.desk.incident(incident.id)) ?? incident);
   }
 }

@@ -5,6 +5,7 @@ import type { IncidentQuery } from '../../desk-ports.ts';
 import { parseAddress } from '../../domain/address.ts';
 import type { IncidentRecord } from '../../domain/incident.ts';
 import type { ListEntry, ListKind } from '../../domain/lists.ts';
+import { entriesForAddress, entriesForNetwork } from '../covering.ts';
 import { readNetwork } from '../incident-filter.ts';
 import {
   addressPath,
@@ -20,7 +21,6 @@ import {
   Time,
   UserLink,
 } from '../kit.tsx';
-import { entriesForAddress, entriesForNetwork } from '../list-match.ts';
 import { EvidenceTable } from './evidence.tsx';
 import { Countries, IncidentTable, Seen } from './incident-table.tsx';
 import { AddEntry, addEntry, Entries, removeEntry } from './list-parts.tsx';
