@@ -71,7 +71,10 @@ export const configSchema = z.object({
   userLinkTtlDays: z.number().gt(0).max(90).default(7),
   userQuestions: z.enum(['ended', 'all']).default('ended'),
   consoleAccounts: z.record(z.string().regex(ACCOUNT), z.string().regex(ROLE_AND_HASH)).default({}),
-  consoleHost: z.string().regex(/^[\w.:-]{1,253}$/).default('127.0.0.1'),
+  consoleHost: z
+    .string()
+    .regex(/^[\w.:-]{1,253}$/)
+    .default('127.0.0.1'),
   consolePort: z.int().min(0).max(65_535).default(3900),
   consoleUrl: orNone(z.string().regex(/^https?:\/\/[^\s/?#@]+\/?$/)).default(null),
   consoleTrustProxy: z.array(z.string().min(1)).max(64).default([]),

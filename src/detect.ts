@@ -248,7 +248,8 @@ async function endAndRecord(judged: readonly Judged[], run: Run): Promise<string
   const { deps, failed } = run;
   const suspicious = judged.filter(({ decision }) => decision.action !== 'allow');
   if (suspicious.length === 0) return [];
-  const ended = await revoke(await mayEnd(suspicious, judged.length, run), run);
+  const checked = judged.filter(({ login, sighting }) => sighting.kind === 'located' && login.signal === undefined);
+  const ended = await revoke(await mayEnd(suspicious, checked.length, run), run);
   const incidents = suspicious.flatMap((one) => {
     if (failed.has(one.login)) return [];
     return [{ login: one.login, incident: describe(one, ended.get(one.login.lid), run) }];
@@ -375,6 +376,7 @@ function count(judged: readonly Judged[], again: ReadonlySet<string>, run: Run):
     if (why !== null && WANT_OF_DATA.has(why) && decision.action === 'allow') return countUnchecked(one, why, run);
     run.counts.decided(decision.action, decision.reason);
     run.counts.settled(settledNow(one, run));
+    if (run.braked.has(one.login)) run.counts.total('brake:held');
     if (why !== null && run.context.recheck === undefined) run.counts.total(`why:${why}`);
     return [];
   });

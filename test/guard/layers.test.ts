@@ -32,8 +32,8 @@ const LAYERS: readonly Layer[] = [
   { name: 'ports', files: /^src\/(desk-)?ports\.ts$/, ours: /^src\/(domain\/|ports\.ts$)/, packages: NONE },
   {
     name: 'effects',
-    files: /^src\/(detect|recheck|asker|evidence)\.ts$/,
-    ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
+    files: /^src\/(detect|tally|recheck|asker|evidence)\.ts$/,
+    ours: /^src\/(ports\.ts|desk-ports\.ts|tally\.ts|domain\/|errors\.ts)/,
     packages: /^node:/,
   },
   {
@@ -71,8 +71,9 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'worker composition root',
-    files: /^src\/(worker|sweep|registry-worker)\.ts$/,
+    files: /^src\/(worker|worker-desk|sweep|registry-worker)\.ts$/,
     ours: under(
+      'worker-desk\\.ts',
       'geo/',
       'redis/',
       'queue/',
