@@ -64,6 +64,8 @@ export function openUserAnswers(
   };
   return userAnswerPage({
     secrets,
+    // An answer of theirs that could not be carried out in full is completed by giving it again.
+    isOpen: ({ status, resolvedBy }) => status === 'open' || (answers === 'act' && resolvedBy === USER),
     find: (caseId) => desk.incident(caseId),
     answer: answers === 'act' ? acted : noted,
     uses: redisLinkUses(redis, keys),

@@ -19,6 +19,8 @@ export interface UserAnswerDeps {
   readonly secrets: readonly string[];
   /** Throws when Redis is away, as the two below. */
   find(caseId: string): Promise<IncidentRecord | null>;
+  /** May the user still answer it? */
+  isOpen(incident: IncidentRecord): boolean;
   /** `closed`: somebody has answered it before; nothing was changed. */
   answer(incident: IncidentRecord, said: Said): Promise<'done' | 'closed'>;
   readonly uses: LinkUses;
@@ -64,7 +66,7 @@ async function ask(request: Request, deps: UserAnswerDeps): Promise<Response> {
   const token = new URL(request.url).searchParams.get('t') ?? '';
   const incident = await incidentOf(token, deps);
   if (incident === null || (await deps.uses.isUsed(tokenHash(token)))) return invalid();
-  const html = incident.status === 'open' ? questionPage(incident, token) : CLOSED_PAGE;
+  const html = deps.isOpen(incident) ? questionPage(incident, token) : CLOSED_PAGE;
   return request.method === 'HEAD' ? new Response(null, { status: 200, headers: ANSWER_HEADERS }) : good(html);
 }
 
@@ -78,7 +80,7 @@ async function take(request: Request, deps: UserAnswerDeps): Promise<Response> {
   const hash = tokenHash(token);
   // Claimed first: of two at once one acts. If this process dies before the answer is written, the claim ends by itself.
   if (!(await deps.uses.claim(hash, CLAIM_MS))) return invalid();
-  const outcome = incident.status === 'open' ? await deps.answer(incident, said) : 'closed';
+  const outcome = deps.isOpen(incident) ? await deps.answer(incident, said) : 'closed';
   await deps.uses.keep(hash, Math.max(CLAIM_MS, (readLink(token, deps.secrets)?.expiresAtMs ?? 0) - deps.clock()));
   deps.log.info({ event: 'user_answered', case: incident.id, said, outcome }, 'A user answered a case');
   return outcome === 'done' ? good(thanksPage(said)) : refusal(409, CLOSED_PAGE);
