@@ -1,7 +1,7 @@
 /** What the review desk (console, CLI, notifications, retention) needs of the world. Types only, as ports.ts. */
 
 import type { BrakeState, BrakeTrip } from './domain/brake.ts';
-import type { Disposition, IncidentRecord, IncidentStatus, UserWord } from './domain/incident.ts';
+import type { Disposition, Incident, IncidentRecord, IncidentStatus, UserWord } from './domain/incident.ts';
 import type { ListEntry, NewListEntry } from './domain/lists.ts';
 import type { Notice } from './domain/notification.ts';
 import type { Reason } from './domain/reasons.ts';
@@ -192,20 +192,69 @@ export interface Trust {
 }
 
 export interface Forgotten {
-  /** How many of each were erased or pseudonymised: `baseline`, `history`, `sessions`, `incidents`, `visits`, `audit`, `lists`. */
+  /**
+   * How many of each were erased or pseudonymised: `baseline`, `history`, `sessions`, `incidents`, `visits`, `audit`,
+   * `lists`, and `jobs`, the logins that were still queued.
+   */
   readonly counts: Readonly<Record<string, number>>;
   /** The name that stands in the incidents' place of the user's now, e.g. `forgotten-7Kx...`. */
   readonly pseudonym: string;
 }
 
-/** Everything of one user, as JSON. Holds no session id. */
+/** A user, and the cases that stand for them elsewhere. */
+export interface Subject {
+  readonly userId: string;
+  readonly caseIds: readonly string[];
+}
+
+/** The audit, asked about one user. Each walks all of it, in pages: for the rare requests that the law knows. */
+export interface AuditTrail {
+  /** Newest first: entries that name them, or one of their logins or cases. */
+  about(subject: Subject): Promise<AuditEntry[]>;
+  /**
+   * In those entries puts the pseudonym in the user's place and takes out what a person wrote; who did what, and when,
+   * stays. Idempotent; of two at once the second throws `audit_busy`, and may try again.
+   */
+  pseudonymise(subject: Subject, pseudonym: string): Promise<number>;
+}
+
+/** What becomes of one incident of a forgotten user. */
+export interface IncidentRewrite {
+  readonly incident: Incident;
+  /** Where the status changes: who closed it. */
+  readonly closed: { readonly status: Disposition; readonly by: string; readonly atMs: number } | null;
+  /** Visits, and what a registry said, go as well. */
+  readonly forgetPlace: boolean;
+}
+
+/** What "forget this user" does to what is stored. Each is idempotent and throws when Redis is away. */
+export interface Eraser {
+  /** What is only of them: `baseline`, `history`, `sessions` (the list of their logins). How many of each. */
+  erase(userId: string): Promise<Readonly<Record<string, number>>>;
+  /**
+   * Compare and set: `plan` is asked again where somebody answered meanwhile. The note goes in any case. How many visits
+   * went with it; null where there is no such incident (any more).
+   */
+  rewrite(
+    caseId: string,
+    plan: (incident: Incident, status: IncidentStatus) => IncidentRewrite,
+  ): Promise<number | null>;
+}
+
+/** Jobs that wait, failed or were done a while ago, and still hold logins. */
+export interface WaitingJobs {
+  /** Takes this user's logins out of them. How many logins. One in a worker's hand is not touched. */
+  forget(userId: string): Promise<number>;
+}
+
+/** Everything of one user, as JSON. Holds no session id and no handle. */
 export interface Holdings {
   readonly userId: string;
   readonly atMs: number;
   readonly baseline: Baseline;
-  readonly sessions: readonly LoginEntry[];
+  readonly sessions: readonly Omit<LoginEntry, 'handle'>[];
   readonly history: readonly HistoryEntry[];
-  readonly incidents: readonly IncidentRecord[];
+  readonly incidents: readonly Omit<IncidentRecord, 'handle'>[];
   readonly audit: readonly AuditEntry[];
   readonly lists: readonly ListEntry[];
 }
@@ -298,4 +347,28 @@ export interface Attempts {
   take(limits: readonly { readonly name: string; readonly most: number }[], windowMs: number): Promise<number | null>;
   /** Whoever got it right starts anew. */
   forgive(names: readonly string[]): Promise<void>;
+}
+
+/** What an app says of a request to the mounted console. Whatever is none of these is nobody. */
+export type Authorized =
+  | Role
+  | null
+  | {
+      readonly role: Role;
+      /** Stands in the audit, 1 to 128 characters. Without it the role does. */
+      readonly name?: string | undefined;
+      /**
+       * When this person last gave a password, key or the like, milliseconds since the epoch. With it, ending sessions, undo and
+       * forgetting ask for one of the last ten minutes; without it the app's word is enough.
+       */
+      readonly provedAtMs?: number | undefined;
+    };
+
+export interface ConsoleOptions {
+  /** Is given the app's own request: express's and Node's `req`, fastify's `request`, koa's `ctx`, hono's `c`. */
+  authorize(request: object): Authorized | Promise<Authorized>;
+  /** Where `provedAtMs` is renewed: a path of the app or a URL; `back=` is added, a path to come back to. */
+  readonly reauthenticateUrl?: string | undefined;
+  /** At the head of every page. Default `Review desk`. */
+  readonly title?: string | undefined;
 }

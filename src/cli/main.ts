@@ -5,10 +5,12 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { failureLine } from '../../workers/failure.ts';
 import { configCommand } from './config.ts';
+import { consoleCommand } from './console.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { incidentsCommand } from './incidents.ts';
 import { locateCommand } from './locate.ts';
+import { notificationsCommand } from './notifications.ts';
 import { sessionsCommand } from './sessions.ts';
 import { clean } from './text.ts';
 import { registryWorkerCommand, workerCommand } from './worker.ts';
@@ -22,6 +24,8 @@ function program(): Command {
     registryWorkerCommand(),
     incidentsCommand(),
     sessionsCommand(),
+    notificationsCommand(),
+    consoleCommand(),
     locateCommand(),
     dataCommand(),
     doctorCommand(),

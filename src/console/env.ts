@@ -23,6 +23,20 @@ export interface Access {
   readonly csrfKey: string | null;
 }
 
+export type SignInOutcome =
+  | { readonly kind: 'ok'; readonly actor: Actor }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'limited'; readonly retryAfterSeconds: number };
+
+/** What the pages of the console's own sign-in need. Each may throw when Redis is away. */
+export interface SignIn {
+  /** Begins a session under a new id. */
+  signIn(env: ConsoleBindings, name: string, password: string): Promise<SignInOutcome>;
+  /** The person who is signed in gives the password again. */
+  confirm(env: ConsoleBindings, actor: Actor, password: string): Promise<SignInOutcome>;
+  signOut(env: ConsoleBindings, actor: Actor): Promise<void>;
+}
+
 export interface ConsoleDeps {
   readonly desk: Desk;
   /** Null: nobody we know (401). A response: that instead, e.g. a redirect to a sign-in page. */
@@ -33,8 +47,8 @@ export interface ConsoleDeps {
   readonly title?: string | undefined;
   /** Where a person proves again who they are, as a link's target, and then comes `back` (a path of this site). */
   readonly reauthenticate?: ((back: string) => string) | undefined;
-  /** A form's target that signs out; left out: no such button. */
-  readonly signOutPath?: string | undefined;
+  /** Accounts of the console's own: pages to sign in, to confirm and to sign out. Left out where the app has its own. */
+  readonly signIn?: SignIn | undefined;
 }
 
 export interface ConsoleVariables {

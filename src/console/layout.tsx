@@ -99,8 +99,8 @@ function Head({ c, active, desk }: { c: Ctx; active: Place | undefined; desk: st
         <span>
           <bdi>{plain(actor.by, 40)}</bdi> <small>{actor.role}</small>
         </span>
-        {deps.signOutPath === undefined ? null : (
-          <form method="post" action={base + deps.signOutPath}>
+        {deps.signIn === undefined ? null : (
+          <form method="post" action={`${base}/sign-out`}>
             <input type="hidden" name="csrf" value={csrf} />
             <button type="submit" class="outline secondary small">
               Sign out
