@@ -287,6 +287,8 @@ export function deadLetters(redis: Redis, names: Names, log: Log, clock: Clock =
     },
     count: () => queue.get().getFailedCount(),
     async retry(id) {
+      // Any other word could be the name of a key of BullMQ's own.
+      if (!/^(incident|session|brake|user)-[\w-]{1,150}$/.test(id)) return false;
       const job = (await queue.get().getJob(id)) as Job | undefined;
       if (job === undefined || !(await job.isFailed())) return false;
       try {

@@ -133,7 +133,7 @@ describe('webhooks', () => {
     expect(JSON.stringify(letter) + world.log.text()).not.toMatch(/secret-path|whsec_|alice/);
     expect(await world.letters.count()).toBe(1);
     receiver.answer = accept;
-    expect(await Promise.all([world.letters.retry(letter?.id ?? ''), world.letters.retry('nothing')])).toEqual([
+    expect(await Promise.all([world.letters.retry(letter?.id ?? ''), world.letters.retry('wait')])).toEqual([
       true,
       false,
     ]);

@@ -1,6 +1,6 @@
 /** An incident as the worker would record it. */
 import { caseOf } from '../../src/case-of.ts';
-import type { Incident } from '../../src/domain/incident.ts';
+import type { Incident, IncidentRecord } from '../../src/domain/incident.ts';
 
 export const FORBIDDEN = { lid: 'lid-never-told', handle: 'handle-never-told', agent: 'agent-never-told' };
 
@@ -34,4 +34,8 @@ export function incidentOf(userId: string, over: Partial<Incident> = {}): Incide
     revokedAtMs: atMs,
     ...over,
   };
+}
+
+export function recordOf(userId: string, over: Partial<Incident> = {}): IncidentRecord {
+  return { ...incidentOf(userId, over), status: 'open', visitCount: 0, visits: [] };
 }

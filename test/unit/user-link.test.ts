@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { deviceWords, placeWords, timeWords } from '../../src/domain/plain-words.ts';
 import { mailContext, questionMail } from '../../src/notify-mail.ts';
 import { linkTag, readLink, signLink, tokenHash } from '../../src/web/user-link.ts';
-import { incidentOf } from '../support/incident.ts';
+import { recordOf } from '../support/incident.ts';
 
 const SECRET = 'a'.repeat(32);
 const OTHER = 'b'.repeat(32);
@@ -82,7 +82,7 @@ describe('the mail', () => {
   const link = `https://shop.example/was-this-you?t=${signLink(LINK, SECRET)}`;
 
   test('says the same as text and as HTML, with one link and nothing from elsewhere', () => {
-    const { subject, text, html } = questionMail(mailContext(incidentOf('alice'), link, LINK.expiresAtMs));
+    const { subject, text, html } = questionMail(mailContext(recordOf('alice'), link, LINK.expiresAtMs));
     for (const words of ['Nigeria', 'Firefox on Windows', 'shop.example', 'changes nothing', 'ended that session']) {
       expect(text).toContain(words);
       expect(html).toContain(words);
@@ -94,12 +94,12 @@ describe('the mail', () => {
   });
 
   test('does not say that a session has ended that has not', () => {
-    const flagged = incidentOf('alice', { action: 'flag', outcome: 'none' });
+    const flagged = recordOf('alice', { action: 'flag', outcome: 'none' });
     expect(questionMail(mailContext(flagged, link, LINK.expiresAtMs)).text).toContain('have not ended');
   });
 
   test('what a template is given is escaped in HTML', () => {
-    const context = { ...mailContext(incidentOf('alice'), link, LINK.expiresAtMs), device: '<img src=x>', place: '"&' };
+    const context = { ...mailContext(recordOf('alice'), link, LINK.expiresAtMs), device: '<img src=x>', place: '"&' };
     expect(questionMail(context).html).not.toContain('<img');
   });
 });
