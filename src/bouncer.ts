@@ -22,6 +22,7 @@ import { guardedSessions } from './redis/sessions.ts';
 import { revocationFeed } from './redis/subscriber.ts';
 import { Releasers } from './release.ts';
 import { type SessionAdmin, type SessionAdminDeps, sessionAdmin } from './session-admin.ts';
+import { checkUserAnswersOptions, openUserAnswers, type UserAnswersOptions } from './user-answers.ts';
 import { SessionEngine } from './web/engine.ts';
 import { type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
 import { type Frameworks, frameworks } from './web/frameworks.ts';
@@ -166,6 +167,11 @@ export interface Bouncer extends Frameworks {
    * fastify, koa, hono and bare Node. Loaded at its first request, with a connection of its own.
    */
   console(options: ConsoleOptions): Mountable;
+  /**
+   * The page behind the links of "Was this you?" mails, to mount at the URL that the workers put into them, before the gate:
+   * `app.use('/was-this-you', bouncer.userAnswers({ secrets }).express())`. See docs/notifications.md.
+   */
+  userAnswers(options: UserAnswersOptions): Mountable;
   stats(): BouncerStats;
   /** Sends what waits (at most 5 seconds), then closes the connection. */
   close(): Promise<void>;
@@ -228,6 +234,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     ...openNews(redis, keys, ports, log, releasers),
     ...openAdmin(redis, keys, { registry, sessions: ender, absoluteTtlMs, clock, log }),
     console: (how) => openConsole(how, options, { keys, clock, log, releasers }),
+    userAnswers: (how) => openAnswers(how, options, { keys, clock, log, releasers }),
     stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
     close: () => releasers.run(),
   };
@@ -282,15 +289,24 @@ const DESK_TIMEOUT_MS = 3000;
 /** A web process that mounts no console loads none of it. */
 function openConsole(how: ConsoleOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
   checkConsoleOptions(how);
-  const { keys, clock, log, releasers } = parts;
   return mountable(async () => {
-    const [{ mountedConsole }, { openDesk }] = await Promise.all([import('./console/mounted.ts'), import('./desk.ts')]);
-    const redis = openWebRedis(target, DESK_TIMEOUT_MS, log);
-    releasers.add('desk redis', () => redis.disconnect());
-    const desk = openDesk({ redis, keys, clock, log });
-    releasers.add('desk', () => desk.close());
-    return mountedConsole(how, { desk, clock, log });
-  }, log);
+    const [{ mountedConsole }, { desk }] = await Promise.all([import('./console/mounted.ts'), loadDesk(target, parts)]);
+    return mountedConsole(how, { desk, ...parts });
+  }, parts.log);
+}
+
+function openAnswers(how: UserAnswersOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+  checkUserAnswersOptions(how);
+  return mountable(async () => openUserAnswers({ ...(await loadDesk(target, parts)), ...parts }, how), parts.log);
+}
+
+async function loadDesk(target: RedisTarget, { keys, clock, log, releasers }: ConsoleParts) {
+  const { openDesk } = await import('./desk.ts');
+  const redis = openWebRedis(target, DESK_TIMEOUT_MS, log);
+  releasers.add('desk redis', () => redis.disconnect());
+  const desk = openDesk({ redis, keys, clock, log });
+  releasers.add('desk', () => desk.close());
+  return { redis, desk };
 }
 
 /** The news of ended logins, and the sockets that are closed on it. */

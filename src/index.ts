@@ -16,6 +16,7 @@ export { BouncerError, type ErrorCode } from './errors.ts';
 export type { AuditEntry, Log, LoginEntry, RevocationNotice } from './ports.ts';
 export type { RedisTarget } from './redis/connection.ts';
 export type { EndAllResult, EndOneOptions, EndOptions, EndOutcome, SessionAdmin } from './session-admin.ts';
+export type { UserAnswersOptions } from './user-answers.ts';
 export type { CookieAttributes } from './web/cookie.ts';
 export type { CookieSession, CookieSessionOptions } from './web/cookie-session.ts';
 export type { Frameworks } from './web/frameworks.ts';

@@ -36,15 +36,21 @@ export interface UserAnswersDeps {
 
 const DISPOSITIONS: Readonly<Record<Said, Disposition>> = { yes: 'safe', no: 'confirmed' };
 
-/** The page behind the links to users, as a fetch handler. Throws BouncerError `option_invalid`. */
-export function openUserAnswers(
-  { redis, keys, desk, clock, log }: UserAnswersDeps,
-  { secrets, answers = 'act', giveBack = false }: UserAnswersOptions,
-): (request: Request) => Promise<Response> {
+/** Throws BouncerError `option_invalid`. */
+export function checkUserAnswersOptions({ secrets, answers = 'act' }: UserAnswersOptions): void {
   if (!Array.isArray(secrets) || secrets.length === 0 || secrets.some((one) => String(one).length < 32)) {
     throw new BouncerError('option_invalid', 'secrets: give at least one secret of 32 characters or more');
   }
   if (answers !== 'act' && answers !== 'note') throw new BouncerError('option_invalid', 'answers: give act or note');
+}
+
+/** The page behind the links to users, as a fetch handler. Throws BouncerError `option_invalid`. */
+export function openUserAnswers(
+  { redis, keys, desk, clock, log }: UserAnswersDeps,
+  options: UserAnswersOptions,
+): (request: Request) => Promise<Response> {
+  checkUserAnswersOptions(options);
+  const { secrets, answers = 'act', giveBack = false } = options;
   const words = redisUserWords(redis, keys);
   const noted = async (incident: IncidentRecord, said: Said) => {
     await words.write(incident.id, { said, atMs: clock() });
