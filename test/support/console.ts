@@ -1,73 +1,63 @@
-/** The console as a browser meets it, over any desk: pages by path, forms with their token. */
+/** The console over a desk in memory, asked as a browser would: for tests of what the frame lets through. */
 import { csrfToken } from '../../src/console/access.ts';
 import { consoleApp } from '../../src/console/app.tsx';
-import type { Desk, Role } from '../../src/desk-ports.ts';
-import { captureLog } from './index.ts';
+import type { Access, ConsoleDeps } from '../../src/console/env.ts';
+import { type MemoryDesk, memoryDesk } from './desk.ts';
+import { type CapturedLog, captureLog } from './index.ts';
 
-const KEY = 'the key of one session of a test';
+export const BASE = '/desk';
+const HOST = 'desk.example';
 
-export interface Visitor {
-  readonly role?: Role | null;
-  readonly by?: string;
-  readonly fresh?: boolean;
+export interface Room {
+  readonly desk: MemoryDesk;
+  readonly app: ReturnType<typeof consoleApp>;
+  readonly log: CapturedLog;
+  /** Who asks from now on; null: nobody. */
+  as(access: Access | null): void;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  /** With this person's token and a browser's headers, unless told otherwise. */
+  post(path: string, fields?: Fields, headers?: Readonly<Record<string, string | null>>): Promise<Response>;
+  ask(path: string, init?: RequestInit): Promise<Response>;
 }
 
-export interface Page {
-  readonly status: number;
-  readonly html: string;
-  /** Of a redirect. */
-  readonly location: string | null;
-  /** What a reader sees: no tags, entities resolved. */
-  readonly text: string;
+export type Fields = Readonly<Record<string, string>>;
+
+export function person(role: 'viewer' | 'analyst' | 'admin', over: Partial<Access> = {}): Access {
+  return { actor: { by: `a-${role}`, role }, fresh: true, csrfKey: `key of ${role}`, ...over };
 }
 
-export interface TestConsole {
-  get(path: string, as?: Visitor): Promise<Page>;
-  post(path: string, fields: Fields, as?: Visitor): Promise<Page>;
-  readonly log: ReturnType<typeof captureLog>;
-}
-
-export type Fields = Readonly<Record<string, string | readonly string[]>>;
-
-export function openConsole(desk: Desk, base = ''): TestConsole {
+export function openRoom(deps: Partial<ConsoleDeps> = {}, desk = memoryDesk()): Room {
   const log = captureLog();
-  let visitor: Visitor = {};
-  const app = consoleApp({
-    desk,
-    clock: Date.now,
-    log,
-    reauthenticate: (back) => `/again?back=${encodeURIComponent(back)}`,
-    authorize: async () => {
-      const { role = 'admin', by = 'rita', fresh = true } = visitor;
-      return role === null ? null : { actor: { by, role }, fresh, csrfKey: KEY };
-    },
-  });
-  const request = async (path: string, init: RequestInit, as: Visitor): Promise<Page> => {
-    visitor = as;
-    const headers = { accept: 'text/html', 'sec-fetch-site': 'same-origin', ...init.headers };
-    const response = await app.request(`http://desk.test${path}`, { ...init, headers }, { base });
-    const html = await response.text();
-    return { status: response.status, html, location: response.headers.get('location'), text: textOf(html) };
-  };
+  let who: Access | null = person('admin');
+  const app = consoleApp({ desk, clock: Date.now, log, authorize: async () => who, ...deps });
+  const ask = async (path: string, init: RequestInit = {}) =>
+    app.request(`http://${HOST}${path}`, init, { base: BASE, native: undefined, secure: false });
+  const get = (path: string, headers = {}) => ask(path, { headers: { accept: 'text/html', ...headers } });
   return {
+    desk,
+    app,
     log,
-    get: (path, as = {}) => request(path, {}, as),
-    post(path, fields, as = {}) {
-      const body = new URLSearchParams({ csrf: csrfToken(KEY, as.by ?? 'rita') });
-      for (const [name, value] of Object.entries(fields)) for (const one of [value].flat()) body.append(name, one);
-      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-      return request(path, { method: 'POST', body: body.toString(), headers }, as);
+    ask,
+    get,
+    as: (access) => {
+      who = access;
+    },
+    async post(path, fields = {}, headers = {}) {
+      const token = who === null ? '' : csrfToken(who.csrfKey ?? '', who.actor.by);
+      const sent = {
+        accept: 'text/html',
+        'content-type': 'application/x-www-form-urlencoded',
+        host: HOST,
+        'sec-fetch-site': 'same-origin',
+        origin: `http://${HOST}`,
+        ...headers,
+      };
+      const kept = Object.entries(sent).filter((pair): pair is [string, string] => pair[1] !== null);
+      return ask(path, {
+        method: 'POST',
+        headers: Object.fromEntries(kept),
+        body: new URLSearchParams({ csrf: token, ...fields }).toString(),
+      });
     },
   };
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
-
-function textOf(html: string): string {
-  return html
-    .replace(/<script\b[^>]*><\/script>/g, '')
-    .replace(/<[^>]*>/g, ' ')
-    .replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => ENTITIES[name] ?? '')
-    .replace(/\s+/g, ' ')
-    .trim();
 }
