@@ -111,23 +111,22 @@ export function judgeAnswer(incident: IncidentRecord, wish: AnswerWish): AnswerV
   return { kind: isOpen ? 'answer' : 'complete', effects: EFFECTS[wish.disposition](incident, wish) };
 }
 
-const EFFECTS: Readonly<
-  Record<Disposition, (incident: IncidentRecord, wish: AnswerWish) => readonly AnswerEffect[]>
-> = {
-  // A flag, or a login that was only observed, ends now: a person says that it is a thief's.
-  confirmed: ({ sighting }, { blockAddress }) => [
-    'end_login',
-    ...only('end_others', sighting.address !== null),
-    ...only('block_address', blockAddress),
-  ],
-  // The baseline first: what the owner does next is to be known. The session last: nothing else depends on it.
-  safe: (incident, { giveBack }) => [
-    ...only('teach', maySpeakOfPlace(incident)),
-    ...only('close_alike', ALIKE.has(incident.reason)),
-    ...only('give_back', giveBack && wasEnded(incident)),
-  ],
-  dismissed: () => [],
-};
+const EFFECTS: Readonly<Record<Disposition, (incident: IncidentRecord, wish: AnswerWish) => readonly AnswerEffect[]>> =
+  {
+    // A flag, or a login that was only observed, ends now: a person says that it is a thief's.
+    confirmed: ({ sighting }, { blockAddress }) => [
+      'end_login',
+      ...only('end_others', sighting.address !== null),
+      ...only('block_address', blockAddress),
+    ],
+    // The baseline first: what the owner does next is to be known. The session last: nothing else depends on it.
+    safe: (incident, { giveBack }) => [
+      ...only('teach', maySpeakOfPlace(incident)),
+      ...only('close_alike', ALIKE.has(incident.reason)),
+      ...only('give_back', giveBack && wasEnded(incident)),
+    ],
+    dismissed: () => [],
+  };
 
 const only = (effect: AnswerEffect, when: boolean): AnswerEffect[] => (when ? [effect] : []);
 

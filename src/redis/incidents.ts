@@ -12,6 +12,7 @@ import { loadScript, runScript } from './script.ts';
 const record = loadScript('record-n');
 const visit = loadScript('visit-4');
 const resolve = loadScript('resolve-4');
+const reopen = loadScript('reopen-3');
 
 /**
  * Of each kind the first ones are kept, and the newest refused one; a holder who polls for a week must not fill Redis.
@@ -28,6 +29,10 @@ export interface IncidentStore extends Incidents {
    * fewer incidents than asked for may still have a cursor, and then is not the last one.
    */
   list(query: IncidentQuery, limit: number, cursor?: string | null): Promise<IncidentPage>;
+  /** Takes this answer off again, where it is the one on record. Atomic. */
+  reopen(caseId: string, answer: Disposition, atMs: number): Promise<boolean>;
+  /** How many are open. */
+  countOpen(): Promise<number>;
 }
 
 export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): IncidentStore {
@@ -68,6 +73,11 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
         | 'unknown'
         | Disposition;
     },
+    async reopen(caseId, answer, atMs) {
+      const where = [keys.incident(caseId), keys.incidentsByStatus('open'), keys.incidentsByStatus(answer)];
+      return (await runScript(redis, reopen, where, [caseId, answer, String(keepMs), String(atMs)])) === 1;
+    },
+    countOpen: () => redis.zcard(keys.incidentsByStatus('open')),
   };
 }
 

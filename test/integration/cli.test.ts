@@ -13,7 +13,7 @@ import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
 import { redisSetAside } from '../../src/redis/set-aside.ts';
-import { resolveIncident } from '../../src/review.ts';
+import { teach } from '../../src/review/baseline.ts';
 import {
   captureLog,
   connect,
@@ -311,9 +311,14 @@ describe('incidents resolve', () => {
       },
       save: cli.baselines.save,
     };
-    const deps = { incidents: cli.incidents, baselines, policy: DEFAULT_POLICY };
-    const answer = { disposition: 'safe', by: 'ann', note: '', atMs: BASE_MS + DAY_MS } as const;
-    expect(await resolveIncident(deps, 'AAAA-BBBB-0001', answer)).toMatchObject({ taught: true });
+    const answered = {
+      ...incident(1),
+      status: 'safe',
+      resolvedAtMs: BASE_MS + DAY_MS,
+      visitCount: 0,
+      visits: [],
+    } as const;
+    expect(await teach({ baselines, policy: DEFAULT_POLICY }, answered)).toBe(true);
     const [stored] = await cli.baselines.load(['alice']);
     expect(stored?.baseline.v4.places.map(({ countries }) => countries[0])).toEqual(['BR', 'GB']);
     expect(asked).toBe(2);
