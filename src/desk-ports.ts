@@ -227,10 +227,19 @@ export interface IncidentRewrite {
   readonly forgetPlace: boolean;
 }
 
+export interface KnownLogin {
+  readonly lid: string;
+  /** One of its ids, where one is known. */
+  readonly handle: string | null;
+}
+
 /** What "forget this user" does to what is stored. Each is idempotent and throws when Redis is away. */
 export interface Eraser {
-  /** What is only of them: `baseline`, `history`, `sessions` (the list of their logins). How many of each. */
-  erase(userId: string): Promise<Readonly<Record<string, number>>>;
+  /**
+   * What is only of them: `baseline`, `history`, `sessions` (the list of their logins), and what tombstones keep of ended
+   * sessions of these logins. How many of each.
+   */
+  erase(userId: string, logins: readonly KnownLogin[]): Promise<Readonly<Record<string, number>>>;
   /**
    * Compare and set: `plan` is asked again where somebody answered meanwhile. The note goes in any case. How many visits
    * went with it; null where there is no such incident (any more).
