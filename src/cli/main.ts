@@ -13,6 +13,7 @@ import { locateCommand } from './locate.ts';
 import { notificationsCommand } from './notifications.ts';
 import { sessionsCommand } from './sessions.ts';
 import { clean } from './text.ts';
+import { usersCommand } from './users.ts';
 import { registryWorkerCommand, workerCommand } from './worker.ts';
 
 function program(): Command {
@@ -24,6 +25,7 @@ function program(): Command {
     registryWorkerCommand(),
     incidentsCommand(),
     sessionsCommand(),
+    usersCommand(),
     notificationsCommand(),
     consoleCommand(),
     locateCommand(),

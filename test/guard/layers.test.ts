@@ -94,8 +94,9 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'desk composition root',
-    files: /^src\/(desk|console|user-answers)\.ts$/,
+    files: /^src\/(desk|desk-privacy|console|user-answers)\.ts$/,
     ours: under(
+      'desk-privacy\\.ts',
       'review',
       'notify\\.ts',
       'session-admin\\.ts',
