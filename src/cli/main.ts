@@ -4,11 +4,13 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { failureLine } from '../../workers/failure.ts';
+import { brakeCommand, reportCommand } from './brake.ts';
 import { configCommand } from './config.ts';
 import { consoleCommand } from './console.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { incidentsCommand } from './incidents.ts';
+import { listsCommand } from './lists.ts';
 import { locateCommand } from './locate.ts';
 import { notificationsCommand } from './notifications.ts';
 import { sessionsCommand } from './sessions.ts';
@@ -25,6 +27,9 @@ function program(): Command {
     registryWorkerCommand(),
     incidentsCommand(),
     sessionsCommand(),
+    listsCommand(),
+    brakeCommand(),
+    reportCommand(),
     usersCommand(),
     notificationsCommand(),
     consoleCommand(),
