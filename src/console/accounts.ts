@@ -35,7 +35,7 @@ export function doorman({ accounts, attempts, desk, log }: DoormanDeps): Doorman
       const waitMs = await attempts.take(limits, WINDOW_MS);
       if (waitMs !== null) return { kind: 'limited', retryAfterSeconds: Math.ceil(waitMs / 1000) };
       const account = accounts.get(name);
-      if (!(await verifyPassword(password, account)) || account === undefined) {
+      if (!(await verifyPassword(password, account, accounts)) || account === undefined) {
         log.warn({ event: 'console_sign_in_refused', known: account !== undefined }, 'A sign-in at the console failed');
         // A name that is none of ours may be a password in the wrong field: it is not kept.
         if (account !== undefined) await desk.note(entry('sign_in_refused', account.name, from));

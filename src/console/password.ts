@@ -68,14 +68,21 @@ export function accountsOf(given: Readonly<Record<string, string>>): ReadonlyMap
   return new Map(accounts);
 }
 
-/** So that a name that does not exist costs the same time as one that does. */
-const NOBODY: Hash = { logN: LOG_N, r: R, p: P, salt: randomBytes(16), key: randomBytes(KEY_BYTES) };
-
-/** In a time that does not tell whether there is such an account. */
-export async function verifyPassword(password: string, account: Account | undefined): Promise<boolean> {
-  const hash = account?.hash ?? NOBODY;
+/** In a time that does not tell whether there is such an account: one that is not there costs what the others do. */
+export async function verifyPassword(
+  password: string,
+  account: Account | undefined,
+  accounts: ReadonlyMap<string, Account>,
+): Promise<boolean> {
+  const hash = account?.hash ?? nobodyLike(accounts);
   const key = await inTurn(() => derive(password, hash));
   return timingSafeEqual(key, hash.key) && account !== undefined;
+}
+
+function nobodyLike(accounts: ReadonlyMap<string, Account>): Hash {
+  const [like] = accounts.values();
+  const { logN = LOG_N, r = R, p = P } = like?.hash ?? {};
+  return { logN, r, p, salt: randomBytes(16), key: randomBytes(KEY_BYTES) };
 }
 
 /** Each costs memory: so many at once, the others wait. */
