@@ -41,7 +41,7 @@ async function everything(redis: Redis): Promise<[key: string, value: string][]>
       hash: () => redis.hgetall(key),
       list: () => redis.lrange(key, 0, -1),
       set: () => redis.smembers(key),
-      zset: () => redis.zrange(key, 0, -1, 'WITHSCORES'),
+      zset: () => redis.zrange(key, '0', '-1', 'WITHSCORES'),
       stream: () => redis.xrange(key, '-', '+'),
     };
     found.push([key, JSON.stringify((await read[type]?.()) ?? `unknown type ${type}`)]);

@@ -1,8 +1,10 @@
 /** What is kept, and how long: with a clock of the test's own. */
 import { describe, expect, test } from '@jest/globals';
+import type { HistoryEntry } from '../../src/desk-ports.ts';
 import { startSweeps } from '../../src/queue/sweeps.ts';
 import { redisAudit } from '../../src/redis/audit.ts';
 import { openWorkerRedis } from '../../src/redis/connection.ts';
+import { redisHistory } from '../../src/redis/history.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, SWEEP_QUEUE } from '../../src/redis/keys.ts';
 import { redisRetention } from '../../src/redis/retention.ts';
@@ -51,7 +53,7 @@ describe('retention', () => {
     // The young one's own keys, and what is common: nothing that names an old one's user or case.
     expect(left.filter((key) => /old-|confirmed|visit/.test(key))).toEqual([]);
     for (const key of left.filter((one) => one.includes(':incidents:') && !one.endsWith(':indexed'))) {
-      expect([key, await redis.zrange(key, 0, -1)]).toEqual([key, [young.id]]);
+      expect([key, await redis.zrange(key, '0', '-1')]).toEqual([key, [young.id]]);
     }
     expect(left).toContain(keys.incidentsByNetwork(FRANCE.network));
   });
@@ -101,6 +103,27 @@ describe('retention', () => {
     expect(await audit.list(10)).toHaveLength(1);
     expect(await retention.expire(now + 60 * DAY_MS + 60_000)).toMatchObject({ audit: 1 });
     expect(await audit.list(10)).toEqual([]);
+  });
+
+  test("a login drops from its user's history what is older than may be kept", async () => {
+    const { keys, redis, now } = world();
+    const history = redisHistory(redis, keys, 90 * DAY_MS);
+    const login = (lid: string, atMs: number): HistoryEntry => ({
+      lid,
+      atMs,
+      address: null,
+      network: null,
+      countries: ['GB'],
+      action: 'allow',
+      reason: 'same_country',
+      caseId: null,
+    });
+    await history.add('alice', [login('first', now - 100 * DAY_MS), login('second', now - 60 * DAY_MS)]);
+    await history.add('alice', [login('third', now - 10 * DAY_MS)]);
+    expect((await history.list('alice', 10)).map(({ lid }) => lid)).toEqual(['third', 'second', 'first']);
+    await history.add('alice', [login('fourth', now)]);
+    expect((await history.list('alice', 10)).map(({ lid }) => lid)).toEqual(['fourth', 'third', 'second']);
+    expect(await redis.pttl(keys.history('alice'))).toBeGreaterThan(89 * DAY_MS);
   });
 
   test('incidents of release 0.1 are found by everything after one sweep, and only one does that', async () => {

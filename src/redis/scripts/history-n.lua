@@ -1,5 +1,6 @@
 --[[
-  Adds logins to their users' histories. Invariant: a history holds the newest logins only, and each of them once.
+  Adds logins to their users' histories. Invariant: a history holds the newest logins only, none that is older than may be
+  kept when one is added, and each of them once.
 
   KEYS[1..]  for each login, the history of its user
   ARGV[1]  how long a history is kept, in milliseconds
@@ -18,6 +19,7 @@ for i, history in ipairs(KEYS) do
   end
   redis.call('ZADD', history, ARGV[at], ARGV[at + 2])
   redis.call('ZREMRANGEBYRANK', history, 0, -1 - ARGV[2])
+  redis.call('ZREMRANGEBYSCORE', history, '-inf', string.format('(%.0f', ARGV[at] - ARGV[1]))
   redis.call('PEXPIRE', history, ARGV[1])
 end
 return #KEYS
