@@ -94,6 +94,8 @@ export interface Import {
   readonly specifier: string;
   /** `import type`, `export type`, or a type written as `import('x').Y`. */
   readonly typeOnly: boolean;
+  /** `import('x')`: loaded when that line runs. */
+  readonly lazy?: boolean;
 }
 
 export function importsOf({ tree }: Source): Import[] {
@@ -132,7 +134,7 @@ function calledImport(node: Node): Import | null {
   const required = callee.type === 'Identifier' && callee.value === 'require';
   if (callee.type !== 'Import' && !required) return null;
   const first = (node.arguments as { expression: unknown }[])[0]?.expression;
-  return { specifier: stringOf(first) ?? '(computed)', typeOnly: false };
+  return { specifier: stringOf(first) ?? '(computed)', typeOnly: false, lazy: !required };
 }
 
 /** A file of ours as a path from the root; a package or a Node module as it is written. */
