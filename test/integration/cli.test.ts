@@ -253,7 +253,9 @@ describe('incidents resolve', () => {
     const cli = new Cli();
     await cli.seed(incident(1));
     const { stdout, code } = await cli.run('incidents', 'resolve', 'AAAA-BBBB-0001', ...SAFE);
-    expect(stdout).toBe('AAAA-BBBB-0001: safe; alice may log in from BR and 200.160.2.0/24\n');
+    expect(stdout).toBe(
+      'AAAA-BBBB-0001: safe; alice may log in from BR and 200.160.2.0/24; nothing of the session is left to give back\n',
+    );
     expect(code).toBe(0);
     expect(await cli.incidents.get('AAAA-BBBB-0001')).toMatchObject({
       status: 'safe',

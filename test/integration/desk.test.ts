@@ -46,7 +46,8 @@ async function world(options: Parameters<typeof openWorker>[1] = {}): Promise<Wo
   const desk = openDesk({ redis: hookUp(connect(), hooks), keys, clock: Date.now, log });
   release(() => desk.close());
   const shop = await openShop(prefix);
-  await openWorker(prefix, options);
+  const worker = await openWorker(prefix, options);
+  release(() => worker.close());
   const open = async () => (await desk.incidents({ status: 'open' }, 50, null)).incidents;
   const known = shop.browser(ADDRESS.london);
   await known.login('alice');
@@ -64,7 +65,8 @@ async function world(options: Parameters<typeof openWorker>[1] = {}): Promise<Wo
 async function userWith({ shop }: World, cookie: string): Promise<unknown> {
   const headers = { cookie, accept: 'text/html', 'x-forwarded-for': ADDRESS.lagos };
   const response = await fetch(`${shop.url}/me`, { redirect: 'manual', headers });
-  return response.status === 200 ? ((await response.json()) as { user: unknown }).user : `status ${response.status}`;
+  const body = await response.text();
+  return response.status === 200 ? (JSON.parse(body) as { user: unknown }).user : `status ${response.status}`;
 }
 
 const acts = async ({ desk }: World) =>
