@@ -1,14 +1,11 @@
 /** `session-bouncer users show | forget`: what is on record of one user, and how to erase it. */
 
 import { Argument, Command } from 'commander';
-import type { Config } from '../../config/load.ts';
-import { type OpenDesk, openDesk } from '../desk.ts';
 import type { Holdings } from '../desk-ports.ts';
-import { command, configOf, type Options, QUIET, textOf, withRedis } from './context.ts';
+import { command, configOf, type Options } from './context.ts';
 import { print, printJson } from './terminal.ts';
 import { clean } from './text.ts';
-
-const DAY_MS = 86_400_000;
+import { actorOf, whyOf, withDesk, withReasons } from './with-desk.ts';
 
 export function usersCommand(): Command {
   const users = new Command('users').description('show or forget what is on record of one user');
@@ -23,33 +20,10 @@ function showCommand(): Command {
 }
 
 function forgetCommand(): Command {
-  return command('forget', "end the user's sessions, erase what is only of them, rename them in what must stay", [
-    'tombstoneTtlDays',
-    'incidentTtlDays',
-  ])
+  const what = "end the user's sessions, erase what is only of them, rename them in what must stay";
+  return withReasons(command('forget', what, ['tombstoneTtlDays', 'incidentTtlDays']))
     .addArgument(user())
-    .requiredOption('--by <who>', 'who forgets')
-    .requiredOption('--why <text>', 'why')
     .action(forget);
-}
-
-function withDesk<T>(config: Config, work: (desk: OpenDesk) => Promise<T>): Promise<T> {
-  return withRedis(config, async (redis, keys) => {
-    const desk = openDesk({
-      redis,
-      keys,
-      clock: Date.now,
-      log: QUIET,
-      baselineTtlMs: config.baselineTtlDays * DAY_MS,
-      incidentTtlMs: config.incidentTtlDays * DAY_MS,
-      tombstoneTtlMs: config.tombstoneTtlDays * DAY_MS,
-    });
-    try {
-      return await work(desk);
-    } finally {
-      await desk.close();
-    }
-  });
 }
 
 async function show(userId: string, options: Options): Promise<void> {
@@ -74,9 +48,8 @@ function summary({ userId, baseline, sessions, history, incidents, audit, lists 
 }
 
 async function forget(userId: string, options: Options): Promise<void> {
-  const [by, why] = [textOf(options, 'by') ?? '', textOf(options, 'why') ?? ''];
   const { config } = configOf(options);
-  const forgotten = await withDesk(config, (desk) => desk.forget(userId, why, { by, role: 'admin' }));
+  const forgotten = await withDesk(config, (desk) => desk.forget(userId, whyOf(options), actorOf(options)));
   if (options.json) return printJson(forgotten);
   const counts = Object.entries(forgotten.counts).map(([what, count]) => `${what.padEnd(10)} ${count}`);
   print([`${clean(userId)} is ${forgotten.pseudonym} now`, ...counts].join('\n'));

@@ -23,7 +23,7 @@ describe('session-bouncer users', () => {
     expect([held.sessions.length, held.incidents.map((one) => one.id)]).toEqual([1, [incident.id]]);
     expect((await cli(web, 'show', 'alice')).stdout).toMatch(/^alice\n(.*\n)*incidents +1\n/);
     const silent = await cli(web, 'forget', 'alice');
-    expect([silent.code, silent.stderr]).toEqual([1, expect.stringContaining('--by')]);
+    expect([silent.code, silent.stderr]).toEqual([1, expect.stringContaining('--why')]);
     expect(await web.lives(id)).toBe(true);
     const forgotten = await cli(web, 'forget', 'alice', '--by', 'ann', '--why', 'asked', '--json');
     expect(JSON.parse(forgotten.stdout) as Forgotten).toMatchObject({ counts: { incidents: 1, sessions: 1 } });
