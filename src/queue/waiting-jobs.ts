@@ -17,7 +17,8 @@ export function waitingJobs(redis: Redis, names: { queues: readonly string[]; pr
     async forget(userId) {
       let forgotten = 0;
       for (const name of names.queues) {
-        const queue = new Queue<Payload>(name, { connection: redis, prefix: names.prefix, skipMetasUpdate: true });
+        const shared = { connection: redis, prefix: names.prefix };
+        const queue = new Queue<Payload>(name, { ...shared, skipVersionCheck: true, skipMetasUpdate: true });
         queue.on('error', (error) =>
           log.debug({ event: 'queue_error', error: errorName(error) }, 'The queue had an error'),
         );
