@@ -2,7 +2,7 @@
  * Where each thing has its page, below the mount. Ids stand in the query: a user may be called `..` or `a/b`, and proxies
  * differ about what they make of those in a path.
  */
-export const incidentPath = (caseId: string) => `/incidents/${encodeURIComponent(caseId)}`;
+export const incidentPath = (caseId: string) => `/incidents/${encodeURIComponent(caseId.replace(/\p{Cs}/gu, '?'))}`;
 export const userPath = (userId: string) => withQuery('/user', { id: userId });
 export const addressPath = (address: string) => withQuery('/address', { address });
 export const networkPath = (network: string) => withQuery('/network', { network });

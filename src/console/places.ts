@@ -5,17 +5,19 @@ import { geoArea, geoCentroid, geoDistance } from 'd3-geo';
 import { feature } from 'topojson-client';
 import type { GeometryCollection, Topology } from 'topojson-specification';
 import type { Country, Evidence, Place, Sighting } from '../domain/types.ts';
-import { countryName } from './kit.tsx';
+import { countryName, plain } from './kit.tsx';
 
 type Point = readonly [longitude: number, latitude: number];
 
 const EARTH_RADIUS_KM = 6371;
-/** e.g. `Germany (DE)`, `United Kingdom (GB) or United States (US)`. */
+/** e.g. `Germany (DE)`, `United Kingdom (GB) or United States (US)`. What is no code is shown as the text that it is. */
 export function countryList(codes: readonly Country[]): string {
-  const named = codes.map((code) => `${countryName(code)} (${code})`);
+  const named = codes.map((code) => (isCode(code) ? `${countryName(code)} (${code})` : plain(code, 8)));
   const last = named.pop() ?? '';
   return named.length === 0 ? last : `${named.join(', ')} or ${last}`;
 }
+
+const isCode = (code: string) => /^[A-Z]{2}$/.test(code);
 
 export interface Distance {
   readonly km: number;

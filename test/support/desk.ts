@@ -10,6 +10,7 @@ import type { ListEntry } from '../../src/domain/lists.ts';
 import type { Baseline } from '../../src/domain/types.ts';
 import { BouncerError } from '../../src/errors.ts';
 import type { AuditEntry, LoginEntry } from '../../src/ports.ts';
+import { EXPORT_TYPES, exportIncidents } from '../../src/review/exports.ts';
 
 export interface MemoryDesk extends Desk {
   readonly cases: Map<string, IncidentRecord>;
@@ -68,6 +69,10 @@ type Act = (what: string, actor: Actor, ...args: unknown[]) => number;
 function newestFirst(state: State, query: IncidentQuery): IncidentRecord[] {
   return [...state.cases.values()].filter((one) => matches(one, query)).sort((a, b) => b.decidedAtMs - a.decidedAtMs);
 }
+
+const reviewList = (state: State) => ({
+  list: async (query: IncidentQuery) => ({ incidents: newestFirst(state, query), cursor: null }),
+});
 
 function reviewOf(state: State, act: Act): Pick<Desk, 'incidents' | 'incident' | 'related' | 'answer' | 'undo'> {
   return {
@@ -219,6 +224,10 @@ function restOf(state: State): Pick<Desk, Rest> {
     note: async (entry) => void state.noted.unshift({ ...entry, atMs: Date.now() }),
     deadLetters: async () => [],
     retryDeadLetter: async () => false,
+    exportIncidents: (query, format) => ({
+      type: EXPORT_TYPES[format],
+      pieces: exportIncidents({ incidents: reviewList(state) }, query, format),
+    }),
     holdings: async (userId) => ({
       userId,
       atMs: Date.now(),

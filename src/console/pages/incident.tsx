@@ -37,10 +37,13 @@ const RELATED = 10;
 /** So many of the newest acts are looked through for those of one case. */
 const AUDIT_LOOKED_AT = 300;
 
+/** With a hyphen, as case numbers have: other pages may lie below `/incidents` too. */
+const CASE = '/incidents/:caseId{[0-9A-Za-z]+-[0-9A-Za-z-]+}';
+
 export function incidentRoutes(app: Hono<ConsoleEnv>): void {
-  app.get('/incidents/:caseId', show);
-  app.post('/incidents/:caseId/answer', requireRole('analyst'), answer);
-  app.post('/incidents/:caseId/undo', requireRole('analyst'), requireFresh(), undo);
+  app.get(CASE, show);
+  app.post(`${CASE}/answer`, requireRole('analyst'), answer);
+  app.post(`${CASE}/undo`, requireRole('analyst'), requireFresh(), undo);
 }
 
 async function find(c: Ctx): Promise<IncidentRecord | null> {
