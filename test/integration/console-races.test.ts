@@ -12,9 +12,8 @@ async function openCases(count: number) {
   const redis = connect();
   const desk = openDesk({ redis, keys, clock: Date.now, log: captureLog() });
   release(() => desk.close());
-  const cases = Array.from({ length: count }, (_, i) =>
-    anIncident({ userId: `user-${i}`, decidedAtMs: Date.now() - i }),
-  );
+  const now = Date.now();
+  const cases = Array.from({ length: count }, (_, i) => anIncident({ userId: `user-${i}`, decidedAtMs: now - i }));
   await redisIncidents(redis, keys, 86_400_000).record(cases);
   return { desk, ids: cases.map(({ id }) => id), zoe: openConsole(desk), rita: openConsole(desk) };
 }
