@@ -17,7 +17,7 @@ export function redisEraser(redis: Redis, keys: Keys): Eraser {
       for (const login of logins) await forgetKept(redis, keys, login);
       const tag = userTag(userId);
       const sessions = await redis.zcard(keys.userLogins(tag));
-      const history = await redis.zcard(keys.history(userId));
+      const history = await redis.llen(keys.history(userId));
       const baseline = await redis.unlink(keys.baseline(userId));
       await redis.unlink(keys.history(userId));
       // In the user's own slot: on a Cluster no command may name both.

@@ -33,8 +33,7 @@ export interface HistoryRow extends HistoryEntry {
 }
 
 /**
- * A sorted set of entries a user, by the login's time. It lies where the user's baseline does, so that the histories of a whole
- * batch are one command.
+ * A list of entries a user. It lies where the user's baseline does, so that the histories of a whole batch are one command.
  */
 export function redisHistory(
   redis: Redis,
@@ -47,7 +46,7 @@ export function redisHistory(
   const addAll = async (rows: readonly HistoryRow[], repeated: boolean): Promise<void> => {
     if (rows.length === 0) return;
     const where = rows.map(({ userId }) => keys.history(userId));
-    const args = rows.flatMap((row) => [String(row.atMs), `[${JSON.stringify(row.lid)},`, encode(row)]);
+    const args = rows.flatMap((row) => [`[${JSON.stringify(row.lid)},`, encode(row)]);
     await runScript(redis, add, where, [String(keepMs), String(HISTORY_KEPT), repeated ? '1' : '0', ...args]);
   };
   return {
@@ -59,8 +58,9 @@ export function redisHistory(
       ),
     async list(userId, limit) {
       if (limit < 1) return [];
-      const rows = await redis.zrevrange(keys.history(userId), 0, limit - 1);
-      return rows.map(decode);
+      // They lie in the order in which they were told, which a late job may have mixed.
+      const rows = (await redis.lrange(keys.history(userId), 0, -1)).map(decode);
+      return rows.sort((a, b) => b.atMs - a.atMs).slice(0, limit);
     },
   };
 }

@@ -73,7 +73,7 @@ describe('redisSeries', () => {
     };
     await Promise.all([1, 2, 3].map(() => counters.add('job', new Map([['logins', 2]]), tally)));
     expect(await counters.read()).toEqual({ logins: 2 });
-    expect(await redisSeries(redis, keys).countries(NOON - DAY_MS, NOON)).toEqual([
+    expect(await redisSeries(redis, keys).countries(NOON - DAY_MS, NOON)).toMatchObject([
       { country: 'FR', checked: 9, flagged: 0, revoked: 0 },
       { country: 'GB', checked: 2, flagged: 0, revoked: 1 },
     ]);
@@ -219,7 +219,7 @@ describe('a worker', () => {
       const points = await series.read(now - HOUR_MS, now, 'hour');
       const sum = (name: string) => points.reduce((all, { counts }) => all + (counts[name] ?? 0), 0);
       expect([sum('checked'), sum(done), sum('suspect'), sum('unchecked')]).toEqual([2, 1, 1, 1]);
-      expect(await series.countries(now - HOUR_MS, now)).toEqual([
+      expect(await series.countries(now - HOUR_MS, now)).toMatchObject([
         { country: 'GB', checked: 1, flagged: 0, revoked: 0 },
         { country: 'NG', checked: 1, flagged: 0, revoked: mode === 'enforce' ? 1 : 0 },
       ]);
