@@ -5,10 +5,10 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BouncerError } from '../src/errors.ts';
 import { type ConfigFile, type Flags, nearest, type ResolvedConfig, resolveConfig } from './resolve.ts';
-import { ENV_PREFIX, SETTINGS } from './schema.ts';
+import { ENV_PREFIX, FLAGS } from './schema.ts';
 
 export { maskUrl, type Origin, type ResolvedConfig, resolveConfig, shownValue } from './resolve.ts';
-export { type Config, DEFAULTS, SETTINGS, type Setting, type SettingName } from './schema.ts';
+export { type Config, DEFAULTS, FLAGS, SETTINGS, type Setting, type SettingName } from './schema.ts';
 
 /** Read from the working directory when it is there. */
 export const CONFIG_FILE = 'session-bouncer.config.json';
@@ -55,7 +55,7 @@ function parseJson(text: string, path: string): unknown {
 
 /** The flags of a process that has no other arguments. Throws BouncerError `config_invalid`. */
 export function parseFlags(argv: readonly string[]): { flags: Flags; configPath: string | undefined } {
-  const names = [...SETTINGS.map(({ flag }) => flag), '--config'].map((flag) => flag.slice(2));
+  const names = [...FLAGS.map(({ flag }) => flag), '--config'].map((flag) => flag.slice(2));
   const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
   const given = new Map<string, string>();
@@ -65,7 +65,7 @@ export function parseFlags(argv: readonly string[]): { flags: Flags; configPath:
     if (token.value === undefined) throw new BouncerError('config_invalid', `--${token.name}: give a value`);
     given.set(token.name, token.value);
   }
-  const flags = Object.fromEntries(SETTINGS.map(({ name, flag }) => [name, given.get(flag.slice(2))]));
+  const flags = Object.fromEntries(FLAGS.map(({ name, flag }) => [name, given.get(flag.slice(2))]));
   return { flags, configPath: given.get('config') };
 }
 

@@ -91,6 +91,7 @@ function typed(text: string, { type }: Setting): unknown {
   if (type === 'number') return /^\d{1,9}(\.\d{1,9})?$/.test(plain) ? Number(plain) : plain;
   if (type === 'switch') return plain === 'true' || (plain !== 'false' && plain);
   if (type === 'list') return partsOf(plain);
+  if (type === 'webhooks') return webhooksOf(plain);
   return type === 'pairs' ? pairsOf(plain) : plain;
 }
 
@@ -99,6 +100,20 @@ function partsOf(text: string): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+/** JSON as in the file, or of a single one `<url> <secret>` (more secrets while they change over). */
+function webhooksOf(text: string): unknown {
+  if (!/^[[{]/.test(text)) {
+    const [url, ...secret] = text.split(/\s+/);
+    return [{ url, secret }];
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return Array.isArray(parsed) ? parsed : [parsed];
+  } catch {
+    return text;
+  }
 }
 
 /** `address=country,...` */
@@ -182,8 +197,21 @@ export function maskUrl(url: string): string {
 export function shownValue(config: Config, name: SettingName): string {
   const value = config[name];
   if (name === 'redisUrl') return maskUrl(config.redisUrl);
-  if (typeof value === 'object' && value !== null) return listed(value);
+  if (name === 'webhooks') return listed(config.webhooks.map(maskWebhook));
+  if (name === 'userLinkSecrets') return listed(config.userLinkSecrets.map(() => '***'));
+  if (name === 'consoleAccounts') return listed(maskAccounts(config.consoleAccounts));
+  if (typeof value === 'object' && value !== null) return listed(value as Parameters<typeof listed>[0]);
   return value === null ? 'none' : String(value);
+}
+
+/** Its path may be a secret as much as its secret is. */
+function maskWebhook({ url, events }: Config['webhooks'][number]): string {
+  return `${new URL(url).origin}/*** (${events?.join(' ') ?? 'all events'})`;
+}
+
+function maskAccounts(accounts: Config['consoleAccounts']): Record<string, string> {
+  const masked = Object.entries(accounts).map(([name, text]) => [name, `${text.slice(0, text.indexOf(':'))}:***`]);
+  return Object.fromEntries(masked) as Record<string, string>;
 }
 
 function listed(value: readonly string[] | Readonly<Record<string, string>>): string {

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { parseAddress } from '../src/domain/address.ts';
 import { normaliseCountry } from '../src/domain/country.ts';
+import { NOTIFICATION_EVENTS, webhookProblem } from '../src/domain/notification.ts';
 
 /** One to 64 letters that need no escaping in a key; the same rule as `createBouncer`'s. */
 const PREFIX = /^[\w-]{1,64}$/;
@@ -19,8 +20,21 @@ function isPublic(text: string): boolean {
 
 const isCountry = (text: string): boolean => normaliseCountry(text).country !== undefined;
 
+/** Whether plain http may go elsewhere is another setting's business: the worker compares them. */
+const webhook = z
+  .strictObject({
+    url: z.string().max(2000),
+    secret: z.union([z.string(), z.array(z.string())]),
+    events: z.array(z.enum(NOTIFICATION_EVENTS)).optional(),
+  })
+  .refine((endpoint) => webhookProblem(endpoint, true) === null);
+
 /** An operator may write `none` (or null in the file) where no value is a value. */
 const orNone = <T extends z.ZodType>(schema: T) => z.preprocess((v) => (v === 'none' ? null : v), schema.nullable());
+
+const ACCOUNT = /^[\w.@+-]{1,64}$/;
+/** What `session-bouncer console hash-password` prints, behind what the person may do. */
+const ROLE_AND_HASH = /^(viewer|analyst|admin):scrypt\$\d{2}\$\d{1,2}\$\d{1,2}\$[\w-]{22,86}\$[\w-]{43,86}$/;
 
 export const configSchema = z.object({
   redisUrl: z.string().regex(REDIS_URL).default('redis://localhost:6379'),
@@ -33,14 +47,37 @@ export const configSchema = z.object({
   anonymousNetwork: z.enum(['allow', 'flag']).default('flag'),
   baselineTtlDays: days.default(180),
   incidentTtlDays: days.default(365),
+  visitTtlDays: days.default(365),
+  auditTtlDays: days.default(730),
+  historyTtlDays: days.default(90),
   tombstoneTtlDays: days.default(30),
   concurrency: z.int().min(1).max(1000).default(8),
   lockDurationSeconds: z.number().min(1).max(3600).default(30),
   recheckDelaySeconds: z.number().min(1).max(86_400).default(60),
   registryEnabled: z.boolean().default(false),
+  brake: z.boolean().default(true),
+  brakeShare: z.number().gt(0).max(1).default(0.05),
+  brakeMinLogins: z.int().min(1).max(1_000_000).default(200),
+  brakeWindowMinutes: z.number().min(1).max(60).default(5),
+  brakeSurge: z.number().min(1).max(1000).default(20),
+  brakeResetAfterMinutes: orNone(z.number().min(1).max(1320)).default(null),
   sweepEveryMinutes: z.number().min(1).max(10_080).default(60),
   waitReplicas: z.int().min(0).max(100).default(1),
   waitReplicasTimeoutMs: z.int().min(1).max(60_000).default(1000),
+  webhooks: z.array(webhook).max(16).default([]),
+  allowHttpWebhooks: z.boolean().default(false),
+  userLinkUrl: orNone(z.string().regex(/^https?:\/\/[^\s?#]+$/)).default(null),
+  userLinkSecrets: z.array(z.string().min(32)).max(5).default([]),
+  userLinkTtlDays: z.number().gt(0).max(90).default(7),
+  userQuestions: z.enum(['ended', 'all']).default('ended'),
+  consoleAccounts: z.record(z.string().regex(ACCOUNT), z.string().regex(ROLE_AND_HASH)).default({}),
+  consoleHost: z
+    .string()
+    .regex(/^[\w.:-]{1,253}$/)
+    .default('127.0.0.1'),
+  consolePort: z.int().min(0).max(65_535).default(3900),
+  consoleUrl: orNone(z.string().regex(/^https?:\/\/[^\s/?#@]+\/?$/)).default(null),
+  consoleTrustProxy: z.array(z.string().min(1)).max(64).default([]),
   shutdownTimeoutSeconds: z.number().min(1).max(3600).default(25),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -50,7 +87,7 @@ export type Config = z.infer<typeof configSchema>;
 export type SettingName = keyof Config;
 
 /** How texts of flags and environment become values; the file has JSON's own types. */
-export type SettingType = 'text' | 'number' | 'list' | 'pairs' | 'switch';
+export type SettingType = 'text' | 'number' | 'list' | 'pairs' | 'switch' | 'webhooks';
 
 export interface Setting {
   readonly name: SettingName;
@@ -64,9 +101,12 @@ export interface Setting {
   readonly description: string;
   /** What it takes, as the end of a sentence: `give ...`. */
   readonly takes: string;
+  /** Never shown, and no flag: everybody on a machine sees the arguments of its processes. */
+  readonly secret?: true;
 }
 
 interface Words {
+  readonly secret?: true;
   readonly type?: SettingType;
   readonly flag?: string;
   readonly placeholder: string;
@@ -124,7 +164,10 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     takes: 'flag or allow',
   },
   baselineTtlDays: { ...DAYS, description: "A user's baseline is forgotten after this long without a login." },
-  incidentTtlDays: { ...DAYS, description: 'Incidents and their visits are kept this long.' },
+  incidentTtlDays: { ...DAYS, description: 'Incidents, with all that belongs to them, are kept this long.' },
+  visitTtlDays: { ...DAYS, description: 'Visits of bounced holders are kept this long, within their incident.' },
+  auditTtlDays: { ...DAYS, description: 'Entries of the audit are kept this long, the newest 100,000 at most.' },
+  historyTtlDays: { ...DAYS, description: "A user's logins are kept this long for the console." },
   tombstoneTtlDays: { ...DAYS, description: "A revoked session's tombstone stands at least this long." },
   concurrency: {
     type: 'number',
@@ -150,6 +193,42 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     description: 'Ask the address registries about disputed logins; it tells them the addresses.',
     takes: 'true or false',
   },
+  brake: {
+    type: 'switch',
+    placeholder: '<true|false>',
+    description: 'The safety brake: nothing is ended while too large a share of the logins would be.',
+    takes: 'true or false',
+  },
+  brakeShare: {
+    type: 'number',
+    placeholder: '<share>',
+    description: 'More than this share of the logins of a window trips the brake.',
+    takes: 'a share above 0 and up to 1, e.g. 0.05',
+  },
+  brakeMinLogins: {
+    type: 'number',
+    placeholder: '<logins>',
+    description: 'A window counts as at least so many logins; times the share, so many may end in it anyway.',
+    takes: 'a whole number from 1 to 1000000',
+  },
+  brakeWindowMinutes: {
+    type: 'number',
+    placeholder: '<minutes>',
+    description: 'The window of the brake.',
+    takes: 'minutes from 1 to 60',
+  },
+  brakeSurge: {
+    type: 'number',
+    placeholder: '<times>',
+    description: 'So many times the share of the last day trips the brake too.',
+    takes: 'a number from 1 to 1000',
+  },
+  brakeResetAfterMinutes: {
+    type: 'number',
+    placeholder: '<minutes>',
+    description: 'The brake lets go by itself when the share was normal for so long; none: a person resets it.',
+    takes: 'minutes from 1 to 1320, or none',
+  },
   sweepEveryMinutes: {
     type: 'number',
     placeholder: '<minutes>',
@@ -167,6 +246,73 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     placeholder: '<milliseconds>',
     description: 'How long to wait for replicas before a login is tried again.',
     takes: 'milliseconds from 1 to 60000',
+  },
+  webhooks: {
+    type: 'webhooks',
+    secret: true,
+    placeholder: '<endpoints>',
+    description: 'Who is told of incidents, answers and the brake; the same in all workers.',
+    takes:
+      'up to 16 of {"url": "https://...", "secret": "whsec_...", "events": [...]} in the file; outside it that as JSON, or a URL and its secret with a space between them',
+  },
+  allowHttpWebhooks: {
+    type: 'switch',
+    placeholder: '<true|false>',
+    description: 'Webhooks may go to other machines over plain http.',
+    takes: 'true or false',
+  },
+  userLinkUrl: {
+    placeholder: '<url>',
+    description: 'The page where users say whether it was them; none: they are not asked.',
+    takes: 'an http(s) URL without a query, or none',
+  },
+  userLinkSecrets: {
+    type: 'list',
+    secret: true,
+    placeholder: '<secrets>',
+    description: 'Sign the links to that page; the first signs, the others are old ones.',
+    takes: 'up to 5 secrets of 32 characters or more (separated by commas outside the file)',
+  },
+  userLinkTtlDays: {
+    type: 'number',
+    placeholder: '<days>',
+    description: 'Such a link is good for so long.',
+    takes: 'days above 0 and up to 90',
+  },
+  userQuestions: {
+    placeholder: '<which>',
+    description: 'Whom to ask: those whose session was ended, or all whose login was flagged too.',
+    takes: 'ended or all',
+  },
+  consoleAccounts: {
+    type: 'pairs',
+    secret: true,
+    placeholder: '<accounts>',
+    description: 'Who may sign in at `session-bouncer console`, as what, and the hash of the password.',
+    takes:
+      'names with viewer:, analyst: or admin: and what `session-bouncer console hash-password` prints: {"anna": "admin:scrypt$..."} in the file, anna=admin:scrypt$...,... outside',
+  },
+  consoleHost: {
+    placeholder: '<address>',
+    description: 'Where the console listens.',
+    takes: 'an address or a name of this machine, e.g. 127.0.0.1',
+  },
+  consolePort: {
+    type: 'number',
+    placeholder: '<port>',
+    description: 'Where the console listens; 0 takes a free port.',
+    takes: 'a whole number from 0 to 65535',
+  },
+  consoleUrl: {
+    placeholder: '<url>',
+    description: 'The https:// URL that people open; none: the console is for this machine alone.',
+    takes: 'an https:// URL without a path, or none',
+  },
+  consoleTrustProxy: {
+    type: 'list',
+    placeholder: '<proxies>',
+    description: 'The proxies in front of the console, as `trustProxy` of the web tier.',
+    takes: 'addresses, CIDRs, loopback or private (separated by commas outside the file)',
   },
   shutdownTimeoutSeconds: {
     type: 'number',
@@ -192,5 +338,8 @@ export const SETTINGS: readonly Setting[] = Object.entries(WORDS).map(([name, wo
   ...words,
   name: name as SettingName,
 }));
+
+/** Those that may stand on a command line. */
+export const FLAGS: readonly Setting[] = SETTINGS.filter(({ secret }) => secret === undefined);
 
 export const DEFAULTS: Config = Object.freeze(configSchema.parse({}));

@@ -11,6 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const ASSETS = [
   { dir: 'src', pattern: /\.(lua|html|css|svg|json)$/ },
+  { dir: 'src/console/assets', pattern: /\.js$/ },
   { dir: 'config', pattern: /\.json$/ },
   { dir: 'examples', pattern: /\.(html|css|svg|json)$/ },
   { dir: 'test/support', pattern: /\.json$/ },

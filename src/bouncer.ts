@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { caseOf } from './case-of.ts';
+import type { ConsoleOptions } from './desk-ports.ts';
 import { compileTrust } from './domain/forwarded.ts';
 import { loginPath, openPath } from './domain/gate.ts';
 import type { AddressProblem, LoginEvent } from './domain/types.ts';
@@ -21,6 +22,7 @@ import { guardedSessions } from './redis/sessions.ts';
 import { revocationFeed } from './redis/subscriber.ts';
 import { Releasers } from './release.ts';
 import { type SessionAdmin, type SessionAdminDeps, sessionAdmin } from './session-admin.ts';
+import { checkUserAnswersOptions, openUserAnswers, type UserAnswersOptions } from './user-answers.ts';
 import { SessionEngine } from './web/engine.ts';
 import { type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
 import { type Frameworks, frameworks } from './web/frameworks.ts';
@@ -31,7 +33,8 @@ import { type GuardClientOptions, guardClient } from './web/guard-client.ts';
 import { guardContext } from './web/guard-context.ts';
 import { clientOf } from './web/http.ts';
 import { login } from './web/login.ts';
-import { checkOptions } from './web/options.ts';
+import { type Mountable, mountable } from './web/mount.ts';
+import { checkConsoleOptions, checkOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
@@ -159,6 +162,16 @@ export interface Bouncer extends Frameworks {
   readonly sessions: SessionAdmin;
   /** Who ended which sessions, newest first. */
   readonly audit: Pick<Audit, 'list'>;
+  /**
+   * The review desk, to mount in this app: `app.use('/desk', bouncer.console({ authorize }).express())`, and the like for
+   * fastify, koa, hono and bare Node. Loaded at its first request, with a connection of its own.
+   */
+  console(options: ConsoleOptions): Mountable;
+  /**
+   * The page behind the links of "Was this you?" mails, to mount at the URL that the workers put into them, before the gate:
+   * `app.use('/was-this-you', bouncer.userAnswers({ secrets }).express())`. See docs/notifications.md.
+   */
+  userAnswers(options: UserAnswersOptions): Mountable;
   stats(): BouncerStats;
   /** Sends what waits (at most 5 seconds), then closes the connection. */
   close(): Promise<void>;
@@ -220,6 +233,8 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     clientAddress: (request) => clientOf(request, trust).address,
     ...openNews(redis, keys, ports, log, releasers),
     ...openAdmin(redis, keys, { registry, sessions: ender, absoluteTtlMs, clock, log }),
+    console: (how) => openConsole(how, options, { keys, clock, log, releasers }),
+    userAnswers: (how) => openAnswers(how, options, { keys, clock, log, releasers }),
     stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
     close: () => releasers.run(),
   };
@@ -259,6 +274,39 @@ function openAdmin(
   const audit = redisAudit(redis, keys);
   const guarded = guardedSessions(redis, keys);
   return { sessions: sessionAdmin({ ...deps, guarded, logins: redisLogins(redis, keys), audit, caseOf }), audit };
+}
+
+interface ConsoleParts {
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly releasers: Releasers;
+}
+
+/** A slow page of the desk must not hold up the app: it has its own connection, and more patience. */
+const DESK_TIMEOUT_MS = 3000;
+
+/** A web process that mounts no console loads none of it. */
+function openConsole(how: ConsoleOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+  checkConsoleOptions(how);
+  return mountable(async () => {
+    const [{ mountedConsole }, { desk }] = await Promise.all([import('./console/mounted.ts'), loadDesk(target, parts)]);
+    return mountedConsole(how, { desk, ...parts });
+  }, parts.log);
+}
+
+function openAnswers(how: UserAnswersOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+  checkUserAnswersOptions(how);
+  return mountable(async () => openUserAnswers({ ...(await loadDesk(target, parts)), ...parts }, how), parts.log);
+}
+
+async function loadDesk(target: RedisTarget, { keys, clock, log, releasers }: ConsoleParts) {
+  const { openDesk } = await import('./desk.ts');
+  const redis = openWebRedis(target, DESK_TIMEOUT_MS, log);
+  releasers.add('desk redis', () => redis.disconnect());
+  const desk = openDesk({ redis, keys, clock, log });
+  releasers.add('desk', () => desk.close());
+  return { redis, desk };
 }
 
 /** The news of ended logins, and the sockets that are closed on it. */

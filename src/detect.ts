@@ -1,8 +1,11 @@
-import { decide, decisionFor, learn } from './domain/decide.ts';
+import { isBraked } from './domain/brake.ts';
+import { decisionFor, learn } from './domain/decide.ts';
+import { decideWithLists } from './domain/decide-listed.ts';
 import type { Incident, Outcome } from './domain/incident.ts';
+import type { ListMatcher } from './domain/list-match.ts';
 import type { Policy } from './domain/policy.ts';
-import type { Decision, Reason } from './domain/reasons.ts';
-import type { Action, Baseline, LoginEvent, Mode, Sighting, UnlocatableWhy } from './domain/types.ts';
+import type { Decision } from './domain/reasons.ts';
+import type { Baseline, LoginEvent, Mode, Sighting, UnlocatableWhy } from './domain/types.ts';
 import type {
   BaselineChange,
   Baselines,
@@ -10,26 +13,30 @@ import type {
   Counters,
   Incidents,
   Locator,
+  LoginBrake,
   Rechecks,
   Revocation,
   RevokeResult,
   Sessions,
   StoredBaseline,
 } from './ports.ts';
+import { BatchCounts, type DecidedLogin, settledBefore } from './tally.ts';
 
 /**
  * The order of effects, for one batch of logins:
  *
  *   1 locate    memory   where is each address?
- *   2 decide    pure     against the user's baseline; logins of one user one after the other
- *   3 revoke    Redis    the tombstone; then the re-checks of it are scheduled, by lid, so that a repeat adds none
- *   4 record    Redis    the incident
- *   5 learn     Redis    the baseline, LAST, and only from logins that may teach
+ *   2 decide    pure     against the user's baseline, and the lists; logins of one user one after the other
+ *   3 brake     Redis    where logins are to be ended: may they? Counted before, so that the limit holds for all workers
+ *   4 revoke    Redis    the tombstone; then the re-checks of it are scheduled, by lid, so that a repeat adds none
+ *   5 record    Redis    the incident
+ *   6 learn     Redis    the baseline, LAST, and only from logins that may teach
  *
  * Delivery is at least once and a worker may die between any two steps, so the job is then done again from the start.
  * If the baseline moved before the revoke, the second run would compare the new country with itself and the incident
  * would vanish: so it moves last. Revoke comes before record, so that a crash between them leaves the safe state. All
- * effects are keyed by lid and repeat without harm; a login whose incident is on record keeps that decision.
+ * effects are keyed by lid and repeat without harm; a login whose incident is on record keeps that decision, and one that
+ * the brake let pass is let pass again.
  *
  * Each step is one round trip for the whole batch; a failure of one login is its own.
  */
@@ -39,6 +46,10 @@ export interface DetectDeps {
   readonly sessions: Sessions;
   /** None: what is revoked is not looked at again. */
   readonly rechecks?: Rechecks | undefined;
+  /** None: every login that is to be ended is. It is never asked in observe mode. */
+  readonly brake?: LoginBrake | undefined;
+  /** The allow and block lists as they are now. Throws only where they were never read. */
+  readonly lists?: { fresh(): Promise<ListMatcher> } | undefined;
   readonly incidents: Incidents;
   readonly counters: Counters;
   readonly policy: Policy;
@@ -48,8 +59,14 @@ export interface DetectDeps {
   caseOf(lid: string): string;
   /** Told of each new incident, once. */
   onIncident(incident: Incident): void;
+  /** Told of those that a worker had recorded before it died with this batch: perhaps it did no more. */
+  onIncidentAgain?(incident: Incident): void;
   /** Told where logins came from, for the list of a user's sessions. Never throws: nothing else waits on it. */
   onLocated?(logins: readonly LocatedLogin[]): Promise<void>;
+  /** Told of the logins that were settled, once or more often: for their users' history. Never throws. */
+  onDecided?(logins: readonly DecidedLogin[], context: DetectContext): Promise<void>;
+  /** Told whose sessions would have been ended. Never throws. */
+  onObserved?(userIds: ReadonlySet<string>, atMs: number): Promise<void>;
   /** For tests: called after each effect, so that a worker can be killed exactly there. */
   readonly afterEffect?: ((effect: Effect) => void | Promise<void>) | undefined;
 }
@@ -61,8 +78,8 @@ export interface LocatedLogin {
   readonly countries: readonly string[];
 }
 
-export type Effect = 'load' | 'decide' | 'revoke' | 'schedule' | 'record' | 'learn' | 'count';
-export const EFFECTS: readonly Effect[] = ['load', 'decide', 'revoke', 'schedule', 'record', 'learn', 'count'];
+export type Effect = 'load' | 'decide' | 'brake' | 'revoke' | 'schedule' | 'record' | 'learn' | 'count';
+export const EFFECTS: readonly Effect[] = ['load', 'decide', 'brake', 'revoke', 'schedule', 'record', 'learn', 'count'];
 
 /** What a batch came to, login by login. */
 export interface Detected {
@@ -95,10 +112,23 @@ interface Judged {
   readonly login: LoginEvent;
   readonly sighting: Sighting;
   readonly decision: Decision;
+  /** The entry of the lists that decided it. */
+  readonly listEntryId?: string | undefined;
   /** As it was when this login was decided. */
   readonly baseline: Baseline;
   /** When that was: before anything was done about it. */
   readonly atMs: number;
+}
+
+/** One run of a batch. */
+interface Run {
+  readonly context: DetectContext;
+  readonly deps: DetectDeps;
+  readonly counts: BatchCounts;
+  /** Failed, each for itself. */
+  readonly failed: Set<LoginEvent>;
+  /** Were to be ended, and the brake said no. */
+  readonly braked: Set<LoginEvent>;
 }
 
 interface Round {
@@ -113,15 +143,18 @@ export async function detect(
   deps: DetectDeps,
 ): Promise<Detected> {
   const logins = oncePerLid(batch);
-  const failed = new Set<LoginEvent>();
+  const counts = new BatchCounts(context.recheck !== undefined);
+  const run: Run = { context, deps, counts, failed: new Set(), braked: new Set() };
   const unchecked: LoginEvent[] = [];
-  const counts = new Map<string, number>();
   const onRecord = new Set<string>();
   const seen: LocatedLogin[] = [];
   if (context.startedBefore) {
-    for (const { lid, action, reason } of await recordedBefore(logins, deps)) {
+    for (const incident of await recordedBefore(logins, deps)) {
+      deps.onIncidentAgain?.(incident);
+      const { lid, action, reason } = incident;
       onRecord.add(eventKey({ lid, signal: reason === 'session_reused' ? reason : undefined }));
-      countDecided(counts, action, reason, context);
+      counts.decided(action, reason);
+      counts.settled(settledBefore(incident));
     }
   }
   let todo = logins;
@@ -133,14 +166,25 @@ export async function detect(
     );
     await deps.afterEffect?.('decide');
     seen.push(...located(judged));
-    for (const key of await endAndRecord(judged, context, deps, failed)) onRecord.add(key);
-    const again = await teach(changes, judged, deps, failed);
-    unchecked.push(...count(judged, again, failed, counts, context));
+    for (const key of await endAndRecord(judged, run)) onRecord.add(key);
+    const again = await teach(changes, judged, run);
+    unchecked.push(...count(judged, again, run));
     todo = todo.filter((login) => again.has(login.userId));
   }
-  await Promise.all([deps.counters.add(context.jobId, counts), deps.onLocated?.(seen)]);
+  await tell(seen, run);
   await deps.afterEffect?.('count');
-  return { failed: [...failed], unchecked };
+  return { failed: [...run.failed], unchecked };
+}
+
+/** What is counted, and what is told: nothing of it decides anything, and all of it repeats without harm. */
+async function tell(seen: readonly LocatedLogin[], { context, deps, counts }: Run): Promise<void> {
+  const atMs = deps.clock();
+  await Promise.all([
+    deps.counters.add(context.jobId, counts.totals, counts.tally(atMs)),
+    deps.onLocated?.(seen),
+    deps.onDecided?.(counts.history, context),
+    counts.observedUsers.size > 0 ? deps.onObserved?.(counts.observedUsers, atMs) : undefined,
+  ]);
 }
 
 function oncePerLid(batch: readonly LoginEvent[]): readonly LoginEvent[] {
@@ -169,7 +213,7 @@ function located(judged: readonly Judged[]): LocatedLogin[] {
 /** Steps 1 and 2. Logins of one user are decided in their order, each with what those before it taught. */
 async function judge(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Round> {
   const users = [...new Set(logins.map((login) => login.userId))];
-  const stored = await deps.baselines.load(users);
+  const [stored, lists] = await Promise.all([deps.baselines.load(users), deps.lists?.fresh()]);
   await deps.afterEffect?.('load');
   const known = new Map<string, StoredBaseline>(users.map((user, i) => [user, stored[i] ?? nothingKnown()]));
   const taught = new Map<string, BaselineChange>();
@@ -179,16 +223,18 @@ async function judge(logins: readonly LoginEvent[], deps: DetectDeps): Promise<R
     const loginAtMs = Math.min(login.loginAtMs, nowMs);
     const before = taught.get(login.userId) ?? known.get(login.userId) ?? nothingKnown();
     const sighting = deps.locator.locate(login.address, login.addressProblem);
-    const decision = login.signal
-      ? decisionFor(login.signal)
-      : decide(before.baseline, sighting, loginAtMs, deps.policy);
+    const facts = { login, baseline: before.baseline, sighting, atMs: loginAtMs, nowMs };
+    // A signal says nothing of where somebody is: no list speaks of it.
+    const { decision, entry } = login.signal
+      ? { decision: decisionFor(login.signal), entry: null }
+      : decideWithLists(facts, deps.policy, lists);
     if (decision.teaches && sighting.kind === 'located') {
       const baseline = learn(before.baseline, sighting, loginAtMs, deps.policy);
       if (baseline !== before.baseline) {
         taught.set(login.userId, { userId: login.userId, revision: before.revision, baseline });
       }
     }
-    return { login, sighting, decision, baseline: before.baseline, atMs: nowMs };
+    return { login, sighting, decision, listEntryId: entry?.id, baseline: before.baseline, atMs: nowMs };
   });
   return { judged, changes: [...taught.values()] };
 }
@@ -197,19 +243,16 @@ function nothingKnown(): StoredBaseline {
   return { baseline: { v4: { places: [], networks: [] }, v6: { places: [], networks: [] } }, revision: 0 };
 }
 
-/** Steps 3 and 4. Returns the keys of the events that are now on record. */
-async function endAndRecord(
-  judged: readonly Judged[],
-  context: DetectContext,
-  deps: DetectDeps,
-  failed: Set<LoginEvent>,
-): Promise<string[]> {
+/** Steps 3 to 5. Returns the keys of the events that are now on record. */
+async function endAndRecord(judged: readonly Judged[], run: Run): Promise<string[]> {
+  const { deps, failed } = run;
   const suspicious = judged.filter(({ decision }) => decision.action !== 'allow');
   if (suspicious.length === 0) return [];
-  const ended = await revoke(suspicious, deps, failed);
+  const checked = judged.filter(({ login, sighting }) => sighting.kind === 'located' && login.signal === undefined);
+  const ended = await revoke(await mayEnd(suspicious, checked.length, run), run);
   const incidents = suspicious.flatMap((one) => {
     if (failed.has(one.login)) return [];
-    return [{ login: one.login, incident: describe(one, ended.get(one.login.lid), context, deps) }];
+    return [{ login: one.login, incident: describe(one, ended.get(one.login.lid), run) }];
   });
   const recorded = await deps.incidents.record(incidents.map(({ incident }) => incident));
   await deps.afterEffect?.('record');
@@ -224,12 +267,28 @@ async function endAndRecord(
   });
 }
 
-async function revoke(
+/**
+ * Step 3: those that are to be ended, without those that the brake holds. It is asked about what a comparison decided: bad
+ * data does not put anybody on a block list, nor an old session id into two hands.
+ */
+async function mayEnd(
   suspicious: readonly Judged[],
-  deps: DetectDeps,
-  failed: Set<LoginEvent>,
-): Promise<Map<string, RevokeResult>> {
-  const toEnd = deps.mode === 'enforce' ? suspicious.filter(({ decision }) => decision.action === 'revoke') : [];
+  logins: number,
+  { deps, braked }: Run,
+): Promise<readonly Judged[]> {
+  if (deps.mode !== 'enforce') return [];
+  const toEnd = suspicious.filter(({ decision }) => decision.action === 'revoke');
+  const asked = deps.brake === undefined ? [] : toEnd.filter(({ decision }) => isBraked(decision.reason));
+  if (asked.length === 0) return toEnd;
+  const lids = asked.map(({ login }) => login.lid);
+  const granted = await deps.brake?.ask(lids, logins, deps.clock());
+  await deps.afterEffect?.('brake');
+  for (const [i, { login }] of asked.entries()) if (granted?.[i] !== true) braked.add(login);
+  return toEnd.filter(({ login }) => !braked.has(login));
+}
+
+/** Step 4. */
+async function revoke(toEnd: readonly Judged[], { deps, failed }: Run): Promise<Map<string, RevokeResult>> {
   if (toEnd.length === 0) return new Map();
   const atMs = deps.clock();
   const revocations = toEnd.map(
@@ -255,12 +314,9 @@ async function revoke(
   return ended;
 }
 
-function describe(
-  { login, sighting, decision, baseline, atMs }: Judged,
-  ended: RevokeResult | undefined,
-  context: DetectContext,
-  deps: DetectDeps,
-): Incident {
+function describe(one: Judged, ended: RevokeResult | undefined, { context, deps, braked }: Run): Incident {
+  const { login, sighting, decision, listEntryId, baseline, atMs } = one;
+  const isBraked = braked.has(login);
   return {
     id: deps.caseOf(login.lid),
     lid: login.lid,
@@ -268,7 +324,7 @@ function describe(
     userId: login.userId,
     action: decision.action === 'revoke' ? 'revoke' : 'flag',
     reason: decision.reason,
-    mode: deps.mode,
+    mode: isBraked ? 'observe' : deps.mode,
     outcome: outcomeOf(decision, ended),
     baseline,
     sighting,
@@ -276,6 +332,8 @@ function describe(
     deviceId: login.deviceId,
     loginAtMs: login.loginAtMs,
     ...(context.recheck === undefined ? {} : { rechecked: true as const }),
+    ...(isBraked ? { brake: true as const } : {}),
+    ...(listEntryId === undefined ? {} : { listEntryId }),
     queuedAtMs: context.queuedAtMs,
     decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
@@ -287,12 +345,11 @@ function outcomeOf(decision: Decision, ended: RevokeResult | undefined): Outcome
   return ended?.outcome ?? 'observed';
 }
 
-/** Step 5. Returns the users whose stored baseline another worker changed meanwhile: they are decided again. */
+/** Step 6. Returns the users whose stored baseline another worker changed meanwhile: they are decided again. */
 async function teach(
   changes: readonly BaselineChange[],
   judged: readonly Judged[],
-  deps: DetectDeps,
-  failed: Set<LoginEvent>,
+  { deps, failed }: Run,
 ): Promise<Set<string>> {
   if (changes.length === 0) return new Set();
   const saved = await deps.baselines.save(changes);
@@ -308,53 +365,41 @@ async function teach(
 }
 
 /** What is decided again or failed is not counted yet; what is on record is. Returns what is to be tried once more. */
-function count(
-  judged: readonly Judged[],
-  again: ReadonlySet<string>,
-  failed: ReadonlySet<LoginEvent>,
-  counts: Map<string, number>,
-  context: DetectContext,
-): LoginEvent[] {
+function count(judged: readonly Judged[], again: ReadonlySet<string>, run: Run): LoginEvent[] {
   const settled = judged.filter(
-    ({ login, decision }) => !failed.has(login) && !(again.has(login.userId) && decision.action === 'allow'),
+    ({ login, decision }) => !run.failed.has(login) && !(again.has(login.userId) && decision.action === 'allow'),
   );
-  return settled.flatMap(({ login, decision, sighting }) => {
+  return settled.flatMap((one) => {
+    const { decision, sighting } = one;
     const why = sighting.kind === 'unlocatable' ? sighting.why : null;
-    if (why !== null && WANT_OF_DATA.has(why)) return countUnchecked(counts, why, login, decision, context);
-    countDecided(counts, decision.action, decision.reason, context);
-    if (why !== null && context.recheck === undefined) bump(counts, `why:${why}`);
+    // What a list refused is decided, whatever data may come.
+    if (why !== null && WANT_OF_DATA.has(why) && decision.action === 'allow') return countUnchecked(one, why, run);
+    run.counts.decided(decision.action, decision.reason);
+    run.counts.settled(settledNow(one, run));
+    if (run.braked.has(one.login)) run.counts.total('brake:held');
+    if (why !== null && run.context.recheck === undefined) run.counts.total(`why:${why}`);
     return [];
   });
 }
 
-/** A login counts in `logins`, `action:`, `reason:` and `why:` once, the first time; a recheck has counters of its own. */
-function countUnchecked(
-  counts: Map<string, number>,
-  why: UnlocatableWhy,
-  login: LoginEvent,
-  { action, reason }: Decision,
-  context: DetectContext,
-): LoginEvent[] {
-  if (context.recheck?.isLast) {
-    bump(counts, 'recheck:gave_up');
-    return [];
-  }
-  if (context.recheck === undefined) {
-    countDecided(counts, action, reason, context);
-    bump(counts, `why:${why}`);
-    bump(counts, 'recheck:waiting');
-  }
-  return [login];
+function settledNow({ login, sighting, decision }: Judged, { deps, braked }: Run) {
+  const { action, reason } = decision;
+  const observed = deps.mode === 'observe' || braked.has(login);
+  return { login, action, reason, sighting, caseId: action === 'allow' ? null : deps.caseOf(login.lid), observed };
 }
 
 /** `recheck:waiting` counts all that ever waited: less `recheck:done` and `recheck:gave_up`, they are those that wait now. */
-function countDecided(counts: Map<string, number>, action: Action, reason: Reason, { recheck }: DetectContext): void {
-  const prefix = recheck === undefined ? '' : 'recheck:';
-  bump(counts, recheck === undefined ? (reason === 'session_reused' ? 'signals' : 'logins') : 'recheck:done');
-  bump(counts, `${prefix}action:${action}`);
-  bump(counts, `${prefix}reason:${reason}`);
-}
-
-function bump(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
+function countUnchecked(one: Judged, why: UnlocatableWhy, run: Run): LoginEvent[] {
+  const { counts, context } = run;
+  if (context.recheck?.isLast) {
+    counts.total('recheck:gave_up');
+    return [];
+  }
+  if (context.recheck === undefined) {
+    counts.decided(one.decision.action, one.decision.reason);
+    counts.settled(settledNow(one, run));
+    counts.total(`why:${why}`);
+    counts.total('recheck:waiting');
+  }
+  return [one.login];
 }

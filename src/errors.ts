@@ -17,7 +17,10 @@ export type ErrorCode =
   | 'login_invalid'
   | 'incident_unknown'
   | 'incident_closed'
+  | 'answer_incomplete'
   | 'cursor_invalid'
+  | 'notification_unknown'
+  | 'audit_busy'
   | 'database_unusable'
   | 'download_failed';
 

@@ -12,10 +12,12 @@
  * });
  */
 export { type Bouncer, type BouncerOptions, type BouncerStats, createBouncer } from './bouncer.ts';
+export type { Authorized, ConsoleOptions, Role } from './desk-ports.ts';
 export { BouncerError, type ErrorCode } from './errors.ts';
 export type { AuditEntry, Log, LoginEntry, RevocationNotice } from './ports.ts';
 export type { RedisTarget } from './redis/connection.ts';
 export type { EndAllResult, EndOneOptions, EndOptions, EndOutcome, SessionAdmin } from './session-admin.ts';
+export type { UserAnswersOptions } from './user-answers.ts';
 export type { CookieAttributes } from './web/cookie.ts';
 export type { CookieSession, CookieSessionOptions } from './web/cookie-session.ts';
 export type { Frameworks } from './web/frameworks.ts';
@@ -24,5 +26,6 @@ export type { GotchaContext } from './web/gotcha.ts';
 export type { GuardClientOptions } from './web/guard-client.ts';
 export { sessionHandle } from './web/handle.ts';
 export type { JudgedRequest, Judgement } from './web/judge.ts';
+export type { Mountable } from './web/mount.ts';
 export type { LoginOptions, LoginReport, LoginResult } from './web/report.ts';
 export type { GuardableSocket } from './web/sockets.ts';

@@ -63,6 +63,8 @@ export interface Revocation {
   readonly atMs: number;
   /** A re-check that found it standing: only who missed the news need hear of it. */
   readonly repeat?: boolean | undefined;
+  /** It was applied before and is applied once more (a re-check): does nothing where a person has lifted it since. */
+  readonly again?: boolean | undefined;
 }
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
@@ -74,6 +76,8 @@ export interface RevokeResult {
   readonly outcome: RevokeOutcome;
   /** When the tombstone was written; a repeated revoke tells the first time. 0 for `other_login`. */
   readonly atMs: number;
+  /** A person has lifted this end (see `Undo`): nothing was ended, the outcome says `other_login`. */
+  readonly lifted?: true | undefined;
 }
 
 export interface IncidentFilter {
@@ -84,7 +88,7 @@ export interface IncidentFilter {
 
 export interface IncidentPage {
   readonly incidents: readonly IncidentRecord[];
-  /** Pass it to get the next page; null at the end. */
+  /** Pass it to get the next page; null at the end. A page that is short, or empty, is not the last one while it has one. */
   readonly cursor: string | null;
 }
 
@@ -221,8 +225,20 @@ export interface Revocations {
 
 /** Looks whether what was revoked is still so. One round trip or two for the batch; may throw when Redis is away. */
 export interface Standing {
-  /** In the order asked. `live`: sessions of this login that are live again; `mark`: does its mark stand? */
-  look(revocations: readonly Revocation[]): Promise<{ readonly live: number; readonly mark: boolean }[]>;
+  /** In the order asked. `live`: sessions of this login that are live again; `mark`: does its mark stand, or was it lifted? */
+  look(
+    revocations: readonly Revocation[],
+  ): Promise<{ readonly live: number; readonly mark: boolean; readonly lifted?: boolean | undefined }[]>;
+}
+
+/**
+ * The safety brake, asked before logins are ended. Counts first, for all workers together and in one step: whoever would pass
+ * the limit is refused, so that no more sessions are ended in a window than the policy allows. Idempotent by lid: what was
+ * granted stays granted when a job is repeated. May throw when Redis is away: then nothing may be ended.
+ */
+export interface LoginBrake {
+  /** In the order asked: may this login be ended? `logins`: how many were checked with them, not counted yet. */
+  ask(lids: readonly string[], logins: number, atMs: number): Promise<readonly boolean[]>;
 }
 
 /** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */
@@ -315,15 +331,37 @@ export interface Sweeper {
   sweep(nowMs: number, maxUsers: number): Promise<Swept>;
 }
 
-/** One end of one login by a person, or of all of a user's logins. */
+/** What a person (or a part of us, by its name) did. A closed set: the console shows each with its own words. */
+export type AuditAct =
+  | 'end'
+  | 'end_all'
+  | 'end_others'
+  | 'answer'
+  | 'undo'
+  | 'trust'
+  | 'forget_trust'
+  | 'list_add'
+  | 'list_remove'
+  | 'brake_trip'
+  | 'brake_reset'
+  | 'forget_user'
+  | 'hold'
+  | 'export'
+  | 'retry_notification'
+  | 'sign_in'
+  | 'sign_in_refused'
+  | 'sign_out';
+
+/** One act, e.g. one end of one login by a person, or of all of a user's logins. */
 export interface AuditEntry {
   readonly atMs: number;
-  readonly what: 'end' | 'end_all' | 'end_others';
+  readonly what: AuditAct;
   readonly by: string;
   readonly why: string;
   readonly userId: string | null;
   /** Null for the act as a whole. */
   readonly lid: string | null;
+  readonly caseId?: string | undefined;
   readonly outcome: string;
 }
 
@@ -382,10 +420,20 @@ export interface SetAside {
   count(): Promise<number>;
 }
 
+/** What a batch adds to the counts over time: see `Series` in desk-ports.ts. */
+export interface Tally {
+  /** The minute and hour that it counts in, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** By name: `checked`, `flagged` ... */
+  readonly counts: ReadonlyMap<string, number>;
+  /** By country and name, e.g. `GB:checked`. */
+  readonly countries: ReadonlyMap<string, number>;
+}
+
 /** Running totals that outlive the process, e.g. `reason:unlocatable`, `why:special_address`. */
 export interface Counters {
-  /** Idempotent per batch. */
-  add(batchId: string, counts: ReadonlyMap<string, number>): Promise<void>;
+  /** Idempotent per batch. The tally is counted with it, in the same step. */
+  add(batchId: string, counts: ReadonlyMap<string, number>, tally?: Tally): Promise<void>;
   read(): Promise<Record<string, number>>;
 }
 

@@ -19,7 +19,8 @@ export interface RecheckDeps {
 /** `pass` names this pass, so that what it counts counts once. Throws when one of them could not be revoked. */
 export async function recheck(revocations: readonly Revocation[], pass: string, deps: RecheckDeps): Promise<void> {
   const seen = await deps.standing.look(revocations);
-  const stands = (i: number) => seen[i]?.mark === true && seen[i].live === 0;
+  // One that a person has lifted (see redis/undo) is as it should be.
+  const stands = (i: number) => seen[i]?.lifted === true || (seen[i]?.mark === true && seen[i].live === 0);
   const lost = revocations.filter((_, i) => !stands(i));
   for (const [i, { caseId, reason, atMs }] of revocations.entries()) {
     if (stands(i)) continue;
@@ -29,7 +30,7 @@ export async function recheck(revocations: readonly Revocation[], pass: string, 
     );
   }
   const [results] = await Promise.all([
-    deps.sessions.revoke(revocations.map((one, i) => ({ ...one, repeat: stands(i) }))),
+    deps.sessions.revoke(revocations.map((one, i) => ({ ...one, repeat: stands(i), again: true }))),
     lost.length > 0 ? deps.counters.add(pass, new Map([['revocation_lost', lost.length]])) : undefined,
   ]);
   for (const result of results) if (result instanceof Error) throw result;
@@ -82,9 +83,14 @@ export class RecentRevocations {
     for (let i = 0; i < all.length; i += CHUNK) await recheck(all.slice(i, i + CHUNK), `${pass}-${i}`, deps);
   }
 
-  /** A repeat neither renews it nor changes its place. */
-  #remember({ repeat: _, ...one }: Revocation): void {
-    if (this.#byLid.has(one.lid)) return;
+  /**
+   * A repeat neither renews it nor changes its place. An end for another reason takes its place: a person may have lifted
+   * the one before, which then ends nothing.
+   */
+  #remember({ repeat: _, again, ...one }: Revocation): void {
+    const known = this.#byLid.get(one.lid)?.one;
+    if (known !== undefined && (again || one.reason === known.reason)) return;
+    this.#byLid.delete(one.lid);
     this.#byLid.set(one.lid, { one, atMs: this.#clock() });
     this.#prune();
   }

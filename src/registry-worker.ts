@@ -8,6 +8,7 @@ import { RegistryClient } from './geo/registry/lookup.ts';
 import { memoryRegistryCache } from './geo/registry/memory-cache.ts';
 import type { Transport } from './geo/registry/transport.ts';
 import { defaultLog, safeUser } from './log.ts';
+import { openNotifier } from './notify.ts';
 import type { Clock, Log, RegistryLookup } from './ports.ts';
 import { startRegistryConsumer } from './queue/registry-queue.ts';
 import { redisBaselines } from './redis/baselines.ts';
@@ -64,6 +65,8 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   releasers.add('redis', () => redis.disconnect());
   const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
   const incidentTtlMs = (options.incidentTtlDays ?? 365) * DAY_MS;
+  const notifier = openNotifier(redis, keys, log);
+  releasers.add('notifier', () => notifier.close());
   const { transport, anonymousNetwork = DEFAULT_POLICY.anonymousNetwork } = options;
   const lookup = new RegistryClient({
     cache: redisRegistryCache(redis, keys),
@@ -82,7 +85,10 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
     mode: options.mode ?? 'enforce',
     clock,
     caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
-    onIncident: (incident) => logIncident(log, incident),
+    onIncident: (incident) => {
+      logIncident(log, incident);
+      void notifier.tell({ event: 'incident.recorded', caseId: incident.id, atMs: incident.decidedAtMs });
+    },
   };
   const names = { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix };
   const consumer = startRegistryConsumer(redis, names, {

@@ -1,54 +1,62 @@
-import { learn } from './domain/decide.ts';
-import type { IncidentRecord } from './domain/incident.ts';
+/** What the use cases of the review share: what they need of the world, the checks of what is asked, and who hears of it. */
+
+import type { Actor, IncidentQuery, Lists, Notifier, Undo } from './desk-ports.ts';
+import type { Disposition, IncidentRecord } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
 import { SETTLED_BY } from './domain/registry.ts';
-import { BouncerError } from './errors.ts';
-import type { Baselines, Incidents, Resolution } from './ports.ts';
+import { BouncerError, errorName } from './errors.ts';
+import type {
+  Audit,
+  AuditEntry,
+  Baselines,
+  Clock,
+  IncidentPage,
+  Incidents,
+  Log,
+  Logins,
+  Registry,
+  Sessions,
+} from './ports.ts';
 
-/**
- * An analyst's answer to an incident, and what follows from it: `safe` also teaches the user's baseline where this login
- * came from, so that the owner can log in from there again.
- *
- * That holds for a disputed place too, which no login teaches by itself once something is known: a person said that the user
- * was there. Until an agreed login settles which of its countries it was, or it expires, no difference is certain for this
- * user: such logins are flagged, none is ended. (Where it overlaps what is known by now, its network alone is learned.)
- *
- * The answer is written first: of two analysts at once only one is heard, and only that one's answer teaches. If the
- * process dies in between, giving the same answer again completes it.
- */
 export interface ReviewDeps {
-  readonly incidents: Pick<Incidents, 'get' | 'resolve'>;
+  readonly incidents: Pick<Incidents, 'get' | 'resolve'> & {
+    list(query: IncidentQuery, limit: number, cursor?: string | null): Promise<IncidentPage>;
+    reopen(caseId: string, answer: Disposition, atMs: number): Promise<boolean>;
+  };
   readonly baselines: Baselines;
   readonly policy: Policy;
+  readonly sessions: Sessions;
+  readonly logins: Pick<Logins, 'endMark'>;
+  readonly registry: Pick<Registry, 'list' | 'add' | 'located'>;
+  readonly undo: Undo;
+  readonly lists: Lists;
+  readonly audit: Audit;
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly log: Log;
+  caseOf(lid: string): string;
 }
-
-export interface Resolved {
-  /** As it stands now. */
-  readonly incident: IncidentRecord;
-  /** Has the baseline changed? False for any answer but `safe`, and where the place was known by now. */
-  readonly taught: boolean;
-}
-
-/** How often a baseline that a worker changes at the same time is read again. */
-const MAX_ROUNDS = 20;
 
 /** An analyst's name and note, in characters. */
 const MAX_BY = 128;
 const MAX_NOTE = 2000;
 
-/**
- * Throws BouncerError `incident_unknown`, `incident_closed` (answered before) or `option_invalid` (the answer itself),
- * and whatever the ports throw when Redis is away.
- */
-export async function resolveIncident(deps: ReviewDeps, caseId: string, answer: Resolution): Promise<Resolved> {
-  checkAnswer(answer);
-  const before = await deps.incidents.resolve(caseId, answer);
-  const incident = before === 'unknown' ? null : await deps.incidents.get(caseId);
-  if (incident === null) throw unknownIncident(caseId);
-  const taught = incident.status === 'safe' && answer.disposition === 'safe' && (await teach(deps, incident));
-  // The same answer given twice is one that was interrupted, if it still had something to teach.
-  if (before !== 'resolved' && !taught) throw closedIncident(incident);
-  return { incident, taught };
+export function checkActor({ by }: Actor): void {
+  if (by.trim() === '' || by.length > MAX_BY) {
+    throw new BouncerError('option_invalid', `by: say who answers, in 1 to ${MAX_BY} characters`);
+  }
+  if (by.trim() === SETTLED_BY) {
+    throw new BouncerError('option_invalid', `by: ${SETTLED_BY} is the name of the registry worker; give a person's`);
+  }
+}
+
+export function checkNote(note: string): void {
+  if (note.length > MAX_NOTE) throw new BouncerError('option_invalid', `note: at most ${MAX_NOTE} characters`);
+}
+
+export function checkWhy(why: string): void {
+  if (why.trim() !== '' && why.length <= MAX_NOTE) return;
+  throw new BouncerError('option_invalid', `why: say why, in 1 to ${MAX_NOTE} characters`);
 }
 
 export function unknownIncident(caseId: string): BouncerError {
@@ -59,37 +67,27 @@ export function unknownIncident(caseId: string): BouncerError {
   );
 }
 
-function closedIncident({ id, status, resolvedAtMs = 0 }: IncidentRecord): BouncerError {
+export function closedIncident({ id, status, resolvedAtMs = 0 }: IncidentRecord): BouncerError {
   const when = new Date(resolvedAtMs).toISOString();
   return new BouncerError('incident_closed', `${id} was answered before: ${status}, ${when}; the first answer stays`);
 }
 
-function checkAnswer({ by, note }: Resolution): void {
-  if (by.trim() === '' || by.length > MAX_BY) {
-    throw new BouncerError('option_invalid', `by: say who answers, in 1 to ${MAX_BY} characters`);
+type Noted = Pick<ReviewDeps, 'audit' | 'clock' | 'log'>;
+
+/** After the act: what was done stays done, whether it could be written down or not. */
+export async function note(deps: Noted, entries: readonly Omit<AuditEntry, 'atMs'>[]): Promise<void> {
+  const atMs = deps.clock();
+  try {
+    if (entries.length > 0) await deps.audit.add(entries.map((entry) => ({ atMs, ...entry })));
+  } catch (error) {
+    deps.log.error(
+      { event: 'audit_failed', what: entries[0]?.what, entries: entries.length, error: errorName(error) },
+      'An act of the review is not in the audit',
+    );
   }
-  if (by.trim() === SETTLED_BY) {
-    throw new BouncerError('option_invalid', `by: ${SETTLED_BY} is the name of the registry worker; give a person's`);
-  }
-  if (note.length > MAX_NOTE) throw new BouncerError('option_invalid', `note: at most ${MAX_NOTE} characters`);
 }
 
-/**
- * True when the baseline was changed. Idempotent: it goes by the time of the answer on record. (Not by the login's: by
- * the time somebody answers that may be too long ago to count.)
- */
-async function teach({ baselines, policy }: ReviewDeps, incident: IncidentRecord): Promise<boolean> {
-  const { userId, sighting, reason, loginAtMs, resolvedAtMs = loginAtMs } = incident;
-  // A place that nobody knows cannot be learned; and a reuse says which request came late, not where a login was from.
-  if (sighting.kind !== 'located' || reason === 'session_reused') return false;
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const [stored] = await baselines.load([userId]);
-    if (stored === undefined) break;
-    const baseline = learn(stored.baseline, sighting, resolvedAtMs, policy);
-    if (baseline === stored.baseline) return false;
-    const [saved] = await baselines.save([{ userId, revision: stored.revision, baseline }]);
-    if (saved instanceof Error) throw saved;
-    if (saved === true) return true;
-  }
-  throw new Error('the baseline kept changing');
+/** The part of an audit entry that says which incident it is about. */
+export function about({ id, userId, lid }: IncidentRecord): Pick<AuditEntry, 'userId' | 'lid' | 'caseId'> {
+  return { userId, lid, caseId: id };
 }

@@ -1,14 +1,19 @@
 import type { Redis } from 'ioredis';
 import { Asker } from './asker.ts';
 import { caseOf } from './case-of.ts';
+import type { Notifier } from './desk-ports.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
+import { type BrakePolicy, type BrakeTrip, brakePolicy } from './domain/brake.ts';
 import type { Incident } from './domain/incident.ts';
+import type { WebhookEndpoint } from './domain/notification.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
 import { errorName } from './errors.ts';
 import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
-import type { Clock, Counters, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
+import { openNotifier } from './notify.ts';
+import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
+import type { Clock, Counters, Incidents, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
 import { type Consumer, type HandleBatch, startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
 import { registryAsks } from './queue/registry-queue.ts';
@@ -22,11 +27,13 @@ import { redisIncidents } from './redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE, REGISTRY_QUEUE, SWEEP_QUEUE } from './redis/keys.ts';
 import { redisRegistry } from './redis/registry.ts';
 import { onReplicas } from './redis/replicas.ts';
+import { redisRetention, retentionTimes } from './redis/retention.ts';
 import { watchServer } from './redis/server-change.ts';
 import { redisSetAside } from './redis/set-aside.ts';
 import { redisStanding } from './redis/standing.ts';
 import { redisSweeper, SWEEP_USER_EVERY_MS } from './redis/sweeper.ts';
 import { Releasers } from './release.ts';
+import { openWorkerDesk } from './worker-desk.ts';
 
 /** How often the lists of sessions are cleaned, by default. */
 const SWEEP_EVERY_MINUTES = 60;
@@ -59,6 +66,12 @@ export interface WorkerOptions {
   readonly baselineTtlDays?: number | undefined;
   /** Incidents and their visits are kept this long. Default 365 days. */
   readonly incidentTtlDays?: number | undefined;
+  /** Visits of bounced holders are kept this long, within their incident. Default 365 days. */
+  readonly visitTtlDays?: number | undefined;
+  /** Entries of the audit are kept this long. Default 730 days. */
+  readonly auditTtlDays?: number | undefined;
+  /** The logins of a user are kept this long for the console. Default 90 days. */
+  readonly historyTtlDays?: number | undefined;
   /** How long a revoked session's tombstone stands at least. Default 30 days. */
   readonly tombstoneTtlDays?: number | undefined;
   /** Jobs in hand at the same time; each carries up to 100 logins, or one where traffic is light. Default 8. */
@@ -80,6 +93,19 @@ export interface WorkerOptions {
    * address registries about them. Off by default: it tells the registries which addresses log in here.
    */
   readonly registry?: { readonly enabled: boolean } | undefined;
+  /** Who is told of incidents, answers and the brake: see docs/notifications.md. The same in all workers. Default: nobody. */
+  readonly webhooks?: readonly WebhookEndpoint[] | undefined;
+  /** Webhooks may go to other machines over plain http. Default false. */
+  readonly allowHttpWebhooks?: boolean | undefined;
+  /** Lets the webhook event `user.question` carry a mail to the user, with a link to the page of `bouncer.userAnswers`. */
+  readonly userLinks?: UserLinkOptions | undefined;
+  /**
+   * The safety brake: where too large a share of the logins would be ended, none is until somebody resets it. What is not
+   * given is the default (see BrakePolicy); `false`: no brake.
+   */
+  readonly brake?: Partial<BrakePolicy> | false | undefined;
+  /** Told when this worker has tripped the brake. */
+  readonly onBrakeTrip?: ((trip: BrakeTrip) => unknown) | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -101,7 +127,9 @@ export interface LoginWorker {
  * as long as it takes.
  */
 export async function createWorker(options: WorkerOptions): Promise<LoginWorker> {
+  checkNotificationOptions({ ...options, webhooks: options.webhooks ?? [] });
   const log = options.log ?? defaultLog('info');
+  const brake = options.brake === false ? null : brakePolicy(options.brake ?? {});
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const locator = await openChain(chainOptions(options, log, clock));
@@ -109,27 +137,33 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
   releasers.add('redis', () => redis.disconnect());
-  const baselineTtlMs = (options.baselineTtlDays ?? 180) * DAY_MS;
-  const { anonymousNetwork = DEFAULT_POLICY.anonymousNetwork } = options;
-  const policy: Policy = { ...DEFAULT_POLICY, baselineTtlMs, anonymousNetwork };
-  const counters = redisCounters(redis, keys);
+  const policy = policyOf(options);
+  const { mode = 'enforce' } = options;
   let force = false;
-  const ending = openEnding(redis, keys, options, { counters, log, clock, releasers, isForced: () => force });
+  const shared = { counters: redisCounters(redis, keys), log, clock, releasers, isForced: () => force };
+  const ending = openEnding(redis, keys, options, shared);
+  const incidents = redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS);
+  const notifier = openNotifications(redis, keys, options, { incidents, ...shared });
+  const tell = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
+    void notifier.tell({ event: 'incident.recorded', caseId, atMs });
   const deps: DetectDeps = {
     locator,
-    baselines: redisBaselines(redis, keys, baselineTtlMs, log),
+    baselines: redisBaselines(redis, keys, policy.baselineTtlMs, log),
     ...ending,
-    incidents: redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS),
-    counters,
+    ...openWorkerDesk(redis, keys, { ...shared, ...deskOptions(options, brake, notifier), mode, locator }),
+    incidents,
+    counters: shared.counters,
     policy,
-    mode: options.mode ?? 'enforce',
+    mode,
     clock,
     caseOf,
     onIncident: (incident) => {
       logIncident(log, incident);
+      tell(incident);
       asker?.noteIncident(incident);
     },
-    onLocated: openRegistry(redis, keys, options, { log, clock, releasers, isForced: () => force }),
+    onIncidentAgain: tell,
+    onLocated: openRegistry(redis, keys, options, shared),
     afterEffect: options.afterEffect,
   };
   const asker = options.registry?.enabled ? openAsker(redis, keys, deps, log, releasers) : null;
@@ -148,6 +182,23 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       return releasers.run();
     },
     isRunning: () => consumer.isRunning(),
+  };
+}
+
+function policyOf(options: WorkerOptions): Policy {
+  const { anonymousNetwork = DEFAULT_POLICY.anonymousNetwork, baselineTtlDays = 180 } = options;
+  return { ...DEFAULT_POLICY, baselineTtlMs: baselineTtlDays * DAY_MS, anonymousNetwork };
+}
+
+function deskOptions(options: WorkerOptions, brake: BrakePolicy | null, notifier: Notifier) {
+  return {
+    brake,
+    historyTtlMs: (options.historyTtlDays ?? 90) * DAY_MS,
+    async onBrakeTrip(trip: BrakeTrip) {
+      await notifier.tell({ event: 'brake.tripped', atMs: trip.atMs, trip });
+      await options.onBrakeTrip?.(trip);
+    },
+    onBrakeReset: (atMs: number) => notifier.tell({ event: 'brake.reset', atMs, by: 'brake' }),
   };
 }
 
@@ -201,17 +252,34 @@ function openEnding(
   return { sessions, rechecks };
 }
 
+/** Webhooks. A worker without any tells nobody of its own incidents, but takes what others queue. */
+function openNotifications(
+  redis: Redis,
+  keys: Keys,
+  options: WorkerOptions,
+  { incidents, log, clock, releasers, isForced }: Omit<EndingContext, 'counters'> & { incidents: Incidents },
+): Notifier {
+  const webhooks = options.webhooks ?? [];
+  const consumer = startNotifications(redis, keys, { ...options, webhooks }, { incidents, log, clock });
+  releasers.add('notifications', () => consumer.close(isForced()));
+  const notifier = openNotifier(redis, keys, log);
+  releasers.add('notifier', () => notifier.close());
+  return webhooks.length === 0 ? { tell: async () => {} } : notifier;
+}
+
 /** The list of sessions: what the worker adds to it, and its sweep. */
 function openRegistry(
   redis: Redis,
   keys: Keys,
-  { sweepEveryMinutes = SWEEP_EVERY_MINUTES }: WorkerOptions,
+  options: WorkerOptions,
   { log, clock, releasers, isForced }: Omit<EndingContext, 'counters'>,
 ): NonNullable<DetectDeps['onLocated']> {
   const registry = redisRegistry(redis, keys);
   const sweeper = redisSweeper(redis, keys, registry, SWEEP_USER_EVERY_MS);
   const names = { queue: SWEEP_QUEUE, prefix: keys.queuePrefix };
-  const sweeps = startSweeps(redis, names, { sweeper, everyMs: sweepEveryMinutes * 60_000, clock, log });
+  const retention = redisRetention(redis, keys, retentionTimes(options));
+  const everyMs = (options.sweepEveryMinutes ?? SWEEP_EVERY_MINUTES) * 60_000;
+  const sweeps = startSweeps(redis, names, { sweeper, retention, everyMs, clock, log });
   releasers.add('sweeps', () => sweeps.close(isForced()));
   return noteLogins(registry, sweeper, log, clock);
 }

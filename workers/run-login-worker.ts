@@ -10,6 +10,16 @@ export function runLoginWorker(resolved: ResolvedConfig): Promise<number> {
   return runProcess(resolved, 'login worker', (config, log) => createWorker(workerOptions(config, log)));
 }
 
+/** Nobody is asked without the page's URL. */
+function userLinks({
+  userLinkUrl: url,
+  userLinkSecrets: secrets,
+  userLinkTtlDays: ttlDays,
+  userQuestions: ask,
+}: Config) {
+  return url === null ? undefined : { url, secrets, ttlDays, ask };
+}
+
 export function workerOptions(config: Config, log: Log): WorkerOptions {
   return {
     redis: config.redisUrl,
@@ -22,14 +32,32 @@ export function workerOptions(config: Config, log: Log): WorkerOptions {
     maxDatabaseAgeDays: config.maxDatabaseAgeDays ?? undefined,
     baselineTtlDays: config.baselineTtlDays,
     incidentTtlDays: config.incidentTtlDays,
+    visitTtlDays: config.visitTtlDays,
+    auditTtlDays: config.auditTtlDays,
+    historyTtlDays: config.historyTtlDays,
     tombstoneTtlDays: config.tombstoneTtlDays,
     concurrency: config.concurrency,
     lockDurationSeconds: config.lockDurationSeconds,
     recheckDelaySeconds: config.recheckDelaySeconds,
+    brake: config.brake && brakeOf(config),
     registry: { enabled: config.registryEnabled },
     sweepEveryMinutes: config.sweepEveryMinutes,
     waitReplicas: config.waitReplicas,
     waitReplicasTimeoutMs: config.waitReplicasTimeoutMs,
+    webhooks: config.webhooks,
+    allowHttpWebhooks: config.allowHttpWebhooks,
+    userLinks: userLinks(config),
     log,
+  };
+}
+
+function brakeOf(config: Config): Exclude<WorkerOptions['brake'], false> {
+  const { brakeWindowMinutes, brakeShare, brakeMinLogins, brakeSurge, brakeResetAfterMinutes } = config;
+  return {
+    windowMs: brakeWindowMinutes * 60_000,
+    share: brakeShare,
+    minLogins: brakeMinLogins,
+    surge: brakeSurge,
+    resetAfterMs: brakeResetAfterMinutes === null ? null : brakeResetAfterMinutes * 60_000,
   };
 }

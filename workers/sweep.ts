@@ -13,8 +13,10 @@ import { failureLine } from './failure.ts';
 try {
   const { config } = loadConfig(parseFlags(process.argv.slice(2)));
   const { redisUrl, prefix, sweepEveryMinutes, logLevel } = config;
+  const { incidentTtlDays, visitTtlDays, auditTtlDays } = config;
   const log = defaultLog(logLevel);
-  const worker = createSweepWorker({ redis: redisUrl, prefix, sweepEveryMinutes, log });
+  const kept = { incidentTtlDays, visitTtlDays, auditTtlDays };
+  const worker = createSweepWorker({ redis: redisUrl, prefix, sweepEveryMinutes, ...kept, log });
   log.info({ event: 'sweep_started', everyMinutes: sweepEveryMinutes }, 'The sweep worker is running');
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
   await worker.close();

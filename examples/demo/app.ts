@@ -8,7 +8,6 @@ import session from 'express-session';
 import type { Bouncer } from '../../src/index.ts';
 import { homePage } from './pages/home.ts';
 import { type Html, page } from './pages/html.ts';
-import { incidentsPage } from './pages/incidents.ts';
 import { loginPage, USERS } from './pages/login.ts';
 import { ICON, SCRIPT, STYLE } from './pages/static.ts';
 import type { Review } from './review.ts';
@@ -24,8 +23,8 @@ export function createApp(bouncer: Bouncer, review: Review): Express {
   const app = express();
   app.disable('x-powered-by');
   staticFiles(app);
-  // Before the session: the analysts' page is nobody's account. A real one stands behind a login of its own.
-  reviewPages(app, review);
+  // Before the session: the review desk is nobody's account.
+  reviewDesk(app, bouncer, review);
   app.use(
     session({
       store: bouncer.store(session), // 1: the store in which the dead stay dead
@@ -75,8 +74,12 @@ function addressOf(bouncer: Bouncer, req: Request): string | null {
   return bouncer.clientAddress({ peer: req.socket.remoteAddress, headers: req.headers });
 }
 
-function reviewPages(app: Express, review: Review): void {
-  app.get('/incidents', async (_req, res) => send(res, incidentsPage(await review.read())));
+/** Here whoever comes is the administrator. A real app looks into its own session and says `null` to everybody else. */
+function reviewDesk(app: Express, bouncer: Bouncer, review: Review): void {
+  app.use(
+    '/desk',
+    bouncer.console({ authorize: () => ({ role: 'admin', name: 'you' }), title: 'Harbour desk' }).express(),
+  );
   app.get('/incidents.json', async (_req, res) => {
     res.set('Cache-Control', 'no-store').json(await review.read());
   });

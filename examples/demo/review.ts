@@ -1,4 +1,4 @@
-/** What the analysts' page reads. The project's console will take its place; until then it looks into the same keys. */
+/** What the story (`--once`) asks: the totals and the newest incidents, as JSON. People look at the review desk. */
 import { Redis } from 'ioredis';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import { redisCounters } from '../../src/redis/counters.ts';

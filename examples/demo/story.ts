@@ -143,8 +143,8 @@ class Story {
       'each visit has its address',
     );
     this.#expect(kinds(one) === 2, 'both kinds of visit are on it');
-    const shown = await this.#alice.ask('/incidents');
-    this.#expect(shown.status === 200 && shown.body.includes(id), 'the page of incidents shows it');
+    const shown = await this.#alice.ask(`/desk/incidents/${id}`);
+    this.#expect(shown.status === 200 && shown.body.includes(id), 'the review desk shows it');
     this.#step('review', `case ${id}: ${one.reason}, ${one.visitCount} visits from ${one.sighting.address}`);
   }
 

@@ -28,7 +28,8 @@ export function banner(stage: Stage): string {
   ${bold('1')}  Open ${bold(url)} and log in as alice from London.
   ${bold('2')}  Open the same in a private window: log in as alice from Lagos.
      A moment later that window is on the gotcha page; the first one notices nothing.
-  ${bold('3')}  Look at ${bold(`${url}/incidents`)}: what was compared, how fast, and who came back.
+  ${bold('3')}  Review it at ${bold(`${url}/desk/`)}: what was compared, how fast, and who came back. Here everybody is an
+     administrator; give the session back, and the private window is in again.
 
   ${dim(`${stage.redis} · worker process ${stage.workerPid} · Ctrl-C ends everything`)}
 `;

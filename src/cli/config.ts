@@ -1,7 +1,7 @@
 /** `session-bouncer config`: what is in force, and where each value came from. */
 
 import type { Command } from 'commander';
-import { type Origin, SETTINGS, type Setting, type SettingName, shownValue } from '../../config/load.ts';
+import { type Origin, SETTINGS, type Setting, shownValue } from '../../config/load.ts';
 import { command, configOf, type Options } from './context.ts';
 import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
@@ -31,8 +31,8 @@ function show(options: Options): void {
     origin: origins[setting.name],
   }));
   if (!options.json) return print(table(rows, COLUMNS, standardOutput()));
-  const json = (name: SettingName) => (name === 'redisUrl' ? shownValue(config, name) : config[name]);
-  printJson(Object.fromEntries(rows.map(({ name, origin }) => [name, { value: json(name), ...fromOf(origin) }])));
+  const json = ({ name, secret, value }: Row) => (name === 'redisUrl' || secret ? value : config[name]);
+  printJson(Object.fromEntries(rows.map((row) => [row.name, { value: json(row), ...fromOf(row.origin) }])));
 }
 
 function fromOf({ from, name }: Origin): object {

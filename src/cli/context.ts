@@ -5,10 +5,10 @@ import type { Redis } from 'ioredis';
 import {
   type Config,
   DEFAULTS,
+  FLAGS,
   loadConfig,
   maskUrl,
   type ResolvedConfig,
-  SETTINGS,
   type SettingName,
   shownValue,
 } from '../../config/load.ts';
@@ -31,7 +31,7 @@ export function command(name: string, description: string, settings: readonly Se
   const made = new Command(name).description(description);
   made.option('--json', 'print JSON instead of text');
   made.option('--config <path>', 'configuration file (default: session-bouncer.config.json, if it is there)');
-  for (const setting of SETTINGS) {
+  for (const setting of FLAGS) {
     if (!['redisUrl', 'prefix', ...settings].includes(setting.name)) continue;
     const origin = `[${setting.env}, default ${shownValue(DEFAULTS, setting.name)}]`;
     made.addOption(new Option(`${setting.flag} ${setting.placeholder}`, `${setting.description} ${origin}`));
@@ -41,7 +41,7 @@ export function command(name: string, description: string, settings: readonly Se
 
 /** Throws BouncerError `config_invalid` or `config_unreadable`. */
 export function configOf(options: Options): ResolvedConfig {
-  const given = SETTINGS.map(({ name, flag }) => [name, textOf(options, camelCase(flag.slice(2)))]);
+  const given = FLAGS.map(({ name, flag }) => [name, textOf(options, camelCase(flag.slice(2)))]);
   const resolved = loadConfig({ flags: Object.fromEntries(given), configPath: textOf(options, 'config') });
   for (const warning of resolved.warnings) process.stderr.write(`warning: ${warning}\n`);
   return resolved;

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Config, ResolvedConfig } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import { command, configOf, type Options, REDIS_TIMEOUT_MS, unavailable, withRedis } from './context.ts';
+import { brakeChecks, brakeFacts } from './doctor-brake.ts';
 import { type Check, worst } from './doctor-check.ts';
 import { databaseChecks } from './doctor-databases.ts';
 import { redisChecks, redisFacts } from './doctor-redis.ts';
@@ -45,10 +46,16 @@ async function checkRedis(config: Config): Promise<Check[]> {
   try {
     return await withRedis(config, (redis, keys) => {
       const evidence = config.registryEnabled ? registryFacts(redis, keys) : null;
-      const facts = Promise.all([redisFacts(redis), queueFacts(redis, keys), evidence]);
-      const checks = facts.then(([server, queue, registry]) => [
+      const facts = Promise.all([
+        redisFacts(redis),
+        queueFacts(redis, keys),
+        brakeFacts(redis, keys, Date.now()),
+        evidence,
+      ]);
+      const checks = facts.then(([server, queue, brake, registry]) => [
         ...redisChecks(server),
         ...queueChecks(queue, Date.now()),
+        ...brakeChecks(brake),
         ...(registry === null ? [] : registryChecks(registry, queue.counters)),
       ]);
       return inTime(checks, config);

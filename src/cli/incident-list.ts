@@ -64,7 +64,7 @@ export function countries(place: Place): string {
 }
 
 export function incidentPage({ incidents, cursor }: IncidentPage, terminal: Terminal): string {
-  if (incidents.length === 0) return 'No incidents.';
-  const rows = table(incidents, columnsFor(terminal), terminal);
+  if (incidents.length === 0 && cursor === null) return 'No incidents.';
+  const rows = incidents.length === 0 ? 'None so far.' : table(incidents, columnsFor(terminal), terminal);
   return cursor === null ? rows : `${rows}\n\nThere are more: add --cursor ${cursor}`;
 }

@@ -1,19 +1,19 @@
-/** `session-bouncer incidents list | show | resolve`: the review, from a terminal. */
+/** `session-bouncer incidents list | show | resolve | undo`: the review, from a terminal. */
 
 import { userInfo } from 'node:os';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
+import { type OpenDesk, openDesk } from '../desk.ts';
+import type { Answered, UndoOutcome } from '../desk-ports.ts';
 import { parseAddress } from '../domain/address.ts';
 import { isCaseNumber } from '../domain/case-number.ts';
 import type { Disposition, Incident, IncidentStatus } from '../domain/incident.ts';
-import { DEFAULT_POLICY } from '../domain/policy.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentFilter } from '../ports.ts';
-import { redisBaselines } from '../redis/baselines.ts';
 import { redisIncidents } from '../redis/incidents.ts';
 import type { Keys } from '../redis/keys.ts';
-import { type ReviewDeps, resolveIncident, unknownIncident } from '../review.ts';
+import { unknownIncident } from '../review.ts';
 import { command, configOf, type Options, QUIET, textOf, withRedis } from './context.ts';
 import { incidentPage } from './incident-list.ts';
 import { incidentReport } from './incident-show.ts';
@@ -28,6 +28,7 @@ export function incidentsCommand(): Command {
   incidents.addCommand(listCommand());
   incidents.addCommand(showCommand());
   incidents.addCommand(resolveCommand());
+  incidents.addCommand(undoCommand());
   return incidents;
 }
 
@@ -94,43 +95,114 @@ function caseOf(given: string): string {
   return caseId;
 }
 
+/** What an end that an analyst orders needs, and what a baseline is kept by. */
+const SETTINGS = ['baselineTtlDays', 'tombstoneTtlDays'] as const;
+
+const whose = () => new Argument('<case>', 'case number, e.g. K7QX-2M9F-4T8A');
+
 function resolveCommand(): Command {
   const as = new Option('--as <answer>', 'confirmed: a theft; safe: the owner (learned); dismissed: neither');
-  return command('resolve', 'answer an incident; safe also teaches where the user logs in from', ['baselineTtlDays'])
-    .addArgument(new Argument('<case>', 'case number, e.g. K7QX-2M9F-4T8A'))
+  return command('resolve', 'answer an incident; safe also teaches where the user logs in from', SETTINGS)
+    .addArgument(whose())
     .addOption(as.choices(ANSWERS).makeOptionMandatory())
     .option('--by <who>', 'who answers (default: your name on this machine)')
     .option('--note <text>', 'why', '')
+    .option('--give-back', 'with safe: the session lives again, where it can (default)')
+    .option('--no-give-back', 'with safe: the session stays ended')
+    .option('--block <duration>', 'with confirmed: block the address, for 30m, 12h, 7d, or forever', duration)
     .action(resolve);
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: DAY_MS };
+
+/** Null: for good. */
+function duration(text: string): number | null {
+  if (text === 'forever') return null;
+  const [, count, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(text) ?? [];
+  const unitMs = UNITS_MS[unit];
+  if (count === undefined || unitMs === undefined) {
+    throw new InvalidArgumentError('Give minutes, hours or days, e.g. 30m, 12h, 7d, or forever.');
+  }
+  return Number(count) * unitMs;
 }
 
 async function resolve(given: string, options: Options): Promise<void> {
   const { config } = configOf(options);
-  const answer = {
+  const request = {
     disposition: options.as as Disposition,
-    by: textOf(options, 'by') ?? userInfo().username,
     note: textOf(options, 'note') ?? '',
-    atMs: Date.now(),
+    giveBack: options.giveBack as boolean | undefined,
+    blockAddressForMs: options.block as number | null | undefined,
   };
-  const { incident, taught } = await withRedis(config, (redis, keys) =>
-    resolveIncident(reviewDeps(config, redis, keys), caseOf(given), answer),
-  );
-  if (options.json) return printJson({ incident, taught });
-  print(`${incident.id}: ${incident.status}${incident.status === 'safe' ? learned(incident) : ''}`);
+  const done = await withDesk(config, (desk) => desk.answer(caseOf(given), request, actorOf(options)));
+  if (options.json) return printJson(done);
+  const { incident } = done;
+  print(`${incident.id}: ${[incident.status, ...consequences(done)].join('; ')}`);
+}
+
+function actorOf(options: Options) {
+  return { by: textOf(options, 'by') ?? userInfo().username, role: 'admin' } as const;
+}
+
+function consequences({ incident, closed, ended, givenBack, blocked }: Answered): string[] {
+  const lines: string[] = [];
+  if (incident.status === 'safe') lines.push(learned(incident));
+  if (closed.length > 0) lines.push(`closed with it: ${closed.join(', ')}`);
+  if (givenBack !== null && givenBack !== 'not_ended') lines.push(UNDONE[givenBack]);
+  if (incident.status === 'confirmed') lines.push('the login is ended');
+  if (ended > 0) lines.push(`${ended} other ${ended === 1 ? 'login' : 'logins'} from that network ended`);
+  if (blocked !== null) lines.push(`${incident.sighting.address} is blocked`);
+  return lines;
 }
 
 function learned({ userId, sighting, reason }: Incident): string {
-  if (sighting.kind !== 'located' || reason === 'session_reused') return '; nothing to learn from it';
-  return `; ${clean(userId)} may log in from ${sighting.candidates.join(' or ')} and ${sighting.network}`;
+  if (sighting.kind !== 'located' || reason === 'session_reused') return 'nothing to learn from it';
+  return `${clean(userId)} may log in from ${sighting.candidates.join(' or ')} and ${sighting.network}`;
 }
 
-function reviewDeps(config: Config, redis: Redis, keys: Keys): ReviewDeps {
-  const baselineTtlMs = config.baselineTtlDays * DAY_MS;
-  return {
-    incidents: incidentsOf(config, redis, keys),
-    baselines: redisBaselines(redis, keys, baselineTtlMs, QUIET),
-    policy: { ...DEFAULT_POLICY, baselineTtlMs },
-  };
+const UNDONE: Readonly<Record<UndoOutcome, string>> = {
+  given_back: 'the session lives again',
+  expired: 'the session is not given back: it would have ended by now',
+  not_ended: 'nothing had been ended',
+  gone: 'nothing of the session is left to give back',
+  blocked: 'the session is not given back: a person ended it, or it has ended again',
+};
+
+function undoCommand(): Command {
+  return command('undo', 'give the session of an incident back; a confirmed one is open again')
+    .addArgument(whose())
+    .requiredOption('--why <text>', 'why, for the audit')
+    .option('--by <who>', 'who does it (default: your name on this machine)')
+    .action(undo);
+}
+
+async function undo(given: string, options: Options): Promise<void> {
+  const { config } = configOf(options);
+  const caseId = caseOf(given);
+  const outcome = await withDesk(config, (desk) => desk.undo(caseId, String(options.why), actorOf(options)));
+  if (options.json) return printJson({ case: caseId, outcome });
+  print(`${caseId}: ${UNDONE[outcome]}`);
+}
+
+/** Waits for what the act has to tell others: the process ends behind it. */
+function withDesk<T>(config: Config, work: (desk: OpenDesk) => Promise<T>): Promise<T> {
+  return withRedis(config, async (redis, keys) => {
+    const { baselineTtlDays, incidentTtlDays, tombstoneTtlDays } = config;
+    const desk = openDesk({
+      redis,
+      keys,
+      clock: Date.now,
+      log: QUIET,
+      baselineTtlMs: baselineTtlDays * DAY_MS,
+      incidentTtlMs: incidentTtlDays * DAY_MS,
+      tombstoneTtlMs: tombstoneTtlDays * DAY_MS,
+    });
+    try {
+      return await work(desk);
+    } finally {
+      await desk.close();
+    }
+  });
 }
 
 function incidentsOf(config: Config, redis: Redis, keys: Keys) {

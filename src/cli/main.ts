@@ -4,13 +4,18 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { failureLine } from '../../workers/failure.ts';
+import { brakeCommand, reportCommand } from './brake.ts';
 import { configCommand } from './config.ts';
+import { consoleCommand } from './console.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { incidentsCommand } from './incidents.ts';
+import { listsCommand } from './lists.ts';
 import { locateCommand } from './locate.ts';
+import { notificationsCommand } from './notifications.ts';
 import { sessionsCommand } from './sessions.ts';
 import { clean } from './text.ts';
+import { usersCommand } from './users.ts';
 import { registryWorkerCommand, workerCommand } from './worker.ts';
 
 function program(): Command {
@@ -22,6 +27,12 @@ function program(): Command {
     registryWorkerCommand(),
     incidentsCommand(),
     sessionsCommand(),
+    listsCommand(),
+    brakeCommand(),
+    reportCommand(),
+    usersCommand(),
+    notificationsCommand(),
+    consoleCommand(),
     locateCommand(),
     dataCommand(),
     doctorCommand(),

@@ -36,9 +36,14 @@ export function decide(baseline: Baseline, sighting: Sighting, loginAtMs: number
   return reason === 'anonymous_network' && policy.anonymousNetwork === 'allow' ? ANONYMOUS_ALLOWED : DECISIONS[reason];
 }
 
-/** What a signal says whatever is known of the user and wherever the address is. */
-export function decisionFor(signal: 'session_reused'): Decision {
-  return DECISIONS[signal];
+/** What a signal or a list says whatever is known of the user and wherever the address is. */
+export function decisionFor(said: 'session_reused' | 'blocked' | 'allowed_by_list'): Decision {
+  return DECISIONS[said];
+}
+
+/** The places that were known and had not expired when a login happened, of both families. */
+export function knownPlaces({ v4, v6 }: Baseline, atMs: number, policy: Policy): readonly Place[] {
+  return [...v4.places, ...v6.places].filter((place) => wasKnown(place, { atMs, policy }));
 }
 
 /** The moment that counts, and the rules for it. */

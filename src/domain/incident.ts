@@ -1,5 +1,6 @@
+import { overlaps } from './country.ts';
 import type { Reason } from './reasons.ts';
-import type { RegistryFinding } from './registry.ts';
+import { type RegistryFinding, SETTLED_BY } from './registry.ts';
 import type { Action, Baseline, Mode, Sighting } from './types.ts';
 
 /** What ending the session came to. `observed`: observe mode, nothing was touched. `none`: a flag ends nothing. */
@@ -32,6 +33,10 @@ export interface Incident {
   readonly decidedAtMs: number;
   /** There was no data to locate this login with when it came; it was decided later, when there was. */
   readonly rechecked?: true | undefined;
+  /** The safety brake stood in the way: it would have been ended, and `mode` says `observe`. */
+  readonly brake?: true | undefined;
+  /** The entry of the lists that decided this. */
+  readonly listEntryId?: string | undefined;
   readonly revokedAtMs?: number | undefined;
 }
 
@@ -45,6 +50,12 @@ export interface Visit {
   readonly path: string;
 }
 
+/** What the user said to "Was this you?", where that is only noted for an analyst. */
+export interface UserWord {
+  readonly said: 'yes' | 'no';
+  readonly atMs: number;
+}
+
 /** An incident with what happened to it since. */
 export interface IncidentRecord extends Incident {
   readonly status: IncidentStatus;
@@ -53,9 +64,95 @@ export interface IncidentRecord extends Incident {
   readonly note?: string | undefined;
   /** What a registry and its geofeed said since; its rows also stand at the end of `sighting.evidence`. */
   readonly registry?: RegistryFinding | undefined;
+  readonly userWord?: UserWord | undefined;
   /** The first request that was refused because of this incident. */
   readonly firstRefusedAtMs?: number | undefined;
   readonly visitCount: number;
   /** The first ones and the newest ones, oldest first; bounded. */
   readonly visits: readonly Visit[];
+}
+
+/** An answer, as somebody asks for it. */
+export interface AnswerWish {
+  readonly disposition: Disposition;
+  readonly by: string;
+  /** `safe`: give the session back. */
+  readonly giveBack: boolean;
+  /** `confirmed`: put the address on the block list. */
+  readonly blockAddress: boolean;
+}
+
+/** What follows from an answer. */
+export type AnswerEffect = 'end_login' | 'end_others' | 'block_address' | 'teach' | 'close_alike' | 'give_back';
+
+/**
+ * `answer`: it may be written. `complete`: the same person gives the same answer once more; what an interruption kept from
+ * being done is done now. Effects are in their order, and each bears a repeat.
+ */
+export type AnswerVerdict =
+  | { readonly kind: 'answer' | 'complete'; readonly effects: readonly AnswerEffect[] }
+  | { readonly kind: 'refused'; readonly why: 'closed' | 'only_confirmed_blocks' | 'no_address' };
+
+/**
+ * What an answer comes to, in each state of an incident.
+ *
+ *   open, or closed by the registry worker -> confirmed, safe or dismissed
+ *   answered by a person                   -> the same again by the same person completes it; all else is refused
+ *
+ * A wrong `confirmed` is corrected by undo, which opens the incident again (`afterUndo`).
+ */
+export function judgeAnswer(incident: IncidentRecord, wish: AnswerWish): AnswerVerdict {
+  const { status, resolvedBy, sighting } = incident;
+  const isOpen = status === 'open' || resolvedBy === SETTLED_BY;
+  const isSame = status === wish.disposition && resolvedBy === wish.by;
+  if (!isOpen && !isSame) return { kind: 'refused', why: 'closed' };
+  if (wish.blockAddress && wish.disposition !== 'confirmed') return { kind: 'refused', why: 'only_confirmed_blocks' };
+  if (wish.blockAddress && sighting.address === null) return { kind: 'refused', why: 'no_address' };
+  return { kind: isOpen ? 'answer' : 'complete', effects: EFFECTS[wish.disposition](incident, wish) };
+}
+
+const EFFECTS: Readonly<Record<Disposition, (incident: IncidentRecord, wish: AnswerWish) => readonly AnswerEffect[]>> =
+  {
+    // A flag, or a login that was only observed, ends now: a person says that it is a thief's.
+    confirmed: ({ sighting }, { blockAddress }) => [
+      'end_login',
+      ...only('end_others', sighting.address !== null),
+      ...only('block_address', blockAddress),
+    ],
+    // The baseline first: what the owner does next is to be known. The session last: nothing else depends on it.
+    safe: (incident, { giveBack }) => [
+      ...only('teach', maySpeakOfPlace(incident)),
+      ...only('close_alike', ALIKE.has(incident.reason)),
+      ...only('give_back', giveBack && wasEnded(incident)),
+    ],
+    dismissed: () => [],
+  };
+
+const only = (effect: AnswerEffect, when: boolean): AnswerEffect[] => (when ? [effect] : []);
+
+/** A place that nobody knows cannot be learned; and a reuse says which request came late, not where a login was from. */
+function maySpeakOfPlace({ sighting, reason }: Incident): boolean {
+  return sighting.kind === 'located' && reason !== 'session_reused';
+}
+
+/** Did this incident end its login? A later end, for another reason, is not the business of an answer to this one. */
+export function wasEnded({ outcome }: Incident): boolean {
+  return outcome !== 'none' && outcome !== 'observed';
+}
+
+/** Decisions that rest on the country alone: who was there once, by a person's word, may have been there each time. */
+const ALIKE: ReadonlySet<Reason> = new Set(['country_changed', 'country_disputed']);
+
+/** Is this other open incident answered by `safe` as well: the same user, seen in no country that this one does not name? */
+export function isAlike(answered: Incident, other: IncidentRecord): boolean {
+  if (other.id === answered.id || other.status !== 'open' || other.userId !== answered.userId) return false;
+  if (!ALIKE.has(answered.reason) || !ALIKE.has(other.reason)) return false;
+  if (answered.sighting.kind !== 'located' || other.sighting.kind !== 'located') return false;
+  const { candidates } = answered.sighting;
+  return other.sighting.candidates.every((country) => overlaps([country], candidates));
+}
+
+/** Whoever gives a session back says that it was no theft: such an answer no longer holds, the incident is open again. */
+export function afterUndo(status: IncidentStatus): 'reopen' | 'keep' {
+  return status === 'confirmed' ? 'reopen' : 'keep';
 }

@@ -14,7 +14,9 @@ export type Reason =
   | 'anonymous_network'
   | 'unlocatable'
   | 'special_address'
-  | 'session_reused';
+  | 'session_reused'
+  | 'blocked'
+  | 'allowed_by_list';
 
 export interface ReasonInfo {
   readonly action: Action;
@@ -74,6 +76,17 @@ export const REASONS: Readonly<Record<Reason, ReasonInfo>> = {
     action: 'revoke',
     teaches: false,
     meaning: 'A session id came back long after its session had gone on under a new one: two parties hold this login.',
+  },
+  blocked: {
+    action: 'revoke',
+    teaches: false,
+    meaning: 'The block list refuses this address, network, country or user: a person ordered it.',
+  },
+  allowed_by_list: {
+    action: 'allow',
+    // The word of a list ends with it: what it excused must be no country of the user's afterwards.
+    teaches: false,
+    meaning: 'This login did not match its user, but the allow list lets it pass.',
   },
 };
 

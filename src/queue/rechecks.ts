@@ -53,12 +53,12 @@ export function recheckQueue(redis: Redis, names: Names, delaysMs: readonly numb
   };
 }
 
-/** The id makes a repeat harmless: the queue takes each id once. */
+/** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
 function jobOf({ lid, handle, reason, caseId, atMs }: Revocation, step: number, delay: number) {
   return {
     name: 'recheck',
     data: { v: 1, lid, handle, reason, caseId, atMs },
-    opts: { jobId: `${lid}-${step}`, delay },
+    opts: { jobId: `${lid}-${reason}-${step}`, delay },
   };
 }
 

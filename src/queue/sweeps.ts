@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { Retention } from '../desk-ports.ts';
 import { errorName } from '../errors.ts';
 import type { Clock, Log, Sweeper } from '../ports.ts';
 
 export interface SweepOptions {
   readonly sweeper: Sweeper;
+  /** Swept as well: what is older than it may be kept. */
+  readonly retention?: Retention | undefined;
   readonly everyMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -19,7 +22,7 @@ export interface Sweeps {
 const USERS_AT_ONCE = 10_000;
 
 /**
- * Sweeps the registry, by BullMQ's job scheduler: one job an interval, however many workers there are. Each deployment
+ * Sweeps the registry, and what is too old, by BullMQ's job scheduler: one job an interval, however many workers there are. Each deployment
  * has its own minute (from its prefix), so that many on one Redis do not sweep at the same moment.
  */
 export function startSweeps(redis: Redis, names: { queue: string; prefix: string }, options: SweepOptions): Sweeps {
@@ -52,7 +55,7 @@ export function startSweeps(redis: Redis, names: { queue: string; prefix: string
   };
 }
 
-async function sweepAll({ sweeper, clock, log }: SweepOptions): Promise<string> {
+async function sweepAll({ sweeper, retention, clock, log }: SweepOptions): Promise<string> {
   const total = { users: 0, removed: 0 };
   for (let more = true; more; ) {
     const swept = await sweeper.sweep(clock(), USERS_AT_ONCE);
@@ -61,6 +64,10 @@ async function sweepAll({ sweeper, clock, log }: SweepOptions): Promise<string> 
     more = swept.more;
   }
   log.info({ event: 'swept', ...total }, 'The lists of sessions were cleaned');
+  const expired = (await retention?.expire(clock())) ?? {};
+  if (Object.values(expired).some((count) => count > 0)) {
+    log.info({ event: 'expired', ...expired }, 'What was older than it may be kept was removed');
+  }
   return `${total.removed}/${total.users}`;
 }
 

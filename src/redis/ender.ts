@@ -1,12 +1,18 @@
 import type { Redis } from 'ioredis';
 import type { Revocation, RevokeResult, Sessions } from '../ports.ts';
 import type { Keys } from './keys.ts';
-import { parseMark } from './logins.ts';
+import { parseStoredMark, type StoredMark } from './logins.ts';
 import { publishRevoked } from './publisher.ts';
+import { loadScript, runScript } from './script.ts';
 import { type EndOneResult, endOne } from './sessions.ts';
+import { putBack } from './undo.ts';
 
-/** For the mutation check of the tests: which of the two orders is swapped. */
-export type Mutation = 'mark_last';
+const markScript = loadScript('mark-1');
+
+/** For the mutation check of the tests: an order swapped, or the last look at the mark left out. */
+export type Mutation = 'mark_last' | 'no_last_look';
+
+const LIFTED: RevokeResult = { outcome: 'other_login', atMs: 0, lifted: true };
 
 /**
  * Ends logins. The order is the whole point:
@@ -14,26 +20,38 @@ export type Mutation = 'mark_last';
  *   1 the login's mark      the commit point: from here on no id of this login can be created
  *   2 the event's own id, and every id it moved to
  *   3 the login's index, each id in it; read again until it holds nothing new
+ *   4 the mark again        has a person lifted this end meanwhile (see undo)? Then what was ended here is put back
  *
  * Whoever creates an id enrols it first, then reads the mark, then saves (see web/engine). So an id is either enrolled
  * before our last read of the index, and then we end it, or it reads the mark, and then it is never saved.
  */
 export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, mutation?: Mutation): Sessions {
+  const markEnded = (one: Revocation) => writeMark(redis, keys, one, tombstoneTtlMs);
+
   const endAll = async (one: Revocation): Promise<RevokeResult> => {
-    const mark = mutation === 'mark_last' ? one : await markEnded(redis, keys, one, tombstoneTtlMs);
-    const end = { lid: one.lid, reason: mark.reason, caseId: mark.caseId, atMs: mark.atMs, tombstoneTtlMs };
+    const mark: StoredMark = mutation === 'mark_last' ? one : await markEnded(one);
+    if (mark.liftedAtMs !== undefined) return LIFTED;
+    const end = { ...mark, lid: one.lid, tombstoneTtlMs, afterMs: mark.afterMs ?? 0 };
     const done = new Map<string, EndOneResult>();
     let todo = [one.handle];
+    let last: StoredMark | null = null;
     while (todo.length > 0) {
       const results = await Promise.all(todo.map((handle) => endOne(redis, keys, handle, end)));
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
-      const found = [
-        ...results.flatMap((result) => result.successors),
-        ...(await redis.smembers(keys.loginIds(one.lid))),
-      ];
-      todo = [...new Set(found)].filter((handle) => !done.has(handle));
+      const [indexed, now] = await Promise.all([
+        redis.smembers(keys.loginIds(one.lid)),
+        readMark(redis, keys, one.lid),
+      ]);
+      last = now;
+      todo = [...new Set([...results.flatMap((result) => result.successors), ...indexed])].filter(
+        (handle) => !done.has(handle),
+      );
     }
-    if (mutation === 'mark_last') await markEnded(redis, keys, one, tombstoneTtlMs);
+    if (last?.liftedAtMs !== undefined && mutation !== 'no_last_look') {
+      await putBack(redis, keys, one, last.liftedAtMs, last.liftedAtMs);
+      return LIFTED;
+    }
+    if (mutation === 'mark_last') await markEnded(one);
     const handles = [...done].flatMap(([handle, { outcome }]) => (outcome === 'other_login' ? [] : [handle]));
     const { reason, caseId, atMs } = mark;
     // After the commit. The login has ended, told or not: a user without the right to publish must not fail the revoke;
@@ -53,12 +71,15 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
 }
 
 /** The first mark stays: a repeated revoke gives every id the same reason, case and time. */
-async function markEnded(redis: Redis, keys: Keys, one: Revocation, ttlMs: number) {
-  const { reason, caseId, atMs } = one;
-  const key = keys.loginEnd(one.lid);
-  const written = await redis.set(key, JSON.stringify({ reason, caseId, atMs }), 'PX', Math.ceil(ttlMs), 'NX');
-  if (written === 'OK') return { reason, caseId, atMs };
-  return parseMark(await redis.get(key)) ?? { reason, caseId, atMs };
+async function writeMark(redis: Redis, keys: Keys, one: Revocation, ttlMs: number): Promise<StoredMark> {
+  const { lid, reason, caseId, atMs, again = false } = one;
+  const args = [reason, caseId, String(Math.trunc(atMs)), String(Math.ceil(ttlMs)), again ? '1' : '0'];
+  const mark = (await runScript(redis, markScript, [keys.loginEnd(lid)], args)) as string;
+  return parseStoredMark(mark) ?? { reason, caseId, atMs };
+}
+
+async function readMark(redis: Redis, keys: Keys, lid: string): Promise<StoredMark | null> {
+  return parseStoredMark(await redis.get(keys.loginEnd(lid)));
 }
 
 /** One id of the login that was found and ended makes it `revoked`; the event's own id may be gone since. */

@@ -1,15 +1,18 @@
 import type { Redis } from 'ioredis';
-import type { Disposition, Incident, IncidentRecord, IncidentStatus, Visit } from '../domain/incident.ts';
+import type { IncidentQuery } from '../desk-ports.ts';
+import type { Disposition, Incident, IncidentRecord, IncidentStatus, UserWord, Visit } from '../domain/incident.ts';
 import { type RegistryFinding, SETTLED_AS, SETTLED_BY } from '../domain/registry.ts';
 import type { Sighting } from '../domain/types.ts';
-import { BouncerError } from '../errors.ts';
-import type { IncidentFilter, IncidentPage, Incidents } from '../ports.ts';
+import type { IncidentPage, Incidents } from '../ports.ts';
+import { listsOf } from './incident-lists.ts';
+import { incidentPage, type ReadMatching } from './incident-pages.ts';
 import type { Keys } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
 
-const record = loadScript('record-5');
-const visit = loadScript('visit-3');
+const record = loadScript('record-n');
+const visit = loadScript('visit-4');
 const resolve = loadScript('resolve-4');
+const reopen = loadScript('reopen-3');
 
 /**
  * Of each kind the first ones are kept, and the newest refused one; a holder who polls for a week must not fill Redis.
@@ -17,8 +20,23 @@ const resolve = loadScript('resolve-4');
  */
 export const VISITS_KEPT: Readonly<Record<Visit['kind'], number>> = { refused: 50, gotcha: 10 };
 
-export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incidents {
-  const get = async (caseId: string): Promise<IncidentRecord | null> => (await read(redis, keys, [caseId]))[0] ?? null;
+/** Expired rows that one new incident takes off each of its lists. */
+const EXPIRED_AT_ONCE = 10;
+
+export interface IncidentStore extends Incidents {
+  /**
+   * Newest first, by a cursor that stays good while incidents come and go. Looks at a bounded number of rows: a page with
+   * fewer incidents than asked for may still have a cursor, and then is not the last one.
+   */
+  list(query: IncidentQuery, limit: number, cursor?: string | null): Promise<IncidentPage>;
+  /** Takes this answer off again, where it is the one on record. Atomic. */
+  reopen(caseId: string, answer: Disposition, atMs: number): Promise<boolean>;
+  /** How many are open. */
+  countOpen(): Promise<number>;
+}
+
+export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): IncidentStore {
+  const read: ReadMatching = (caseIds, fits) => readMatching(redis, keys, caseIds, fits);
   return {
     record: (incidents) => Promise.all(incidents.map((incident) => recordOne(redis, keys, keepMs, incident))),
     async existing(caseIds) {
@@ -31,12 +49,12 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
         return typeof json === 'string' ? (JSON.parse(json) as Incident) : null;
       });
     },
-    get,
-    list: (filter, limit, cursor) => list(redis, keys, filter, limit, cursor ?? null),
+    get: async (caseId) => (await read([caseId], () => true))[0] ?? null,
+    list: (query, limit, cursor) => incidentPage(redis, keys, read, query, limit, cursor ?? null),
     async visit(caseId, seen) {
       const { kind, atMs } = seen;
-      const args = [JSON.stringify(seen), String(atMs), kind, String(VISITS_KEPT[kind]), String(keepMs)];
-      const where = [keys.incident(caseId), keys.visitCounts(caseId), keys.visits(caseId)];
+      const args = [JSON.stringify(seen), String(atMs), kind, String(VISITS_KEPT[kind]), String(keepMs), caseId];
+      const where = [keys.incident(caseId), keys.visitCounts(caseId), keys.visits(caseId), keys.visited()];
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
     async resolve(caseId, answer) {
@@ -55,19 +73,18 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
         | 'unknown'
         | Disposition;
     },
+    async reopen(caseId, answer, atMs) {
+      const where = [keys.incident(caseId), keys.incidentsByStatus('open'), keys.incidentsByStatus(answer)];
+      return (await runScript(redis, reopen, where, [caseId, answer, String(keepMs), String(atMs)])) === 1;
+    },
+    countOpen: () => redis.zcard(keys.incidentsByStatus('open')),
   };
 }
 
 async function recordOne(redis: Redis, keys: Keys, keepMs: number, incident: Incident): Promise<boolean | Error> {
-  const where = [
-    keys.incident(incident.id),
-    keys.incidentsAll(),
-    keys.incidentsByStatus('open'),
-    keys.incidentsByUser(incident.userId),
-    // Those whose address nobody knows have a list too: each incident is on four.
-    keys.incidentsByAddress(incident.sighting.address ?? 'unknown'),
-  ];
-  const args = [incident.id, JSON.stringify(incident), String(incident.decidedAtMs), String(keepMs)];
+  const where = [keys.incident(incident.id), ...listsOf(keys, incident, 'open')];
+  const times = [String(incident.decidedAtMs), String(keepMs)];
+  const args = [incident.id, JSON.stringify(incident), ...times, String(EXPIRED_AT_ONCE)];
   try {
     return (await runScript(redis, record, where, args)) === 1;
   } catch (error) {
@@ -75,119 +92,67 @@ async function recordOne(redis: Redis, keys: Keys, keepMs: number, incident: Inc
   }
 }
 
-/** Reads whole records in one round trip; null where there is none (any more). */
-async function read(redis: Redis, keys: Keys, caseIds: readonly string[]): Promise<(IncidentRecord | null)[]> {
-  if (caseIds.length === 0) return [];
-  const pipeline = redis.pipeline();
-  for (const caseId of caseIds) {
-    pipeline.hgetall(keys.incident(caseId));
-    pipeline.hgetall(keys.visitCounts(caseId));
-    pipeline.lrange(keys.visits(caseId), 0, -1);
-  }
-  const replies = (await pipeline.exec()) ?? [];
-  const value = (index: number): unknown => {
-    const [error, reply] = replies[index] ?? [new Error('no reply'), null];
-    if (error) throw error;
-    return reply;
-  };
-  return caseIds.map((_, i) =>
-    assemble(
-      value(3 * i) as Record<string, string>,
-      value(3 * i + 1) as Record<string, string>,
-      value(3 * i + 2) as string[],
-    ),
-  );
+/** Two round trips: the documents of all, then the visits of those that fit. */
+async function readMatching(
+  redis: Redis,
+  keys: Keys,
+  caseIds: readonly string[],
+  fits: Parameters<ReadMatching>[1],
+): Promise<(IncidentRecord | null)[]> {
+  const docs = (await pipelined(redis, caseIds, (pipeline, id) => pipeline.hgetall(keys.incident(id)))) as Doc[];
+  const records = docs.map(parsed).map((one) => (one !== null && fits(one) ? one : null));
+  const wanted = records.flatMap((one) => (one === null ? [] : [one.id]));
+  const counts = pipelined(redis, wanted, (pipeline, id) => pipeline.hgetall(keys.visitCounts(id)));
+  const visits = pipelined(redis, wanted, (pipeline, id) => pipeline.lrange(keys.visits(id), 0, -1));
+  const [allCounts, allVisits] = (await Promise.all([counts, visits])) as [Doc[], string[][]];
+  const seen = new Map(wanted.map((id, i) => [id, visitsOf(allCounts[i] ?? {}, allVisits[i] ?? [])]));
+  return records.map((one) => one && { ...one, ...(seen.get(one.id) ?? NO_VISITS) });
 }
 
-function assemble(doc: Record<string, string>, counts: Record<string, string>, seen: string[]): IncidentRecord | null {
-  if (doc.json === undefined) return null;
+type Doc = Record<string, string>;
+type Pipeline = ReturnType<Redis['pipeline']>;
+
+async function pipelined(redis: Redis, ids: readonly string[], add: (pipeline: Pipeline, id: string) => unknown) {
+  if (ids.length === 0) return [];
+  const pipeline = redis.pipeline();
+  for (const id of ids) add(pipeline, id);
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, reply]): unknown => {
+    if (error) throw error;
+    return reply;
+  });
+}
+
+const NO_VISITS: Pick<IncidentRecord, 'visitCount' | 'visits'> = { visitCount: 0, visits: [] };
+
+function visitsOf(counts: Doc, seen: readonly string[]) {
   const visits = seen.map((one) => JSON.parse(one) as Visit);
-  const visitCount = Number(counts.count ?? 0);
   if (counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
   visits.sort((a, b) => a.atMs - b.atMs);
+  const { firstRefusedAtMs } = counts;
+  return {
+    ...(firstRefusedAtMs === undefined ? {} : { firstRefusedAtMs: Number(firstRefusedAtMs) }),
+    visitCount: Number(counts.count ?? 0),
+    visits,
+  };
+}
+
+function parsed(doc: Doc): Omit<IncidentRecord, 'visitCount' | 'visits'> | null {
+  if (doc.json === undefined) return null;
   const incident = JSON.parse(doc.json) as Incident;
   const registry = doc.registry === undefined ? undefined : (JSON.parse(doc.registry) as RegistryFinding);
   return {
     ...incident,
     ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
+    ...(doc.userWord === undefined ? {} : { userWord: JSON.parse(doc.userWord) as UserWord }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined
       ? {}
       : { resolvedBy: doc.resolvedBy, note: doc.note ?? '', resolvedAtMs: Number(doc.resolvedAtMs) }),
-    ...(counts.firstRefusedAtMs === undefined ? {} : { firstRefusedAtMs: Number(counts.firstRefusedAtMs) }),
-    visitCount,
-    visits,
   };
 }
 
 /** What a registry said stands below what the databases said. */
 function withEvidence(sighting: Sighting, { evidence }: RegistryFinding): Sighting {
   return { ...sighting, evidence: [...sighting.evidence, ...evidence] };
-}
-
-/** Where a page ended: the score and case number of its last row. */
-interface Position {
-  readonly score: string;
-  readonly id: string;
-}
-
-async function list(
-  redis: Redis,
-  keys: Keys,
-  filter: IncidentFilter,
-  limit: number,
-  cursor: string | null,
-): Promise<IncidentPage> {
-  const found: IncidentRecord[] = [];
-  let position = cursor === null ? null : parseCursor(cursor);
-  for (;;) {
-    const rows = await rowsAfter(redis, narrowest(keys, filter), position, Math.max(limit, 20));
-    const records = await read(
-      redis,
-      keys,
-      rows.map((row) => row.id),
-    );
-    for (const [i, row] of rows.entries()) {
-      if (found.length === limit) return { incidents: found, cursor: position && `${position.score}.${position.id}` };
-      position = row;
-      const one = records[i];
-      if (one && matches(one, filter)) found.push(one);
-    }
-    if (rows.length === 0) return { incidents: found, cursor: null };
-  }
-}
-
-/** The shortest list that holds every match; what it cannot tell is checked on the record. */
-function narrowest(keys: Keys, filter: IncidentFilter): string {
-  if (filter.userId !== undefined) return keys.incidentsByUser(filter.userId);
-  if (filter.address !== undefined) return keys.incidentsByAddress(filter.address);
-  return filter.status === undefined ? keys.incidentsAll() : keys.incidentsByStatus(filter.status);
-}
-
-function matches(one: IncidentRecord, filter: IncidentFilter): boolean {
-  return (
-    (filter.status === undefined || one.status === filter.status) &&
-    (filter.userId === undefined || one.userId === filter.userId) &&
-    (filter.address === undefined || one.sighting.address === filter.address)
-  );
-}
-
-/** The next rows, newest first. Rows of one millisecond are in descending order of their case number. */
-async function rowsAfter(redis: Redis, key: string, after: Position | null, count: number): Promise<Position[]> {
-  const from = after === null ? '+inf' : after.score;
-  for (let offset = 0; ; offset += count) {
-    const flat = await redis.zrevrangebyscore(key, from, '-inf', 'WITHSCORES', 'LIMIT', offset, count);
-    const rows: Position[] = [];
-    for (let i = 0; i < flat.length; i += 2) rows.push({ id: flat[i] ?? '', score: flat[i + 1] ?? '' });
-    const fresh = after === null ? rows : rows.filter((row) => row.score !== after.score || row.id < after.id);
-    if (fresh.length > 0 || rows.length < count) return fresh;
-  }
-}
-
-function parseCursor(cursor: string): Position {
-  const [, score, id] = /^(\d{1,16})\.([0-9A-Z-]{1,20})$/.exec(cursor) ?? [];
-  if (score === undefined || id === undefined) {
-    throw new BouncerError('cursor_invalid', 'cursor: pass on the cursor of the page before, unchanged');
-  }
-  return { score, id };
 }

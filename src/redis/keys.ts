@@ -11,6 +11,8 @@ export interface Keys {
   readonly prefix: string;
   /** Passed to BullMQ as its key prefix. */
   readonly queuePrefix: string;
+  /** All our queues, for those who look at them. */
+  readonly queues: readonly string[];
   session(handle: string): string;
   /** The set of handles that a login has had. In its user's slot, as the three below. */
   loginIds(lid: string): string;
@@ -36,13 +38,42 @@ export interface Keys {
   incidentsByStatus(status: string): string;
   incidentsByUser(userId: string): string;
   incidentsByAddress(address: string): string;
+  incidentsByNetwork(network: string): string;
+  incidentsByReason(reason: string): string;
+  incidentsByAction(action: string): string;
+  incidentsByCountry(country: string): string;
+  /** How far the incidents of release 0.1 are on the four lists above. */
+  incidentsIndexed(): string;
+  /** Cases with visits, scored by the oldest visit that is kept. */
+  visited(): string;
+  /** The audit without a forgotten user, while it is being written; and who writes it. */
+  auditCopy(token: string): string;
+  auditClaim(): string;
   setAside(): string;
   setAsideCount(): string;
   setAsideMark(batchId: string): string;
   counters(): string;
   counted(batchId: string): string;
+  /** Counts per minute, of one hour (its number since the epoch); per hour, of one day; per country, of one hour. */
+  seriesMinutes(hour: number): string;
+  seriesHours(day: number): string;
+  seriesCountries(hour: number): string;
+  /** Whose sessions would have been ended, of one hour: a HyperLogLog. */
+  observedUsers(hour: number): string;
+  /** The newest logins of a user. */
+  history(userId: string): string;
+  lists(): string;
+  listsRevision(): string;
+  brake(): string;
+  /** The logins whose end the brake let pass lately, scored by when. */
+  brakeGranted(): string;
+  workers(): string;
   registryAnswers(network: string): string;
   registryClaim(network: string): string;
+  /** "This link to its user has been used", by a hash of the link's token. */
+  linkUse(tokenHash: string): string;
+  /** How often signing in at the console was tried under one name, by a hash of it. */
+  attempts(nameTag: string): string;
 }
 
 /** The name of the BullMQ queue that carries logins. */
@@ -55,12 +86,15 @@ export const SWEEP_QUEUE = 'sweep';
 export const RECHECK_QUEUE = 'rechecks';
 /** The name of the BullMQ queue of logins to ask the registries about. */
 export const REGISTRY_QUEUE = 'registry';
+/** The name of the BullMQ queue of what webhooks are to be told. */
+export const NOTIFICATION_QUEUE = 'notifications';
 
 export function keysFor(prefix: string): Keys {
   const shared = `{${prefix}}`;
   return {
     prefix,
     queuePrefix: shared,
+    queues: [LOGIN_QUEUE, SWEEP_QUEUE, RECHECK_QUEUE, REGISTRY_QUEUE, NOTIFICATION_QUEUE],
     session: (handle) => `${prefix}:session:${handle}`,
     loginIds: (lid) => `${prefix}:login-ids:{${tagOf(lid)}}:${lid}`,
     loginEnd: (lid) => `${prefix}:login-end:{${tagOf(lid)}}:${lid}`,
@@ -78,13 +112,33 @@ export function keysFor(prefix: string): Keys {
     incidentsByStatus: (status) => `${shared}:incidents:status:${status}`,
     incidentsByUser: (userId) => `${shared}:incidents:user:${userId}`,
     incidentsByAddress: (address) => `${shared}:incidents:address:${address}`,
+    incidentsByNetwork: (network) => `${shared}:incidents:network:${network}`,
+    incidentsByReason: (reason) => `${shared}:incidents:reason:${reason}`,
+    incidentsByAction: (action) => `${shared}:incidents:action:${action}`,
+    incidentsByCountry: (country) => `${shared}:incidents:country:${country}`,
+    incidentsIndexed: () => `${shared}:incidents:indexed`,
+    visited: () => `${shared}:visited`,
+    auditCopy: (token) => `${shared}:audit-copy:${token}`,
+    auditClaim: () => `${shared}:audit-claim`,
     setAside: () => `${shared}:set-aside`,
     setAsideCount: () => `${shared}:set-aside-count`,
     setAsideMark: (batchId) => `${shared}:set-aside-mark:${batchId}`,
     counters: () => `${shared}:counters`,
     counted: (batchId) => `${shared}:counted:${batchId}`,
+    seriesMinutes: (hour) => `${shared}:series:minutes:${hour}`,
+    seriesHours: (day) => `${shared}:series:hours:${day}`,
+    seriesCountries: (hour) => `${shared}:series:countries:${hour}`,
+    observedUsers: (hour) => `${shared}:observed-users:${hour}`,
+    history: (userId) => `${shared}:history:${userId}`,
+    lists: () => `${shared}:lists`,
+    listsRevision: () => `${shared}:lists-revision`,
+    brake: () => `${shared}:brake`,
+    brakeGranted: () => `${shared}:brake-granted`,
+    workers: () => `${shared}:workers`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,
+    linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,
+    attempts: (nameTag) => `${shared}:attempts:${nameTag}`,
   };
 }
 

@@ -35,10 +35,26 @@ export function enrolmentArgs({ lid, handle, nowMs, endsAtMs, loginAtMs }: Enrol
 
 /** As those scripts tell it: the login's own mark, or the epoch of its user ('0': neither). */
 export function endMarkOf(mark: string, epoch: string): EndMark | null {
-  if (mark !== '') return parseMark(mark);
+  const ended = mark === '' ? null : parseMark(mark);
+  if (ended !== null) return ended;
   return epoch === '0' ? null : { reason: 'forced_logout', caseId: NO_CASE, atMs: Number(epoch) };
 }
 
+/** What stands at a login's mark. */
+export interface StoredMark extends EndMark {
+  /** A person took this end back then: the login lives, and a repeat of that end does not count. */
+  readonly liftedAtMs?: number | undefined;
+  /** The end before this one was taken back then. */
+  readonly afterMs?: number | undefined;
+}
+
+export function parseStoredMark(value: string | null): StoredMark | null {
+  return value === null ? null : (JSON.parse(value) as StoredMark);
+}
+
+/** Null where the login has not ended, or its end was lifted. */
 export function parseMark(value: string | null): EndMark | null {
-  return value === null ? null : (JSON.parse(value) as EndMark);
+  const mark = parseStoredMark(value);
+  if (mark === null || mark.liftedAtMs !== undefined) return null;
+  return { reason: mark.reason, caseId: mark.caseId, atMs: mark.atMs };
 }

@@ -24,7 +24,8 @@ import { loadScript, runScript, type Script } from './script.ts';
  *           where there is no predecessor, "p" is 43 dashes, or 30 dashes and the time (13 digits) of the id's first use
  * moved:    {"__bouncer":{"k":"moved","u":"<first use>","at":<ms>,"l":"<lid>","s":"<handles>","f":"<sealed ids>"},"cookie":{}}
  * logout:   {"__bouncer":{"k":"logout","at":<ms>,"l":"<lid>","s":"<handles>"},"cookie":{}}
- * revoked:  {"__bouncer":{"k":"revoked","at":<ms>,"l":"<lid>","was":...,"reason":...,"case":...,"s":...},"cookie":{}}
+ * revoked:  {"__bouncer":{"k":"revoked","at":<ms>,"l":"<lid>","was":...,"reason":...,"case":...,"t":...,"e":...,"s":...,
+ *           "kept":"<the whole value that stood there, as a string>"},"cookie":{}}     t: its time to live then, e: its absolute end
  *
  * The scripts match these bytes: field order, spelling and widths must not change without them.
  */
@@ -67,7 +68,7 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     );
     const [kind, lid = '', reason = '', caseId = '', at = ''] = reply as string[];
     // An app that ignores the refusal and saves the new id all the same must find it dead.
-    if (kind === 'revoked') await run(scripts.revoke, to, at, lid, reason, caseId, whole(tombstoneTtlMs));
+    if (kind === 'revoked') await run(scripts.revoke, to, at, lid, reason, caseId, whole(tombstoneTtlMs), '0');
     return kind as WriteOutcome;
   };
 
@@ -135,14 +136,15 @@ export interface EndOneResult {
   readonly successors: readonly string[];
 }
 
-/** Puts the tombstone of a revoked session at one handle. */
+/** Puts the tombstone of a revoked session at one handle. `afterMs`: when an earlier end of this login was lifted. */
 export async function endOne(
   redis: Redis,
   keys: Keys,
   handle: string,
-  end: { lid: string; reason: EndReason; caseId: string; atMs: number; tombstoneTtlMs: number },
+  end: { lid: string; reason: EndReason; caseId: string; atMs: number; tombstoneTtlMs: number; afterMs?: number },
 ): Promise<EndOneResult> {
-  const args = [whole(end.atMs), end.lid, end.reason, end.caseId, whole(end.tombstoneTtlMs)];
+  const { afterMs = 0 } = end;
+  const args = [whole(end.atMs), end.lid, end.reason, end.caseId, whole(end.tombstoneTtlMs), String(afterMs)];
   const reply = await runScript(redis, scripts.revoke, [keys.session(handle)], args);
   const [outcome, at, successors] = reply as [EndOneResult['outcome'], string, string];
   return { outcome, atMs: Number(at), successors: words(successors) };

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Revocation, Standing } from '../ports.ts';
 import type { Keys } from './keys.ts';
+import { parseStoredMark } from './logins.ts';
 import { guardedSessions } from './sessions.ts';
 
 /** Reads only, so that a loss is seen before it is repaired. */
@@ -13,10 +14,11 @@ export function redisStanding(redis: Redis, keys: Keys): Standing {
   };
 
   const look = async ({ lid, handle }: Revocation) => {
-    const [mark, indexed] = await Promise.all([redis.exists(keys.loginEnd(lid)), redis.smembers(keys.loginIds(lid))]);
+    const [mark, indexed] = await Promise.all([redis.get(keys.loginEnd(lid)), redis.smembers(keys.loginIds(lid))]);
     const handles = [...new Set([handle, ...indexed])];
     const live = await Promise.all(handles.map((one) => livesOn(one, lid)));
-    return { mark: mark === 1, live: live.filter(Boolean).length };
+    const lifted = parseStoredMark(mark)?.liftedAtMs !== undefined;
+    return { mark: mark !== null, live: live.filter(Boolean).length, lifted };
   };
 
   return { look: (revocations) => Promise.all(revocations.map(look)) };

@@ -86,9 +86,26 @@ const optionsSchema = z.looseObject(
 
 /** Throws BouncerError `option_invalid`, which names the first wrong option and says what to give. */
 export function checkOptions(options: unknown): void {
-  const checked = optionsSchema.safeParse(options);
+  check(optionsSchema, options, 'options');
+}
+
+function check(schema: z.ZodType, options: unknown, whole: string): void {
+  const checked = schema.safeParse(options);
   if (checked.success) return;
   const [issue] = checked.error.issues;
-  const name = issue?.path.map(String).join('.') || 'options';
+  const name = issue?.path.map(String).join('.') || whole;
   throw new BouncerError('option_invalid', `${name}: ${issue?.message}`);
+}
+
+const consoleSchema = z.looseObject(
+  {
+    authorize: z.custom((value) => typeof value === 'function', 'give a function that says who a request is from'),
+    reauthenticateUrl: page('/password'),
+    title: z.string('give a text').max(60, 'give at most 60 characters').optional(),
+  },
+  'give an object with at least `authorize`',
+);
+
+export function checkConsoleOptions(options: unknown): void {
+  check(consoleSchema, options, 'console');
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { CITIES, SPECIAL_PLACES } from '../../examples/demo/cities.ts';
+import type { ReviewState } from '../../examples/demo/review.ts';
 import type { StoryOutcome } from '../../examples/demo/story.ts';
 import { openChain } from '../../src/geo/chain.ts';
 import {
@@ -133,13 +134,18 @@ describe('until Ctrl-C', () => {
     const demo = startDemo(['--port', '0'], testRedisUrl());
     const url = await urlOf(demo);
     await logIn(url, 'alice', 'london', 'plain');
-    await until(async () => (await (await fetch(`${url}/incidents`)).text()).includes('<dd>1</dd>'));
+    const state = async () => (await (await fetch(`${url}/incidents.json`)).json()) as ReviewState;
+    await until(async () => (await state()).counters.logins === 1);
     await logIn(url, 'alice', 'tokyo', '<script>alert(1)</script>"\'&');
-    const page = await until(async () => {
-      const text = await (await fetch(`${url}/incidents`)).text();
-      return text.includes('country_changed') && text;
-    });
-    expect(page).toContain('&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;');
+    const id = await until(async () => (await state()).incidents[0]?.id);
+    const shown = await fetch(`${url}/desk/incidents/${id}`);
+    expect([shown.status, shown.headers.get('content-security-policy')]).toEqual([
+      200,
+      expect.not.stringMatching(/unsafe/),
+    ]);
+    const page = await shown.text();
+    expect(page).toContain('country changed');
+    expect(page).toMatch(/&lt;script&gt;alert\(1\)&lt;\/script&gt;&quot;&#39;&amp;/);
     expect(page).not.toContain('<script>alert');
     await demo.run.waitFor(/alice from Tokyo .* ended after \d+ ms, country_changed/);
     expect((await logIn(url, 'mallory', 'london', 'plain')).status).toBe(400);

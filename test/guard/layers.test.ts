@@ -16,25 +16,36 @@ const NONE = /^(?!)/;
 const adapter = (room: string): Layer => ({
   name: `src/${room}`,
   files: new RegExp(`^src/${room}/`),
-  ours: new RegExp(`^src/(${room}/|ports\\.ts$|domain/|errors\\.ts$)`),
+  ours: new RegExp(`^src/(${room}/|ports\\.ts$|desk-ports\\.ts$|domain/|errors\\.ts$)`),
 });
 
 /** Small tools without an I/O of ours: for the roots and the entries, not for adapters (which are given a Log). */
 const TOOLS = 'log\\.ts|release\\.ts|case-of\\.ts';
-const WORDS = 'ports\\.ts|domain\\/|errors\\.ts';
-const ROOTS = 'bouncer\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts';
+const WORDS = 'ports\\.ts|desk-ports\\.ts|domain\\/|errors\\.ts';
+const ROOTS = 'bouncer\\.ts|desk\\.ts|console\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts';
 const under = (...rooms: readonly string[]) => new RegExp(`^src/(${rooms.join('|')})`);
 
 /** The first one that fits counts. */
 const LAYERS: readonly Layer[] = [
   { name: 'errors', files: /^src\/errors\.ts$/, ours: NONE, packages: NONE },
   { name: 'domain', files: /^src\/domain\//, ours: /^src\/(domain\/|errors\.ts$)/, packages: NONE },
-  { name: 'ports', files: /^src\/ports\.ts$/, ours: /^src\/domain\//, packages: NONE },
+  { name: 'ports', files: /^src\/(desk-)?ports\.ts$/, ours: /^src\/(domain\/|ports\.ts$)/, packages: NONE },
   {
     name: 'effects',
-    files: /^src\/(detect|recheck|asker|evidence)\.ts$/,
-    ours: /^src\/(ports\.ts|domain\/|errors\.ts)/,
+    files: /^src\/(detect|tally|recheck|asker|evidence)\.ts$/,
+    ours: /^src\/(ports\.ts|desk-ports\.ts|tally\.ts|domain\/|errors\.ts)/,
     packages: /^node:/,
+  },
+  {
+    name: 'notification effects',
+    files: /^src\/notify-(send|mail)\.ts$/,
+    ours: under(WORDS),
+    packages: /^(node:|standardwebhooks$)/,
+  },
+  {
+    name: 'notification roots',
+    files: /^src\/notify(-worker)?\.ts$/,
+    ours: under('notify-(send|mail)\\.ts', 'redis/', 'queue/', 'web/user-link\\.ts', TOOLS, WORDS),
   },
   ...['geo', 'redis', 'queue', 'web', 'console'].map(adapter),
   { name: 'tools', files: /^src\/(log|release|case-of)\.ts$/, ours: under(WORDS) },
@@ -46,6 +57,11 @@ const LAYERS: readonly Layer[] = [
       'session-admin\\.ts',
       'web/',
       'console/',
+      'console\\.ts',
+      'desk\\.ts',
+      'user-answers\\.ts',
+      'notify\\.ts',
+      'review',
       'redis/',
       'queue/',
       'detect\\.ts',
@@ -55,15 +71,50 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'worker composition root',
-    files: /^src\/(worker|sweep|registry-worker)\.ts$/,
-    ours: under('geo/', 'redis/', 'queue/', 'detect\\.ts', 'recheck\\.ts', 'asker\\.ts', 'evidence\\.ts', TOOLS, WORDS),
+    files: /^src\/(worker|worker-desk|sweep|registry-worker)\.ts$/,
+    ours: under(
+      'worker-desk\\.ts',
+      'geo/',
+      'redis/',
+      'queue/',
+      'detect\\.ts',
+      'recheck\\.ts',
+      'asker\\.ts',
+      'evidence\\.ts',
+      'notify',
+      TOOLS,
+      WORDS,
+    ),
   },
-  { name: 'review', files: /^src\/(review|session-admin)\.ts$/, ours: under(WORDS), packages: /^node:/ },
+  {
+    name: 'review',
+    files: /^src\/(review\.ts$|review\/|session-admin\.ts$)/,
+    ours: under('review\\.ts', 'review\\/', 'session-admin\\.ts', WORDS),
+    packages: /^node:/,
+  },
+  {
+    name: 'desk composition root',
+    files: /^src\/(desk|desk-privacy|console|user-answers)\.ts$/,
+    ours: under(
+      'desk\\.ts',
+      'desk-privacy\\.ts',
+      'review',
+      'notify\\.ts',
+      'session-admin\\.ts',
+      'console/',
+      'redis/',
+      'queue/',
+      'web/',
+      'bouncer\\.ts',
+      TOOLS,
+      WORDS,
+    ),
+  },
   {
     name: 'cli',
     files: /^src\/cli\//,
     ours: new RegExp(
-      `^(src/(cli/|geo/|redis/|queue/|review\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`,
+      `^(src/(cli/|geo/|redis/|queue/|review\\.ts|notify\\.ts|session-admin\\.ts|${ROOTS}|${TOOLS}|${WORDS})|config/|workers/)`,
     ),
   },
   { name: 'workers', files: /^workers\//, ours: new RegExp(`^(workers/|src/(${ROOTS}|${TOOLS}|${WORDS})|config/)`) },
@@ -77,8 +128,9 @@ const FRAMEWORKS = /^(express|express-session|fastify|@fastify\/.*|koa|koa-.*|ho
 const all = sources('src', 'workers', 'config');
 const byFile = new Map(all.map((each) => [each.file, each]));
 
-function targets(from: Source): string[] {
-  return importsOf(from).map(({ specifier }) => resolveImport(from.file, specifier));
+function targets(from: Source, lazy = true): string[] {
+  const imports = importsOf(from).filter((each) => lazy || each.lazy !== true);
+  return imports.map(({ specifier }) => resolveImport(from.file, specifier));
 }
 
 function breaks(from: Source): string[] {
@@ -95,20 +147,20 @@ function breaks(from: Source): string[] {
     .map((target) => `${from.file} (${layer.name}) must not import ${target}`);
 }
 
-/** Everything that a file loads, with one way to it: `a -> b -> c`. */
-function reach(start: string): Map<string, string> {
+/** Everything that a file loads, with one way to it: `a -> b -> c`; without `lazy`, only what is loaded with it. */
+function reach(start: string, lazy: boolean): Map<string, string> {
   const ways = new Map([[start, start]]);
   for (const [file, way] of ways) {
     const from = byFile.get(file);
-    for (const target of from ? targets(from) : []) {
+    for (const target of from ? targets(from, lazy) : []) {
       if (!ways.has(target)) ways.set(target, `${way} -> ${target}`);
     }
   }
   return ways;
 }
 
-function waysTo(start: string, forbidden: RegExp): string[] {
-  return [...reach(start)].filter(([target]) => forbidden.test(target)).map(([, way]) => way);
+function waysTo(start: string, forbidden: RegExp, { lazy } = { lazy: true }): string[] {
+  return [...reach(start, lazy)].filter(([target]) => forbidden.test(target)).map(([, way]) => way);
 }
 
 function cycles(): string[] {
@@ -152,8 +204,8 @@ describe('layers', () => {
   test('a relative import names a file that exists, with its extension', () => {
     const missing = all.flatMap((from) =>
       targets(from)
-        .filter((target) => isOurs(target) && target.endsWith('.ts') && !byFile.has(target))
-        .concat(targets(from).filter((target) => isOurs(target) && !/\.(ts|json)$/.test(target)))
+        .filter((target) => isOurs(target) && /\.tsx?$/.test(target) && !byFile.has(target))
+        .concat(targets(from).filter((target) => isOurs(target) && !/\.(tsx?|json)$/.test(target)))
         .map((target) => `${from.file} -> ${target}`),
     );
     expect(missing).toEqual([]);
@@ -179,7 +231,9 @@ describe('a web process', () => {
     expect(waysTo(file, GEO_AND_WORKER)).toEqual([]);
   });
 
-  test.each(['src/index.ts', 'src/bouncer.ts'])('%s loads no framework', (file) => {
-    expect(waysTo(file, FRAMEWORKS)).toEqual([]);
+  // The console is made with one; whoever mounts it loads it then.
+  test.each(['src/index.ts', 'src/bouncer.ts'])('%s loads no framework with it', (file) => {
+    expect(waysTo(file, FRAMEWORKS, { lazy: false })).toEqual([]);
+    expect(waysTo(file, FRAMEWORKS).filter((way) => !/ -> src\/console\/mounted\.ts -> /.test(way))).toEqual([]);
   });
 });

@@ -47,12 +47,16 @@ export function source(file: string): Source {
 }
 
 export function parse(file: string, text: string): Source {
-  const tree = parseSync(text, { syntax: 'typescript', target: 'es2022' }) as unknown as Node;
+  const tree = parseSync(text, {
+    syntax: 'typescript',
+    tsx: file.endsWith('.tsx'),
+    target: 'es2022',
+  }) as unknown as Node;
   return { file, text, tree };
 }
 
 export function sources(...where: readonly string[]): Source[] {
-  return where.flatMap((each) => files(each, /\.ts$/)).map(source);
+  return where.flatMap((each) => files(each, /\.tsx?$/)).map(source);
 }
 
 export function isNode(value: unknown): value is Node {
@@ -90,6 +94,8 @@ export interface Import {
   readonly specifier: string;
   /** `import type`, `export type`, or a type written as `import('x').Y`. */
   readonly typeOnly: boolean;
+  /** `import('x')`: loaded when that line runs. */
+  readonly lazy?: boolean;
 }
 
 export function importsOf({ tree }: Source): Import[] {
@@ -128,7 +134,7 @@ function calledImport(node: Node): Import | null {
   const required = callee.type === 'Identifier' && callee.value === 'require';
   if (callee.type !== 'Import' && !required) return null;
   const first = (node.arguments as { expression: unknown }[])[0]?.expression;
-  return { specifier: stringOf(first) ?? '(computed)', typeOnly: false };
+  return { specifier: stringOf(first) ?? '(computed)', typeOnly: false, lazy: !required };
 }
 
 /** A file of ours as a path from the root; a package or a Node module as it is written. */

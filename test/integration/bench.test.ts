@@ -55,6 +55,14 @@ describe('npm run bench', () => {
     });
   });
 
+  test('review: a small one asks every question of both sides', async () => {
+    const { code, lastLine, stderr } = await bench('review', '--json', '--rounds', '1', '--scale', '0.002');
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    const result = JSON.parse(lastLine) as Result & { byUser: { ratio: number } };
+    expect(result).toMatchObject({ bench: 'review', few: 1000, many: 2000 });
+    for (const figure of [result.ratio, result.byUser.ratio]) expect(figure).toBeGreaterThan(0);
+  });
+
   test('an unknown name is refused with the names there are', async () => {
     const { code, stderr } = await bench('speed');
     expect(code).toBe(1);

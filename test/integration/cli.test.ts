@@ -12,8 +12,9 @@ import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
+import { guardedSessions } from '../../src/redis/sessions.ts';
 import { redisSetAside } from '../../src/redis/set-aside.ts';
-import { resolveIncident } from '../../src/review.ts';
+import { teach } from '../../src/review/baseline.ts';
 import {
   captureLog,
   connect,
@@ -253,7 +254,9 @@ describe('incidents resolve', () => {
     const cli = new Cli();
     await cli.seed(incident(1));
     const { stdout, code } = await cli.run('incidents', 'resolve', 'AAAA-BBBB-0001', ...SAFE);
-    expect(stdout).toBe('AAAA-BBBB-0001: safe; alice may log in from BR and 200.160.2.0/24\n');
+    expect(stdout).toBe(
+      'AAAA-BBBB-0001: safe; alice may log in from BR and 200.160.2.0/24; nothing of the session is left to give back\n',
+    );
     expect(code).toBe(0);
     expect(await cli.incidents.get('AAAA-BBBB-0001')).toMatchObject({
       status: 'safe',
@@ -311,9 +314,14 @@ describe('incidents resolve', () => {
       },
       save: cli.baselines.save,
     };
-    const deps = { incidents: cli.incidents, baselines, policy: DEFAULT_POLICY };
-    const answer = { disposition: 'safe', by: 'ann', note: '', atMs: BASE_MS + DAY_MS } as const;
-    expect(await resolveIncident(deps, 'AAAA-BBBB-0001', answer)).toMatchObject({ taught: true });
+    const answered = {
+      ...incident(1),
+      status: 'safe',
+      resolvedAtMs: BASE_MS + DAY_MS,
+      visitCount: 0,
+      visits: [],
+    } as const;
+    expect(await teach({ baselines, policy: DEFAULT_POLICY }, answered)).toBe(true);
     const [stored] = await cli.baselines.load(['alice']);
     expect(stored?.baseline.v4.places.map(({ countries }) => countries[0])).toEqual(['BR', 'GB']);
     expect(asked).toBe(2);
@@ -327,6 +335,53 @@ describe('incidents resolve', () => {
     [['AAAA-BBBB-0001', '--as', 'safe', '--by', 'ann', '--note', 'n'.repeat(2001)], 'option_invalid'],
   ])('%j is refused', async (args, code) => {
     const answer = await new Cli().run('incidents', 'resolve', ...args);
+    expect(answer).toMatchObject({ code: 1, stdout: '' });
+    expect(answer.stderr).toMatch(new RegExp(`^${code}: [^\\n]+\\n$`));
+  });
+});
+
+describe('incidents undo', () => {
+  /** Ended by the answer itself: a flag, of a session that lives. */
+  async function confirmed(cli: Cli): Promise<() => Promise<string>> {
+    const flag = incident(1, { action: 'flag', reason: 'country_disputed', outcome: 'none', loginAtMs: Date.now() });
+    await cli.seed(flag);
+    const sessions = guardedSessions(cli.redis, cli.keys);
+    const nowMs = Date.now();
+    const head = { renewedAtMs: nowMs, endsAtMs: nowMs + DAY_MS, birth: 'b'.repeat(22), lid: flag.lid, movedFrom: '' };
+    await sessions.save(flag.handle, true, head, { userId: 'alice' }, DAY_MS);
+    const kind = async () => (await sessions.load(flag.handle)).kind;
+    const args = ['--as', 'confirmed', '--by', 'ann', '--block', '7d'];
+    const { stdout } = await cli.run('incidents', 'resolve', flag.id, ...args);
+    expect(stdout).toBe(`${flag.id}: confirmed; the login is ended; ${flag.sighting.address} is blocked\n`);
+    expect(await kind()).toBe('tombstone');
+    return kind;
+  }
+
+  test('a login that an answer ended lives again, and the case is open again; safe may leave it ended', async () => {
+    const cli = new Cli();
+    const kind = await confirmed(cli);
+    const { stdout, code } = await cli.run('incidents', 'undo', 'aaaa-bbbb-0001', '--by', 'bob', '--why', 'she called');
+    expect([stdout, code]).toEqual(['AAAA-BBBB-0001: the session lives again\n', 0]);
+    expect(await kind()).toBe('live');
+    expect(await cli.incidents.get('AAAA-BBBB-0001')).toMatchObject({ status: 'open' });
+    const again = await cli.json('incidents', 'resolve', 'AAAA-BBBB-0001', '--as', 'safe', '--no-give-back');
+    expect(again).toMatchObject({ taught: true, givenBack: null });
+    expect(await cli.json('incidents', 'undo', 'AAAA-BBBB-0001', '--why', 'x')).toEqual({
+      case: 'AAAA-BBBB-0001',
+      outcome: 'given_back',
+    });
+  });
+
+  test.each([
+    [['undo', 'AAAA-BBBB-0009', '--why', 'x'], 'incident_unknown'],
+    [['undo', 'AAAA-BBBB-0001', '--why', ' '], 'option_invalid'],
+    [['undo', 'AAAA-BBBB-0001'], 'option_invalid'],
+    [['resolve', 'AAAA-BBBB-0001', '--as', 'confirmed', '--block', '7 days'], 'option_invalid'],
+    [['resolve', 'AAAA-BBBB-0001', '--as', 'safe', '--by', 'ann', '--block', '7d'], 'option_invalid'],
+  ])('%j is refused', async (args, code) => {
+    const cli = new Cli();
+    await cli.seed(incident(1));
+    const answer = await cli.run('incidents', ...args);
     expect(answer).toMatchObject({ code: 1, stdout: '' });
     expect(answer.stderr).toMatch(new RegExp(`^${code}: [^\\n]+\\n$`));
   });

@@ -5,6 +5,7 @@ import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { redisLogins } from '../../src/redis/logins.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
+import { redisUndo } from '../../src/redis/undo.ts';
 import { SessionEngine } from '../../src/web/engine.ts';
 import { randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { startCluster, type TestCluster } from '../support/cluster.ts';
@@ -60,11 +61,12 @@ async function story(user: string): Promise<void> {
 describe('on a Redis Cluster of three masters', () => {
   sessionTable(() => redis);
 
-  test('logins whose ids lie on all masters are ended, each with every id it moved to', async () => {
+  test('logins whose ids lie on all masters are ended, each with every id it moved to, and given back', async () => {
     const keys = keysFor(testPrefix());
     const engine = engineOn(redis, keys);
     const worker = redisSessions(redis, keys, LONG_MS);
     const ids: string[] = [];
+    const newest: string[] = [];
     const logins = await Promise.all(
       Array.from({ length: LOGINS }, async () => {
         const [lid, id] = [randomToken(), randomToken()];
@@ -79,6 +81,7 @@ describe('on a Redis Cluster of three masters', () => {
           ids.push(next);
           last = next;
         }
+        newest.push(last);
         return { lid, handle: sessionHandle(id) };
       }),
     );
@@ -88,6 +91,11 @@ describe('on a Redis Cluster of three masters', () => {
     expect(results.map((one) => (one instanceof Error ? one : one.outcome))).toEqual(Array(LOGINS).fill('revoked'));
     expect(ids).toHaveLength(3 * LOGINS);
     for (const id of ids) expect(await engine.open(id)).toMatchObject({ kind: 'revoked' });
+    await cluster.everywhere('SCRIPT', 'FLUSH');
+    const undo = redisUndo(redis, keys);
+    const lifted = await Promise.all(logins.map((login) => undo.lift({ ...login, atMs: Date.now() })));
+    expect(lifted).toEqual(Array(LOGINS).fill('given_back'));
+    for (const id of newest) expect(await engine.open(id)).toMatchObject({ kind: 'live' });
   });
 
   test('the story', () => story('alice'), 30_000);

@@ -57,7 +57,7 @@ describe('a worker killed between two effects', () => {
       for (let i = 0; i < KILLS; i += AT_ONCE) await Promise.all(Array.from({ length: AT_ONCE }, killOne));
       expect(kills).toBe(KILLS);
 
-      await openWorker(prefix, { lockDurationSeconds: 1 });
+      await openWorker(prefix, { lockDurationSeconds: 1, brake: { minLogins: 10_000 } });
       const counters = redisCounters(redis, keys);
       await until(async () => (await redis.zcard(`${keys.queuePrefix}:${LOGIN_QUEUE}:completed`)) === KILLS, {
         timeoutMs: 20_000,

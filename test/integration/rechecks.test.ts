@@ -103,9 +103,9 @@ describe('scheduling', () => {
     await w.report('job-2', [thief]);
     await until(async () => (await incidentOf(w)).incidents.length === 1);
     expect(await w.recheckJobs()).toEqual([
-      { id: `${thief.lid}-0`, delay: 5000 },
-      { id: `${thief.lid}-1`, delay: 60_000 },
-      { id: `${thief.lid}-2`, delay: 600_000 },
+      { id: `${thief.lid}-country_changed-0`, delay: 5000 },
+      { id: `${thief.lid}-country_changed-1`, delay: 60_000 },
+      { id: `${thief.lid}-country_changed-2`, delay: 600_000 },
     ]);
   });
 
@@ -152,7 +152,9 @@ describe('scheduling', () => {
       expect(await w.recheckJobs()).toHaveLength(effect === 'revoke' ? 0 : 3);
       await openWorker(w.prefix, { lockDurationSeconds: 1 });
       await until(async () => (await incidentOf(w)).incidents.length === 1, { timeoutMs: 15_000 });
-      expect((await w.recheckJobs()).map(({ id }) => id)).toEqual([0, 1, 2].map((step) => `${thief.lid}-${step}`));
+      expect((await w.recheckJobs()).map(({ id }) => id)).toEqual(
+        [0, 1, 2].map((step) => `${thief.lid}-country_changed-${step}`),
+      );
     },
   );
 

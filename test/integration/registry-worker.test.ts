@@ -5,19 +5,17 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import { Asker } from '../../src/asker.ts';
+import { openDesk } from '../../src/desk.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
-import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { LoginEvent } from '../../src/domain/types.ts';
 import type { RegistryAsk } from '../../src/ports.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
-import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE, REGISTRY_QUEUE } from '../../src/redis/keys.ts';
 import { redisRegistryFindings } from '../../src/redis/registry-findings.ts';
 import { redisSetAside } from '../../src/redis/set-aside.ts';
 import { createRegistryWorker } from '../../src/registry-worker.ts';
-import { resolveIncident } from '../../src/review.ts';
 import { captureLog, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { LoopbackInternet, webServer } from '../support/loopback-internet.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
@@ -293,10 +291,9 @@ describe('evidence', () => {
 
 test('nobody answers under the name of the registry worker', async () => {
   const w = await world({ enabled: false });
-  const baselines = redisBaselines(w.redis, w.keys, 1e9, w.log);
-  const deps = { incidents: w.incidents, baselines, policy: DEFAULT_POLICY };
-  const answer = { disposition: 'safe', by: ' registry ', note: '', atMs: Date.now() } as const;
-  await expect(resolveIncident(deps, 'K7QX-2M9F-4T8A', answer)).rejects.toMatchObject({ code: 'option_invalid' });
+  const desk = openDesk({ redis: w.redis, keys: w.keys, clock: Date.now, log: w.log });
+  const answer = desk.answer('K7QX-2M9F-4T8A', { disposition: 'safe', note: '' }, { by: ' registry ', role: 'admin' });
+  await expect(answer).rejects.toMatchObject({ code: 'option_invalid' });
 });
 
 describe('its queue', () => {

@@ -33,6 +33,9 @@ const SCRIPTS = [
   'used-1',
   'first-use-2',
   'revoke-1',
+  'mark-1',
+  'lift-3',
+  'undo-1',
 ].map(loadScript);
 
 export class Hooks {

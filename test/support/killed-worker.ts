@@ -7,6 +7,8 @@ await createWorker({
   prefix,
   concurrency: 1,
   lockDurationSeconds: 1,
+  // Every second login here is a thief's.
+  brake: { minLogins: 10_000 },
   afterEffect: (done) => {
     if (done === effect) process.kill(process.pid, 'SIGKILL');
   },

@@ -159,7 +159,7 @@ describe('resolveConfig', () => {
       const { message } = refusal(() => resolveConfig({ ...NOTHING, file }));
       expect(message).toContain('known are redisUrl, prefix');
       expect(message).not.toMatch(/\p{Cc}/u);
-      expect(message.length).toBeLessThan(500);
+      expect(message.length).toBeLessThan(1000);
     },
   );
 
@@ -213,6 +213,50 @@ describe('settings', () => {
     expect(shownValue({ ...DEFAULTS, canaries: { '81.2.69.142': 'GB' } }, 'canaries')).toBe('81.2.69.142=GB');
     expect(shownValue({ ...DEFAULTS, overrides: ['/a.csv', '/b.csv'] }, 'overrides')).toBe('/a.csv, /b.csv');
     expect(shownValue(DEFAULTS, 'registryEnabled')).toBe('false');
+  });
+
+  const SECRET = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;
+  const HOOK = { url: 'https://siem.example/path-secret', secret: SECRET };
+
+  test.each([
+    ['a URL and its secret', `${HOOK.url} ${SECRET}`, [{ ...HOOK, secret: [SECRET] }]],
+    ['with the next secret', `${HOOK.url} ${SECRET} ${SECRET}`, [{ ...HOOK, secret: [SECRET, SECRET] }]],
+    ['JSON of one', JSON.stringify(HOOK), [HOOK]],
+    [
+      'JSON of two',
+      JSON.stringify([HOOK, { ...HOOK, events: ['brake.tripped'] }]),
+      [HOOK, { ...HOOK, events: ['brake.tripped'] }],
+    ],
+  ])('webhooks in the environment: %s', (_name, text, webhooks) => {
+    const { config } = resolveConfig({ ...NOTHING, env: { SESSION_BOUNCER_WEBHOOKS: text } });
+    expect(config.webhooks).toEqual(webhooks);
+  });
+
+  test.each([
+    ['no secret', HOOK.url],
+    ['a short secret', `${HOOK.url} whsec_AAAA`],
+    ['broken JSON', `[{"url": "${HOOK.url}"`],
+    ['an unknown event', JSON.stringify({ ...HOOK, events: ['everything'] })],
+    ['an unknown member', JSON.stringify({ ...HOOK, sceret: SECRET })],
+    ['a user name in the URL', `https://me:path-secret@siem.example/ ${SECRET}`],
+    ['no http', `ftp://siem.example/ ${SECRET}`],
+  ])('webhooks with %s are refused, and not quoted', (_name, text) => {
+    let message = '';
+    try {
+      resolveConfig({ ...NOTHING, env: { SESSION_BOUNCER_WEBHOOKS: text } });
+    } catch (error) {
+      message = String(error);
+    }
+    expect(message).toMatch(/webhooks \(SESSION_BOUNCER_WEBHOOKS\): give/);
+    expect(message).not.toMatch(/path-secret|AAAA|AQEB/);
+  });
+
+  test('secrets are neither shown nor flags', () => {
+    const config = { ...DEFAULTS, webhooks: [HOOK], userLinkSecrets: ['s'.repeat(32)] };
+    expect(shownValue(config, 'webhooks')).toBe('https://siem.example/*** (all events)');
+    expect(shownValue(config, 'userLinkSecrets')).toBe('***');
+    expect(() => parseFlags(['--webhooks', `${HOOK.url} ${SECRET}`])).toThrow(/is not a flag/);
+    expect(() => parseFlags([`--user-link-secrets=${'s'.repeat(32)}`])).toThrow(/^(?!.*ssss)/);
   });
 
   test('nearest() knows when nothing is near', () => {

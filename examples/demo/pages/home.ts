@@ -40,7 +40,7 @@ export function homePage(account: Account): Html {
 <section class="card try"><h2>Now steal it</h2>
 <ol><li>Open this site in a <b>private window</b>, or in another browser.</li>
 <li>Sign in as <b>${userId}</b> from another country, and watch that window.</li>
-<li>Look at the <a href="/incidents">incidents</a>: what was compared, how fast, and who came back.</li></ol>
+<li>Open the <a href="/desk/incidents">review desk</a>: what was compared, how fast, and who came back. Answer it, or give the session back.</li></ol>
 <p class="soft">A café in the same country, or an office VPN, must not disturb anybody: try those too.</p></section></main>`,
   });
 }

@@ -29,7 +29,7 @@ export function page(content: Html): string {
 interface Frame {
   readonly title: string;
   /** Which link of the head line is this page? */
-  readonly here: 'app' | 'incidents';
+  readonly here: 'app' | 'desk';
   /** Without JavaScript the page loads itself anew. */
   readonly live: boolean;
   readonly main: Html;
@@ -43,7 +43,7 @@ export function frame({ title, here, live, main }: Frame): Html {
 <title>${title}</title><link rel="icon" href="/favicon.ico" type="image/svg+xml"><link rel="stylesheet" href="/demo.css">
 ${live ? html`<noscript><meta http-equiv="refresh" content="2"></noscript>` : ''}<script src="/demo.js" defer></script></head>
 <body><header class="top"><a class="brand" href="/"><img src="/favicon.ico" alt="" width="28" height="28">Harbour</a>
-<nav>${link('app', '/', 'Account')}${link('incidents', '/incidents', 'Incidents')}</nav></header>
+<nav>${link('app', '/', 'Account')}${link('desk', '/desk/incidents', 'Review desk')}</nav></header>
 ${main}
 <footer>A demo of <b>session-bouncer</b>. The people are invented, the addresses belong to real networks.</footer>
 </body></html>

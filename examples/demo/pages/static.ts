@@ -22,16 +22,4 @@ if (pulse) every(400, async () => {
     + ', last answer ' + answer.status + ' in ' + Math.round(performance.now() - from) + ' ms.';
   return true;
 });
-
-const live = document.querySelector('[data-live]');
-let before = null;
-if (live) every(700, async () => {
-  const text = await (await fetch(location.href)).text();
-  if (before !== null && text !== before) {
-    const fresh = new DOMParser().parseFromString(text, 'text/html').querySelector('[data-live]');
-    if (fresh) live.replaceChildren(...fresh.childNodes);
-  }
-  before = text;
-  return true;
-});
 `;

@@ -1,8 +1,8 @@
 --[[
-  Logout: puts a tombstone of kind "logout" in the session's place. Invariant: a revoked session stays revoked, and a
-  save or a move that was under way cannot bring the session back. An id that was moved names its successors, which the
-  caller logs out too: a logout on a stale tab is a logout. The tombstone keeps their names: a repeated logout, or a
-  revoke, finds them.
+  Logout: puts a tombstone of kind "logout" in the session's place. Invariant: a revoked session stays revoked, and is not
+  given back any more; a save or a move that was under way cannot bring the session back. An id that was moved names
+  its successors, which the caller logs out too: a logout on a stale tab is a logout. The tombstone keeps their names:
+  a repeated logout, or a revoke, finds them.
 
   KEYS[1]  the session's key
   ARGV[1]  now, milliseconds since the epoch
@@ -17,6 +17,9 @@ local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
 local successors = ''
 if kind == 'moved' or kind == 'logout' then successors = string.match(value, '"s":"([%w_ -]*)"') or '' end
+local kept = kind == 'revoked' and string.find(value, ',"kept":', 1, true)
+-- Its holder logged out: whoever lifts the revocation must not log them in again.
+if kept then redis.call('SET', KEYS[1], string.sub(value, 1, kept - 1) .. '},"cookie":{}}', 'KEEPTTL') end
 if kind == 'revoked' or kind == 'logout' then return { kind, successors } end
 local lid = string.match(head, '"l":"([%w_-]*)"') or ''
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0

@@ -70,6 +70,8 @@ for _, key in ipairs({ KEYS[1], KEYS[4], KEYS[5] }) do
   if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, life) end
 end
 local mark = redis.call('GET', KEYS[2]) or ''
+-- A person took that end back (see "lift"): the login lives.
+if string.find(mark, '"liftedAtMs"', 1, true) then mark = '' end
 local epoch = redis.call('GET', KEYS[3]) or '0'
 if mark ~= '' or tonumber(started) <= tonumber(epoch) then return { 'ended', mark, epoch } end
 

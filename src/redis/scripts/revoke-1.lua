@@ -1,6 +1,7 @@
 --[[
-  Ends a session for good: puts a tombstone of kind "revoked" in its place. Invariant: the first reason and time stay;
-  a session that a later login holds under the same id is not touched by an earlier login's late job.
+  Ends a session for good: puts a tombstone of kind "revoked" in its place. Invariant: the first reason and time stay
+  (of an end that was lifted: those of the next one); a session that a later login holds under the same id is not
+  touched by an earlier login's late job. What stood there is kept inside, as a string that nobody reads but undo-1.
 
   KEYS[1]  the session's key
   ARGV[1]  now, milliseconds since the epoch
@@ -8,6 +9,7 @@
   ARGV[3]  reason code
   ARGV[4]  case number
   ARGV[5]  the tombstone's time to live in milliseconds, at least
+  ARGV[6]  when an earlier end of this login was lifted: a tombstone of that one is written anew; '0': never
 
   Output: { outcome, time of the tombstone in milliseconds, successors }; outcome is 'revoked' (also when repeated by
   the same login), 'not_found' (nothing stood there; the tombstone was written all the same), 'already_revoked' (by
@@ -22,13 +24,22 @@ if kind and kind ~= 'live' then successors = string.match(value, '"s":"([%w_ -]*
 if kind == 'revoked' then
   local at = string.match(head, '"at":(%d+)')
   if lid ~= ARGV[2] then return { 'already_revoked', at, '' } end
-  if string.find(head, '"was":"absent"', 1, true) then return { 'not_found', at, successors } end
-  return { 'revoked', at, successors }
+  local outcome = string.find(head, '"was":"absent"', 1, true) and 'not_found' or 'revoked'
+  if tonumber(at) > tonumber(ARGV[6]) then return { outcome, at, successors } end
+  -- Ended again before it was given back: the new end's name and time, what was kept stays.
+  local was, stop = string.match(head, '"was":"(%l+)","reason":"[%w_]+","case":"[%w-]+"()')
+  redis.call('SET', KEYS[1], '{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","was":"' .. was
+    .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '"' .. string.sub(value, stop), 'KEEPTTL')
+  return { outcome, ARGV[1], successors }
 end
 if lid ~= '' and lid ~= ARGV[2] then return { 'other_login', '0', '' } end
 local was = kind or (head == '' and 'absent' or 'foreign')
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
-local ttl = math.max(tonumber(ARGV[5]), ends - tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
+local had = redis.call('PTTL', KEYS[1])
+local ttl = math.max(tonumber(ARGV[5]), ends - tonumber(ARGV[1]), had)
+-- A session larger than this is not given back.
+local kept = (kind == 'live' or kind == 'moved') and #value <= 262144 and ',"kept":' .. cjson.encode(value) or ''
 redis.call('SET', KEYS[1], '{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. ARGV[2] .. '","was":"' .. was
-  .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '","s":"' .. successors .. '"},"cookie":{}}', 'PX', ttl)
+  .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '","t":' .. had .. ',"e":' .. string.format('%.0f', ends)
+  .. ',"s":"' .. successors .. '"' .. kept .. '},"cookie":{}}', 'PX', ttl)
 return { was == 'absent' and 'not_found' or 'revoked', ARGV[1], successors }

@@ -37,6 +37,8 @@ const readTimes = new AsyncLocalStorage<Set<number>>();
 async function ours(url: string): Promise<void> {
   const worker = await createWorker({
     redis: url,
+    // Everybody here is a thief: the brake is asked as always, and lets them all be ended.
+    brake: { share: 1, minLogins: 1e6 },
     clock: () => {
       const nowMs = Date.now();
       readTimes.getStore()?.add(nowMs);

@@ -35,7 +35,7 @@ async function start(side: Side, url: string): Promise<void> {
   redis = new Redis(url, { maxRetriesPerRequest: null, replyMapping: 'legacy' });
   closers.push(() => redis.disconnect());
   if (side === 'ours') {
-    const worker = await createWorker({ redis: url });
+    const worker = await createWorker({ redis: url, brake: { share: 1, minLogins: 1e6 } });
     closers.push(() => worker.close({ force: true }));
     return;
   }

@@ -5,10 +5,11 @@
 import { expect } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { CookieJar } from 'tough-cookie';
-import type { Bouncer, LoginResult } from '../../../src/index.ts';
+import type { Bouncer, EndAllResult, LoginResult } from '../../../src/index.ts';
 import type { Revocation, RevokeResult } from '../../../src/ports.ts';
 import { redisSessions } from '../../../src/redis/ender.ts';
-import { type Keys, keysFor } from '../../../src/redis/keys.ts';
+import { type Keys, keysFor, userTag } from '../../../src/redis/keys.ts';
+import { redisRegistry } from '../../../src/redis/registry.ts';
 import { guardedSessions } from '../../../src/redis/sessions.ts';
 import { sessionHandle } from '../../../src/web/handle.ts';
 import type { Hooks } from '../../support/hooked-redis.ts';
@@ -114,6 +115,22 @@ export class World {
     const [result] = await redisSessions(redis, this.keys, LONG_MS).revoke([one]);
     if (result === undefined || result instanceof Error) throw result;
     return result;
+  }
+
+  /** What `endAll` does first, and nothing else of it. */
+  async bar(): Promise<void> {
+    await redisRegistry(this.redis, this.keys).bar('alice', Date.now(), LONG_MS);
+  }
+
+  endAll(): Promise<EndAllResult> {
+    return this.#running.bouncer.sessions.endAll('alice', { by: 'a test', why: 'to see' });
+  }
+
+  /** Removes the dead from the registry, too. */
+  async listed(): Promise<string[]> {
+    const { redis, keys } = this;
+    await redisRegistry(redis, keys).prune(userTag('alice'), Date.now());
+    return (await redisRegistry(redis, keys).all('alice')).map(({ lid }) => lid);
   }
 
   /** What stands at an id's key: `live`, `absent`, or a tombstone's kind. */

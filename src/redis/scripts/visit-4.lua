@@ -6,12 +6,14 @@
   KEYS[1]  the incident
   KEYS[2]  its visit counts
   KEYS[3]  its visits
+  KEYS[4]  cases with visits, scored by their oldest one, for the sweep
   ARGV[1]  the visit as JSON
   ARGV[2]  its time in milliseconds
   ARGV[3]  its kind: 'refused' (its case number comes from a tombstone, the incident may be about to be recorded), or
            'gotcha' for a view of the gotcha page (anybody may have brought the case number)
   ARGV[4]  how many visits of this kind are kept
   ARGV[5]  how long they are kept, in milliseconds
+  ARGV[6]  case number
 
   Output: 'kept', 'counted' or 'unknown'
 ]]
@@ -21,6 +23,7 @@ if refused then redis.call('HSETNX', KEYS[2], 'firstRefusedAtMs', ARGV[2]) end
 redis.call('HINCRBY', KEYS[2], 'count', 1)
 local count = redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('ZADD', KEYS[4], 'NX', ARGV[2], ARGV[6])
 if count > tonumber(ARGV[4]) then
   if refused then redis.call('HSET', KEYS[2], 'last', ARGV[1]) end
   return 'counted'

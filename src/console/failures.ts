@@ -1,0 +1,36 @@
+/** What a page says when something has failed. */
+
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { BouncerError, type ErrorCode, errorName } from '../errors.ts';
+import type { Log } from '../ports.ts';
+import type { Ctx } from './env.ts';
+import { refusal } from './refusal.tsx';
+
+const STATUS: Partial<Readonly<Record<ErrorCode, ContentfulStatusCode>>> = {
+  option_invalid: 400,
+  cursor_invalid: 400,
+  incident_unknown: 404,
+  incident_closed: 409,
+  redis_unavailable: 503,
+  session_unavailable: 503,
+};
+
+/** Our own errors say what to do; of all others only that something failed. */
+export async function failed(c: Ctx, error: unknown, log: Log): Promise<Response> {
+  const status = error instanceof BouncerError ? STATUS[error.code] : undefined;
+  if (status !== undefined && status < 500) return refusal(c, status, (error as BouncerError).message);
+  const away = status === 503 || isRedisAway(error);
+  const fields = { event: 'console_failed', error: errorName(error), status: away ? 503 : 500 };
+  log.error(fields, 'A page of the review desk failed');
+  if (away) return refusal(c, 503, 'Try again in a moment; then look whether what you did is there.');
+  return refusal(c, 500, 'This failed. The log of this process says where.');
+}
+
+/** What ioredis says, without a type of its own for it. */
+const AWAY =
+  /^(Command timed out|Socket timeout|Connection is closed|Stream isn't writeable|connect E|read E|getaddrinfo |CLUSTERDOWN|LOADING)/;
+
+function isRedisAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return /^(MaxRetriesPerRequestError|ClusterAllFailedError|AbortError)$/.test(error.name) || AWAY.test(error.message);
+}

@@ -1,0 +1,41 @@
+/** The console within an app: the app says who its people are. */
+
+import type { Actor, Authorized, ConsoleOptions, Desk } from '../desk-ports.ts';
+import type { Clock, Log } from '../ports.ts';
+import { isRole } from './access.ts';
+import { consoleApp } from './app.tsx';
+import type { Access, ConsoleBindings } from './env.ts';
+import { withQuery } from './paths.ts';
+
+const TEN_MINUTES_MS = 600_000;
+const NAME_LENGTH = 128;
+
+export function mountedConsole(
+  { authorize, reauthenticateUrl, title }: ConsoleOptions,
+  { desk, clock, log }: { readonly desk: Desk; readonly clock: Clock; readonly log: Log },
+) {
+  const app = consoleApp({
+    desk,
+    clock,
+    log,
+    title,
+    authorize: async (request, env) => accessOf(await authorize((env.native ?? request) as object), clock()),
+    reauthenticate: reauthenticateUrl === undefined ? undefined : (back) => withBack(reauthenticateUrl, back),
+  });
+  return (request: Request, env: ConsoleBindings) => app.fetch(request, env);
+}
+
+function withBack(url: string, back: string): string {
+  const [path = '', query = ''] = url.split('?');
+  return withQuery(path, { ...Object.fromEntries(new URLSearchParams(query)), back });
+}
+
+/** Whatever is not exactly what we ask for is nobody: a mistake must not open the desk. */
+function accessOf(said: Authorized, nowMs: number): Access | null {
+  const who = typeof said === 'string' ? { role: said } : said;
+  if (typeof who !== 'object' || who === null || !isRole(who.role)) return null;
+  const { role, name, provedAtMs } = who as Exclude<Authorized, string | null>;
+  const fresh = provedAtMs === undefined || nowMs - provedAtMs < TEN_MINUTES_MS;
+  const actor: Actor = { by: typeof name === 'string' && name !== '' ? name.slice(0, NAME_LENGTH) : role, role };
+  return { actor, fresh, csrfKey: null };
+}

@@ -1,0 +1,119 @@
+/** Entries of the allow and block lists where they matter: a table to take some away, a form to add one. */
+
+import type { ListEntry, ListKind } from '../../domain/lists.ts';
+import { DURATIONS, duration, MAX_LIST_WHY, oneOf, requiredText } from '../inputs.ts';
+import { type Ctx, PostForm, Scroll, seeOther, Time, Untrusted } from '../kit.tsx';
+
+interface EntriesProps {
+  readonly c: Ctx;
+  readonly entries: readonly ListEntry[];
+  /** Where a removal is posted to; it comes back from there. */
+  readonly action: string;
+}
+
+export function Entries({ c, entries, action }: EntriesProps) {
+  if (entries.length === 0) return <p>No entry of the lists.</p>;
+  return (
+    <Scroll label="List entries">
+      <table class="striped">
+        <thead>
+          <tr>
+            {['List', 'What', 'Why', 'By', 'Added (UTC)', 'Ends (UTC)', 'Remove'].map((title) => (
+              <th scope="col">{title}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map((entry) => (
+            <EntryRow c={c} entry={entry} action={action} />
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  );
+}
+
+function EntryRow({ c, entry, action }: { c: Ctx; entry: ListEntry; action: string }) {
+  const { id, list, kind, value, why, by, createdAtMs, expiresAtMs } = entry;
+  return (
+    <tr>
+      <th scope="row">{list}</th>
+      <td>
+        {kind.replaceAll('_', ' ')} <Untrusted text={value} max={120} code />
+      </td>
+      <td>
+        <Untrusted text={why} max={300} />
+      </td>
+      <td>
+        <Untrusted text={by} max={128} />
+      </td>
+      <td>
+        <Time ms={createdAtMs} />
+      </td>
+      <td>{expiresAtMs === null ? 'never' : <Time ms={expiresAtMs} />}</td>
+      <td>
+        <PostForm c={c} action={action} needs="analyst" values={{ entry: id }} class="row">
+          <input name="why" required maxlength={MAX_LIST_WHY} aria-label={`Why entry ${id} goes`} placeholder="why" />
+          <button type="submit" class="outline small" aria-label={`Remove entry ${id}`}>
+            Remove
+          </button>
+        </PostForm>
+      </td>
+    </tr>
+  );
+}
+
+export function AddEntry({ c, action, what }: { c: Ctx; action: string; what: string }) {
+  return (
+    <PostForm c={c} action={action} needs="analyst">
+      <fieldset>
+        <legend>Block or allow {what}</legend>
+        <div class="row">
+          <div>
+            <label for="entry-list">List</label>
+            <select id="entry-list" name="list" required>
+              <option value="">choose one</option>
+              <option value="block">block: its logins are refused</option>
+              <option value="allow">allow: its logins pass</option>
+            </select>
+          </div>
+          <div>
+            <label for="entry-for">For</label>
+            <select id="entry-for" name="for">
+              {DURATIONS.map(([value, text]) => (
+                <option value={value} selected={value === '7d'}>
+                  {text}
+                </option>
+              ))}
+            </select>
+          </div>
+          <div>
+            <label for="entry-why">Why</label>
+            <input id="entry-why" name="why" required maxlength={MAX_LIST_WHY} autocomplete="off" />
+          </div>
+          <button type="submit">Add</button>
+        </div>
+      </fieldset>
+    </PostForm>
+  );
+}
+
+/** The form above, answered: on to `back`. */
+export async function addEntry(c: Ctx, kind: ListKind, value: string, back: string): Promise<Response> {
+  const { form, nowMs, desk, actor } = c.var;
+  const list = oneOf(form, 'list', ['block', 'allow']);
+  const forMs = duration(form, 'for');
+  const why = requiredText(form, 'why', MAX_LIST_WHY);
+  await desk.addToList({ list, kind, value, why, expiresAtMs: forMs === null ? null : nowMs + forMs }, actor);
+  return seeOther(c, back, list === 'block' ? 'It is on the block list.' : 'It is on the allow list.');
+}
+
+export async function removeEntry(c: Ctx, back: string): Promise<Response> {
+  const { form, desk, actor } = c.var;
+  const removed = await desk.removeFromList(
+    requiredText(form, 'entry', 128),
+    requiredText(form, 'why', MAX_LIST_WHY),
+    actor,
+  );
+  return seeOther(c, back, removed === null ? 'That entry was gone already.' : 'The entry is removed.');
+}

@@ -1,0 +1,178 @@
+import type { Redis } from 'ioredis';
+import { caseOf } from './case-of.ts';
+import type { Desk, Overview } from './desk-ports.ts';
+import { openPrivacy } from './desk-privacy.ts';
+import { DEFAULT_POLICY } from './domain/policy.ts';
+import { openNotifier } from './notify.ts';
+import type { Clock, Log } from './ports.ts';
+import { queueDepths } from './queue/depths.ts';
+import { deadLetters } from './queue/notifications.ts';
+import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from './queue/rechecks.ts';
+import { redisAudit } from './redis/audit.ts';
+import { redisBaselines } from './redis/baselines.ts';
+import { redisBrake } from './redis/brake.ts';
+import { redisCounters } from './redis/counters.ts';
+import { redisSessions } from './redis/ender.ts';
+import { redisHistory } from './redis/history.ts';
+import { redisIncidents } from './redis/incidents.ts';
+import { type Keys, NOTIFICATION_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
+import { redisLists } from './redis/lists.ts';
+import { redisLogins } from './redis/logins.ts';
+import { redisObserved } from './redis/observed.ts';
+import { redisRegistry } from './redis/registry.ts';
+import { redisSeries } from './redis/series.ts';
+import { guardedSessions } from './redis/sessions.ts';
+import { redisUndo } from './redis/undo.ts';
+import { redisWorkers } from './redis/workers.ts';
+import { Releasers } from './release.ts';
+import { answerIncident } from './review/answer.ts';
+import { listActs } from './review/lists.ts';
+import { related } from './review/related.ts';
+import { trustActs } from './review/trust.ts';
+import { undoIncident } from './review/undo.ts';
+import { note, type ReviewDeps } from './review.ts';
+import { type SessionAdmin, sessionAdmin } from './session-admin.ts';
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+
+export interface DeskOptions {
+  /** A connection of ours (see redis/connection); it stays open when the desk is closed. */
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** As the worker's and the web tier's. Default 180, 365, 30 and 30 days. */
+  readonly baselineTtlMs?: number | undefined;
+  readonly incidentTtlMs?: number | undefined;
+  readonly tombstoneTtlMs?: number | undefined;
+  readonly absoluteTtlMs?: number | undefined;
+}
+
+export interface OpenDesk extends Desk {
+  /** Waits for what is being told. */
+  close(): Promise<void>;
+}
+
+/** The review desk over Redis: what the console, the command line and a user's own link act through. */
+export function openDesk(options: DeskOptions): OpenDesk {
+  const { redis, keys, clock, log } = options;
+  const releasers = new Releasers(log);
+  const deps = reviewDeps(options, releasers);
+  const { incidents, audit } = deps;
+  return {
+    incidents: (query, limit, cursor) => incidents.list(query, limit, cursor),
+    incident: (caseId) => incidents.get(caseId),
+    related: (incident, limit) => related(incidents, incident, limit),
+    answer: (caseId, request, actor) => answerIncident(deps, caseId, request, actor),
+    undo: (caseId, why, actor) => undoIncident(deps, caseId, why, actor),
+    ...sessionActs(options, deps),
+    ...trustActs(deps),
+    ...listActs(deps),
+    ...brakeActs(options, deps),
+    ...overviewOf(options, deps, releasers),
+    audit: (limit) => audit.list(limit),
+    note: (entry) => audit.add([{ atMs: clock(), ...entry }]),
+    history: (userId, limit) => redisHistory(redis, keys, 0).list(userId, limit),
+    ...openPrivacy(options, { ...deps, sessions: adminOf(options, deps) }),
+    close: () => releasers.run(),
+  };
+}
+
+type DeskDeps = ReviewDeps & {
+  readonly incidents: ReturnType<typeof redisIncidents>;
+  readonly registry: ReturnType<typeof redisRegistry>;
+};
+
+function reviewDeps(options: DeskOptions, releasers: Releasers): DeskDeps {
+  const { redis, keys, clock, log, baselineTtlMs = 180 * DAY_MS, incidentTtlMs = 365 * DAY_MS } = options;
+  const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
+  const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, log);
+  releasers.add('recheck queue', () => rechecks.close());
+  const notifier = openNotifier(redis, keys, log);
+  releasers.add('notifier', () => notifier.close());
+  return {
+    incidents: redisIncidents(redis, keys, incidentTtlMs),
+    baselines: redisBaselines(redis, keys, baselineTtlMs, log),
+    policy: { ...DEFAULT_POLICY, baselineTtlMs },
+    sessions: rechecked(redisSessions(redis, keys, options.tombstoneTtlMs ?? 30 * DAY_MS), rechecks, log),
+    logins: redisLogins(redis, keys),
+    registry: redisRegistry(redis, keys),
+    undo: redisUndo(redis, keys),
+    lists: redisLists(redis, keys),
+    audit: redisAudit(redis, keys),
+    notifier,
+    clock,
+    log,
+    caseOf,
+  };
+}
+
+type SessionActs = Pick<Desk, 'sessions' | 'endSession' | 'endOthers' | 'endAll'>;
+
+function adminOf({ redis, keys, absoluteTtlMs = 30 * DAY_MS }: DeskOptions, deps: DeskDeps): SessionAdmin {
+  return sessionAdmin({ ...deps, guarded: guardedSessions(redis, keys), absoluteTtlMs });
+}
+
+function sessionActs(options: DeskOptions, deps: DeskDeps): SessionActs {
+  const admin = adminOf(options, deps);
+  return {
+    sessions: (userId) => admin.list(userId),
+    endSession: (userId, lid, why, { by }) => admin.end(lid, { by, why, ofUser: userId }),
+    endOthers: (userId, keepLid, why, { by }) => admin.endOthers(userId, keepLid, { by, why }),
+    endAll: (userId, why, { by }) => admin.endAll(userId, { by, why }),
+  };
+}
+
+function brakeActs({ redis, keys }: DeskOptions, deps: DeskDeps): Pick<Desk, 'brake' | 'resetBrake'> {
+  const brake = redisBrake(redis, keys);
+  return {
+    brake: () => brake.state(),
+    async resetBrake(why, { by }) {
+      const atMs = deps.clock();
+      const before = await brake.reset(by, atMs);
+      const outcome = before.kind === 'tripped' ? 'enforcing' : before.kind;
+      await note(deps, [{ what: 'brake_reset', by, why, userId: null, lid: null, outcome }]);
+      if (before.kind === 'tripped') void deps.notifier.tell({ event: 'brake.reset', atMs, by });
+      return before;
+    },
+  };
+}
+
+function overviewOf(
+  { redis, keys, clock, log }: DeskOptions,
+  deps: DeskDeps,
+  releasers: Releasers,
+): Pick<Desk, 'overview' | 'deadLetters' | 'retryDeadLetter'> {
+  const letters = deadLetters(redis, { queue: NOTIFICATION_QUEUE, prefix: keys.queuePrefix }, log, clock);
+  releasers.add('dead letters', () => letters.close());
+  const depths = queueDepths(redis, keys);
+  const [series, brake, workers] = [redisSeries(redis, keys), redisBrake(redis, keys), redisWorkers(redis, keys)];
+  return {
+    async overview(fromMs, toMs): Promise<Overview> {
+      const step = toMs - fromMs <= 6 * HOUR_MS ? 'minute' : 'hour';
+      const [countries, points, queues, living, state, openIncidents, totals, wouldHaveEnded, dead, lastTrip] =
+        await Promise.all([
+          series.countries(fromMs, toMs),
+          series.read(fromMs, toMs, step),
+          depths(),
+          workers.list(clock()),
+          brake.state(),
+          deps.incidents.countOpen(),
+          redisCounters(redis, keys).read(),
+          redisObserved(redis, keys).read(fromMs, toMs),
+          letters.count(),
+          brake.lastTrip(),
+        ]);
+      const now = { queues, workers: living, brake: state, openIncidents, totals, deadLetters: dead, lastTrip };
+      return { countries, series: points, wouldHaveEnded, ...now };
+    },
+    deadLetters: (limit) => letters.list(limit),
+    async retryDeadLetter(id, { by }) {
+      const outcome = await letters.retry(id);
+      const act = { what: 'retry_notification', by, why: '', userId: null, lid: null } as const;
+      await note(deps, [{ ...act, outcome: outcome ? 'queued' : 'gone' }]);
+      return outcome;
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** What a login was, in words for its owner: from closed sets only, because a mail of ours must not carry a stranger's text. */
+
+const NAMES = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'code' });
+
+/** `Nigeria`; where the sources differ, `Nigeria or Ghana`. */
+export function placeWords(countries: readonly string[]): string {
+  const names = countries.filter((code) => /^[A-Z]{2}$/.test(code)).map((code) => NAMES.of(code) ?? code);
+  return names.length === 0 ? 'a place we could not determine' : names.join(' or ');
+}
+
+/** The first that fits counts: most browsers name others as well. */
+const BROWSERS: readonly (readonly [RegExp, string])[] = [
+  [/\bEdg(e|A|iOS)?\//, 'Edge'],
+  [/\bOPR\//, 'Opera'],
+  [/\bSamsungBrowser\//, 'Samsung Internet'],
+  [/\b(Firefox|FxiOS)\//, 'Firefox'],
+  [/\b(Chrome|CriOS)\//, 'Chrome'],
+  [/\bVersion\/[\d.]+ .*\bSafari\//, 'Safari'],
+];
+const SYSTEMS: readonly (readonly [RegExp, string])[] = [
+  [/\b(iPhone|iPad|iPod)\b/, 'iOS'],
+  [/\bAndroid\b/, 'Android'],
+  [/\bWindows NT\b/, 'Windows'],
+  [/\bMac OS X\b/, 'macOS'],
+  [/\bCrOS\b/, 'ChromeOS'],
+  [/\bLinux\b/, 'Linux'],
+];
+
+/** `Firefox on Windows`. Only what the browser says of itself, which anybody may say. */
+export function deviceWords(userAgent: string | undefined): string {
+  const find = (known: typeof BROWSERS) =>
+    known.find(([pattern]) => pattern.test((userAgent ?? '').slice(0, 512)))?.[1];
+  const [browser, system] = [find(BROWSERS), find(SYSTEMS)];
+  if (browser === undefined) return system === undefined ? 'an unknown device' : `a device with ${system}`;
+  return system === undefined ? browser : `${browser} on ${system}`;
+}
+
+/** `22 November 2026, 08:03 UTC`. */
+export function timeWords(atMs: number): string {
+  const at = new Date(atMs);
+  const month = at.toLocaleString('en', { month: 'long', timeZone: 'UTC' });
+  return `${at.getUTCDate()} ${month} ${at.getUTCFullYear()}, ${at.toISOString().slice(11, 16)} UTC`;
+}

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Attempts } from '../desk-ports.ts';
+import type { Keys } from './keys.ts';
+import { loadScript, runScript } from './script.ts';
+
+const ATTEMPT = loadScript('attempt-n');
+
+/** Names become hashes: whoever types a password into the wrong field has not written it into Redis. */
+const tag = (name: string) => createHash('sha256').update(name).digest('base64url').slice(0, 22);
+
+export function redisAttempts(redis: Redis, keys: Keys): Attempts {
+  const key = (name: string) => keys.attempts(tag(name));
+  return {
+    async take(limits, windowMs) {
+      const args = [windowMs, ...limits.map(({ most }) => most)].map(String);
+      const waitMs = Number(
+        await runScript(
+          redis,
+          ATTEMPT,
+          limits.map(({ name }) => key(name)),
+          args,
+        ),
+      );
+      return waitMs === 0 ? null : waitMs;
+    },
+    async forgive(names) {
+      if (names.length > 0) await redis.del(...names.map(key));
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { AuditTrail, Subject } from '../desk-ports.ts';
+import { BouncerError } from '../errors.ts';
+import type { AuditEntry } from '../ports.ts';
+import { type Keys, tagOf, userTag } from './keys.ts';
+import { loadScript, runScript } from './script.ts';
+
+const rewrite = loadScript('rewrite-audit-3');
+
+const ENTRIES_AT_ONCE = 1000;
+/** Longer than the whole audit takes; a process that dies keeps others from it only so long. */
+const CLAIM_MS = 120_000;
+
+/** Stands where a person wrote something about a forgotten user. */
+const ERASED = '(erased)';
+
+interface Row {
+  readonly id: string;
+  readonly entry: AuditEntry;
+}
+
+/**
+ * Nothing in a stream can be changed, so a stream that differs in some entries takes its place: copied in parts of a few
+ * milliseconds, the last part and the exchange in one step, so that entries written meanwhile are kept.
+ */
+export function redisAuditTrail(redis: Redis, keys: Keys): AuditTrail {
+  return {
+    async about(subject) {
+      const isAbout = aboutOf(subject);
+      const found: AuditEntry[] = [];
+      for await (const rows of pages(redis, keys)) found.push(...rows.map(({ entry }) => entry).filter(isAbout));
+      return found.reverse();
+    },
+    async pseudonymise(subject, pseudonym) {
+      const isAbout = aboutOf(subject);
+      const token = randomBytes(9).toString('base64url');
+      if ((await redis.set(keys.auditClaim(), token, 'PX', CLAIM_MS, 'NX')) === null) throw busy();
+      const copy = async (after: string, upTo: string, changed: readonly Row[]) => {
+        const where = [keys.audit(), keys.auditCopy(token), keys.auditClaim()];
+        const instead = changed.flatMap(({ id, entry }) => [id, JSON.stringify(without(entry, subject, pseudonym))]);
+        const copied = await runScript(redis, rewrite, where, [token, after, upTo, String(CLAIM_MS), ...instead]);
+        if (copied === -1) throw busy();
+      };
+      let after = '0-0';
+      let count = 0;
+      for await (const rows of pages(redis, keys)) {
+        const changed = rows.filter(({ entry }) => isAbout(entry));
+        const last = rows.at(-1)?.id ?? after;
+        await copy(after, last, changed);
+        after = last;
+        count += changed.length;
+      }
+      await copy(after, '+', []);
+      return count;
+    },
+  };
+}
+
+function busy(): BouncerError {
+  return new BouncerError('audit_busy', 'the audit is being rewritten for another request: try again in two minutes');
+}
+
+/** Oldest first. */
+async function* pages(redis: Redis, keys: Keys): AsyncGenerator<Row[]> {
+  for (let after = '0-0'; ; ) {
+    const rows = await redis.xrange(keys.audit(), `(${after}`, '+', 'COUNT', ENTRIES_AT_ONCE);
+    if (rows.length === 0) return;
+    yield rows.map(([id, [, json = '']]) => ({ id, entry: JSON.parse(json) as AuditEntry }));
+    after = rows.at(-1)?.[0] ?? after;
+  }
+}
+
+function aboutOf({ userId, caseIds }: Subject): (entry: AuditEntry) => boolean {
+  const cases = new Set(caseIds);
+  const tag = userTag(userId);
+  return (entry) =>
+    entry.userId === userId ||
+    (entry.lid !== null && tagOf(entry.lid) === tag) ||
+    (entry.caseId !== undefined && cases.has(entry.caseId)) ||
+    names(entry.outcome, userId);
+}
+
+/** e.g. the value of an entry of the lists. */
+function names(text: string, userId: string): boolean {
+  return ` ${text} `.includes(` ${userId} `);
+}
+
+function without(entry: AuditEntry, { userId }: Subject, pseudonym: string): AuditEntry {
+  return {
+    ...entry,
+    by: entry.by === userId ? pseudonym : entry.by,
+    why: ERASED,
+    userId: entry.userId === userId ? pseudonym : entry.userId,
+    lid: entry.lid === null ? null : pseudonym,
+    // A network that is trusted, a device that is blocked: what was done is in `what`.
+    outcome: names(entry.outcome, userId) || /[.:/]/.test(entry.outcome) ? ERASED : entry.outcome,
+  };
+}

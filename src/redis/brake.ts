@@ -1,0 +1,87 @@
+import type { Redis } from 'ioredis';
+import type { Brake } from '../desk-ports.ts';
+import type { BrakePolicy, BrakeState, BrakeTrip } from '../domain/brake.ts';
+import type { Keys } from './keys.ts';
+import { loadScript, runScript } from './script.ts';
+
+const brake = loadScript('brake-6');
+const release = loadScript('release-1');
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+/** A job that is repeated finds what was granted to it: as long as a job whose worker died waits for another one. */
+const GRANTS_KEPT_MS = 600_000;
+
+export interface BrakeAnswer {
+  /** In the order asked. */
+  readonly granted: readonly boolean[];
+  /** What holds the brake, or null. */
+  readonly trip: BrakeTrip | null;
+  /** It was this question that tripped it. */
+  readonly isNew: boolean;
+}
+
+/** The worker's side of it: see LoginBrake in ports.ts. */
+export interface WorkerBrake {
+  ask(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): Promise<BrakeAnswer>;
+  /** Back to enforcing, if this trip is still what holds it. Atomic: true for one caller. */
+  release(trip: BrakeTrip, atMs: number): Promise<boolean>;
+  /** What the workers are told to do, for those who look: the newest one's word counts. */
+  declare(isOn: boolean): Promise<void>;
+}
+
+/** One hash for all workers. `reset` writes no audit entry: whoever calls it knows who asked for it. */
+export function redisBrake(redis: Redis, keys: Keys): Brake & WorkerBrake & { lastTrip(): Promise<BrakeTrip | null> } {
+  const letGo = async (expected: string, atMs: number): Promise<BrakeTrip | null> =>
+    tripOf((await runScript(redis, release, [keys.brake()], [expected, String(atMs)])) as string);
+  return {
+    async state() {
+      const [setting, trip] = await redis.hmget(keys.brake(), 'setting', 'trip');
+      return setting === 'off' ? { kind: 'off' } : stateOf(tripOf(trip ?? ''));
+    },
+    async reset(_by, atMs) {
+      const setting = await redis.hget(keys.brake(), 'setting');
+      const trip = await letGo('', atMs);
+      return trip === null && setting === 'off' ? { kind: 'off' } : stateOf(trip);
+    },
+    async lastTrip() {
+      return tripOf((await redis.hget(keys.brake(), 'lastTrip')) ?? '');
+    },
+    async ask(lids, logins, atMs, policy) {
+      const [trip, isNew, ...granted] = (await runScript(
+        redis,
+        brake,
+        keysOf(keys, atMs),
+        argumentsOf(lids, logins, atMs, policy),
+      )) as [string, number, ...number[]];
+      return { trip: tripOf(trip), isNew: isNew === 1, granted: granted.map((one) => one === 1) };
+    },
+    async release(trip, atMs) {
+      const held = await redis.hget(keys.brake(), 'trip');
+      if (held === null || tripOf(held)?.atMs !== trip.atMs) return false;
+      return (await letGo(held, atMs)) !== null;
+    },
+    async declare(isOn) {
+      await redis.hset(keys.brake(), 'setting', isOn ? 'on' : 'off');
+    },
+  };
+}
+
+function keysOf(keys: Keys, atMs: number): string[] {
+  const hour = Math.floor(atMs / HOUR_MS);
+  const day = Math.floor(atMs / DAY_MS);
+  const minutes = [keys.seriesMinutes(hour), keys.seriesMinutes(hour - 1)];
+  return [keys.brake(), keys.brakeGranted(), ...minutes, keys.seriesHours(day), keys.seriesHours(day - 1)];
+}
+
+function argumentsOf(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): string[] {
+  const { windowMs, share, minLogins, surge } = policy;
+  const keepMs = Math.max(windowMs, GRANTS_KEPT_MS);
+  return [...[atMs, windowMs, share, minLogins, surge, keepMs, logins].map(String), ...lids];
+}
+
+const stateOf = (trip: BrakeTrip | null): BrakeState =>
+  trip === null ? { kind: 'enforcing' } : { kind: 'tripped', trip };
+
+const tripOf = (json: string): BrakeTrip | null => (json === '' ? null : (JSON.parse(json) as BrakeTrip));

@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import type {
+  AuditTrail,
+  Eraser,
+  Forgotten,
+  History,
+  Holdings,
+  IncidentQuery,
+  IncidentRewrite,
+  KnownLogin,
+  Lists,
+  WaitingJobs,
+} from '../desk-ports.ts';
+import type { Incident, IncidentRecord, IncidentStatus } from '../domain/incident.ts';
+import type { ListEntry } from '../domain/lists.ts';
+import type { Baseline, Unlocatable } from '../domain/types.ts';
+import { BouncerError } from '../errors.ts';
+import type { Audit, Baselines, Clock, IncidentPage, LoginEntry, Registry } from '../ports.ts';
+import type { EndOptions, SessionAdmin } from '../session-admin.ts';
+
+/** "Show what you hold on this user" and "forget this user": see docs/privacy.md for what they cover. */
+export interface PrivacyDeps {
+  readonly sessions: Pick<SessionAdmin, 'endAll'>;
+  readonly registry: Pick<Registry, 'all'>;
+  readonly baselines: Pick<Baselines, 'load'>;
+  readonly history: Pick<History, 'list'>;
+  readonly lists: Pick<Lists, 'list' | 'remove'>;
+  readonly incidents: { list(query: IncidentQuery, limit: number, cursor: string | null): Promise<IncidentPage> };
+  readonly audit: Pick<Audit, 'add'>;
+  readonly trail: AuditTrail;
+  readonly eraser: Eraser;
+  readonly jobs: WaitingJobs;
+  readonly clock: Clock;
+}
+
+const INCIDENTS_AT_ONCE = 100;
+const MAX_ROUNDS = 10;
+/** More than is ever kept of one user. */
+const WHOLE_HISTORY = 10_000;
+
+/** All that is on record of one user, without session ids and handles. */
+export async function holdingsOf(deps: PrivacyDeps, userId: string): Promise<Holdings> {
+  checkUser(userId);
+  const [[stored], sessions, history, incidents, entries] = await Promise.all([
+    deps.baselines.load([userId]),
+    deps.registry.all(userId),
+    deps.history.list(userId, WHOLE_HISTORY),
+    incidentsOf(deps, userId),
+    entriesNaming(deps, userId),
+  ]);
+  const audit = await deps.trail.about({ userId, caseIds: incidents.map(({ id }) => id) });
+  return {
+    userId,
+    atMs: deps.clock(),
+    baseline: stored?.baseline ?? NOTHING_KNOWN,
+    sessions: sessions.map(withoutHandle),
+    history,
+    incidents: incidents.map(withoutHandle),
+    audit,
+    lists: entries,
+  };
+}
+
+function withoutHandle<T extends LoginEntry | IncidentRecord>({ handle: _, ...rest }: T): Omit<T, 'handle'> {
+  return rest;
+}
+
+/**
+ * Ends all of the user's sessions, erases what is only of them, and puts a pseudonym in the place of their name where a record
+ * must stay. Whoever is interrupted calls it again: each step takes what it finds.
+ *
+ * The sessions end first (nobody is logged in of whom nothing is known any more), then the queue is cleared (a login that is
+ * checked later would begin it all again), and the audit comes last, because the steps before write into it.
+ */
+export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptions): Promise<Forgotten> {
+  checkUser(userId);
+  const pseudonym = `forgotten-${randomBytes(12).toString('base64url')}`;
+  const { failed } = await deps.sessions.endAll(userId, by);
+  if (failed > 0) {
+    throw new BouncerError('redis_unavailable', `${failed} sessions could not be ended, nothing is erased: try again`);
+  }
+  const jobs = await deps.jobs.forget(userId);
+  const lists = await removeEntries(deps, userId);
+  const logins = await loginsOf(deps, userId);
+  const { incidents, visits, caseIds } = await rewriteIncidents(deps, userId, pseudonym, by.by);
+  const erased = await deps.eraser.erase(userId, logins);
+  const audit = await deps.trail.pseudonymise({ userId, caseIds }, pseudonym);
+  const counts = { ...erased, incidents, visits, audit, lists, jobs };
+  const outcome = Object.entries(counts).map(([what, count]) => `${what} ${count}`);
+  await deps.audit.add([
+    {
+      atMs: deps.clock(),
+      what: 'forget_user',
+      by: by.by,
+      why: by.why.replaceAll(userId, pseudonym),
+      userId: pseudonym,
+      lid: null,
+      outcome: outcome.join(', '),
+    },
+  ]);
+  return { counts, pseudonym };
+}
+
+function checkUser(userId: string): void {
+  if (userId.length >= 1 && userId.length <= 256) return;
+  throw new BouncerError('option_invalid', 'userId: give 1 to 256 characters');
+}
+
+async function entriesNaming({ lists, clock }: PrivacyDeps, userId: string): Promise<ListEntry[]> {
+  return (await lists.list(clock())).filter((entry) => isNamedBy(entry, userId));
+}
+
+function isNamedBy({ kind, value }: ListEntry, userId: string): boolean {
+  return (kind === 'user' && value === userId) || (kind === 'device' && value.startsWith(`${userId} `));
+}
+
+async function removeEntries(deps: PrivacyDeps, userId: string): Promise<number> {
+  const entries = await entriesNaming(deps, userId);
+  const removed = await Promise.all(entries.map(({ id }) => deps.lists.remove(id)));
+  return removed.filter((one) => one !== null).length;
+}
+
+async function incidentsOf({ incidents }: PrivacyDeps, userId: string): Promise<IncidentRecord[]> {
+  const found: IncidentRecord[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: IncidentPage = await incidents.list({ userId }, INCIDENTS_AT_ONCE, cursor);
+    found.push(...page.incidents);
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return found;
+}
+
+/** All that anything on record still names, ended long ago or not. */
+async function loginsOf(deps: PrivacyDeps, userId: string): Promise<KnownLogin[]> {
+  const [listed, incidents] = await Promise.all([deps.registry.all(userId), incidentsOf(deps, userId)]);
+  const entries = await deps.trail.about({ userId, caseIds: incidents.map(({ id }) => id) });
+  const audited = entries.flatMap(({ lid }) => (lid === null ? [] : [{ lid, handle: null }]));
+  return [...listed, ...incidents, ...audited].map(({ lid, handle }) => ({ lid, handle }));
+}
+
+async function rewriteIncidents(deps: PrivacyDeps, userId: string, pseudonym: string, by: string) {
+  const caseIds: string[] = [];
+  let visits = 0;
+  const plan = (incident: Incident, status: IncidentStatus) => forgotten(incident, status, pseudonym, by, deps.clock());
+  // One that is recorded meanwhile is taken in the next round.
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const found = await incidentsOf(deps, userId);
+    if (found.length === 0) break;
+    for (const { id } of found) {
+      const removed = await deps.eraser.rewrite(id, plan);
+      if (removed === null) continue;
+      caseIds.push(id);
+      visits += removed;
+    }
+  }
+  return { incidents: caseIds.length, visits, caseIds };
+}
+
+const EMPTY = { places: [], networks: [] };
+const NOTHING_KNOWN: Baseline = { v4: EMPTY, v6: EMPTY };
+const NOWHERE: Unlocatable = { kind: 'unlocatable', why: 'no_address', address: null, evidence: [] };
+
+/**
+ * What stays of an incident when its user is forgotten: that there was one, what was decided and when. Of a confirmed theft
+ * also what was seen, because it is the thief's: address, evidence, browser and visits. Of any other it may be the user's
+ * own, and goes; one that nobody has answered is closed, because nobody could judge it any more.
+ */
+export function forgotten(
+  incident: Incident,
+  status: IncidentStatus,
+  pseudonym: string,
+  by: string,
+  atMs: number,
+): IncidentRewrite {
+  const handle = randomBytes(32).toString('base64url');
+  const nameless: Incident = { ...incident, userId: pseudonym, lid: pseudonym, handle, baseline: NOTHING_KNOWN };
+  if (status === 'confirmed') return { incident: nameless, closed: null, forgetPlace: false };
+  const { userAgent: _, deviceId: __, ...kept } = nameless;
+  const closed = status === 'open' ? ({ status: 'dismissed', by, atMs } as const) : null;
+  return { incident: { ...kept, sighting: NOWHERE }, closed, forgetPlace: true };
+}

@@ -1,0 +1,193 @@
+/** What a login worker shares with the review desk: the lists, the brake, the counts, each user's history, and its own presence. */
+
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import type { Redis } from 'ioredis';
+import type { WorkerStatus } from './desk-ports.ts';
+import type { DetectDeps } from './detect.ts';
+import { type BrakePolicy, type BrakeTrip, calmSpanMs, hasCalmed } from './domain/brake.ts';
+import type { Mode } from './domain/types.ts';
+import { errorName } from './errors.ts';
+import type { AuditEntry, Clock, Counters, Locator, Log } from './ports.ts';
+import { redisAudit } from './redis/audit.ts';
+import { redisBrake } from './redis/brake.ts';
+import { redisHistory } from './redis/history.ts';
+import type { Keys } from './redis/keys.ts';
+import { redisLists, watchLists } from './redis/lists.ts';
+import { redisObserved } from './redis/observed.ts';
+import { redisSeries } from './redis/series.ts';
+import { redisWorkers, startPresence } from './redis/workers.ts';
+import type { Releasers } from './release.ts';
+
+export interface WorkerDeskOptions {
+  readonly mode: Mode;
+  /** Null: no brake. */
+  readonly brake: BrakePolicy | null;
+  readonly historyTtlMs: number;
+  readonly locator: Locator;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly releasers: Releasers;
+  /** Told once of each trip, by the worker that tripped it. */
+  readonly onBrakeTrip?: ((trip: BrakeTrip) => unknown) | undefined;
+  /** Told when the policy has let the brake go. */
+  readonly onBrakeReset?: ((atMs: number) => unknown) | undefined;
+}
+
+export type WorkerDesk = Required<Pick<DetectDeps, 'lists' | 'onDecided' | 'onObserved'>> & Pick<DetectDeps, 'brake'>;
+
+export function openWorkerDesk(redis: Redis, keys: Keys, options: WorkerDeskOptions): WorkerDesk {
+  const { mode, log, clock, releasers } = options;
+  // Who only observes ends nothing that could be held.
+  const policy = mode === 'enforce' ? options.brake : null;
+  const brake = new WatchedBrake(redis, keys, policy, options);
+  const presence = startPresence(redisWorkers(redis, keys), statusOf(options), {
+    also: (nowMs) => brake.lookAfter(nowMs),
+    log,
+    clock,
+  });
+  releasers.add('presence', () => presence.close());
+  const history = redisHistory(redis, keys, options.historyTtlMs);
+  const observed = redisObserved(redis, keys);
+  const anyway = async (what: string, work: Promise<void>): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
+      log.warn(
+        { event: 'desk_failed', what, error: errorName(error) },
+        'What the review desk shows could not be noted',
+      );
+    }
+  };
+  return {
+    lists: watchLists(redisLists(redis, keys), { clock, log }),
+    brake: policy === null ? undefined : { ask: (lids, logins, atMs) => brake.ask(lids, logins, atMs, policy) },
+    onDecided: (logins, { startedBefore, recheck }) =>
+      anyway('history', history.addAll(logins, startedBefore || recheck !== undefined)),
+    onObserved: (userIds, atMs) => anyway('observed', observed.add(userIds, atMs)),
+  };
+}
+
+/** A brake that holds says so again. */
+const SAY_AGAIN_MS = 600_000;
+
+/** The brake, loud: whoever trips it tells the log, the totals, the audit, and the operator's other systems. */
+class WatchedBrake {
+  readonly #brake: ReturnType<typeof redisBrake>;
+  readonly #series: ReturnType<typeof redisSeries>;
+  readonly #audit: ReturnType<typeof redisAudit>;
+  readonly #policy: BrakePolicy | null;
+  readonly #options: WorkerDeskOptions;
+  #isDeclared = false;
+  #saidAtMs = 0;
+
+  constructor(redis: Redis, keys: Keys, policy: BrakePolicy | null, options: WorkerDeskOptions) {
+    this.#brake = redisBrake(redis, keys);
+    this.#series = redisSeries(redis, keys);
+    this.#audit = redisAudit(redis, keys);
+    this.#policy = policy;
+    this.#options = options;
+  }
+
+  async ask(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): Promise<readonly boolean[]> {
+    const { granted, trip, isNew } = await this.#brake.ask(lids, logins, atMs, policy);
+    if (isNew && trip !== null) await this.#tell(trip);
+    return granted;
+  }
+
+  /** Every few seconds. May throw when Redis is away: the next one does it. */
+  async lookAfter(nowMs: number): Promise<void> {
+    if (!this.#isDeclared) await this.#brake.declare(this.#policy !== null);
+    this.#isDeclared = true;
+    if (this.#policy === null) return;
+    const state = await this.#brake.state();
+    if (state.kind !== 'tripped') return;
+    if (await this.#letGo(state.trip, this.#policy, nowMs)) return;
+    if (nowMs - Math.max(this.#saidAtMs, state.trip.atMs) >= SAY_AGAIN_MS) this.#say(state.trip, nowMs);
+  }
+
+  #say({ atMs, why, window }: BrakeTrip, nowMs: number): void {
+    this.#saidAtMs = nowMs;
+    this.#options.log.error(
+      { event: 'brake_tripped', why, atMs, windowLogins: window.logins, windowRevokes: window.revokes },
+      'The safety brake holds: too many logins would be ended. Nothing is ended until it is reset; incidents are recorded',
+    );
+  }
+
+  /** The trip stands already: whatever fails here, nothing is ended. */
+  async #tell(trip: BrakeTrip): Promise<void> {
+    this.#say(trip, trip.atMs);
+    const { counters, log, onBrakeTrip } = this.#options;
+    const { window } = trip;
+    const results = await Promise.allSettled([
+      counters.add(`brake-${trip.atMs}`, new Map([['brake:trips', 1]])),
+      this.#note(
+        'brake_trip',
+        trip,
+        `${trip.why}: ${window.revokes} of ${window.logins} logins would be ended`,
+        'observing',
+      ),
+      (async () => onBrakeTrip?.(trip))(),
+    ]);
+    for (const result of results) {
+      if (result.status === 'fulfilled') continue;
+      log.warn(
+        { event: 'brake_untold', error: errorName(result.reason) },
+        'A trip of the brake could not be told to all',
+      );
+    }
+  }
+
+  /** Where the policy says so, and the share has been normal for long enough. */
+  async #letGo(trip: BrakeTrip, policy: BrakePolicy, nowMs: number): Promise<boolean> {
+    if (policy.resetAfterMs === null || nowMs - trip.atMs < policy.resetAfterMs) return false;
+    const points = await this.#series.read(nowMs - calmSpanMs(policy), nowMs, 'minute');
+    const minutes = points.map(({ atMs, counts: { checked = 0, suspect = 0 } }) => ({
+      atMs,
+      logins: checked,
+      revokes: suspect,
+    }));
+    if (!hasCalmed(trip, minutes, nowMs, policy) || !(await this.#brake.release(trip, nowMs))) return false;
+    this.#options.log.warn(
+      { event: 'brake_reset', by: 'brake' },
+      'The share is normal again: sessions are ended again',
+    );
+    await this.#options.onBrakeReset?.(nowMs);
+    await this.#note('brake_reset', trip, 'the share has been within the limits for long enough', 'enforcing', nowMs);
+    return true;
+  }
+
+  #note(what: AuditEntry['what'], trip: BrakeTrip, why: string, outcome: string, atMs = trip.atMs): Promise<void> {
+    return this.#audit.add([{ atMs, what, by: 'brake', why, userId: null, lid: null, outcome }]);
+  }
+}
+
+function statusOf({ mode, locator, clock }: WorkerDeskOptions): () => WorkerStatus {
+  const id = randomUUID();
+  const version = packageVersion();
+  const startedAtMs = clock();
+  const host = hostname().slice(0, 100);
+  return () => ({
+    id,
+    host,
+    pid: process.pid,
+    version,
+    mode,
+    startedAtMs,
+    seenAtMs: clock(),
+    sources: locator.sources(),
+  });
+}
+
+/** Works from the sources and from dist/: the nearest package.json above is ours. */
+function packageVersion(): string {
+  for (const up of ['../', '../../']) {
+    try {
+      const text = readFileSync(new URL(`${up}package.json`, import.meta.url), 'utf8');
+      return String((JSON.parse(text) as { version?: unknown }).version);
+    } catch {}
+  }
+  return 'unknown';
+}
