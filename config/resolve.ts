@@ -116,10 +116,10 @@ function webhooksOf(text: string): unknown {
   }
 }
 
-/** `address=country,...` */
+/** `address=country,...`; a value may hold more of them, as base64 does. */
 function pairsOf(text: string): unknown {
-  const pairs = partsOf(text).map((part) => part.split('='));
-  return pairs.every((pair) => pair.length === 2) ? Object.fromEntries(pairs) : text;
+  const pairs = partsOf(text).map((part) => [part.split('=', 1)[0], part.slice(part.indexOf('=') + 1)]);
+  return partsOf(text).every((part) => part.includes('=')) ? Object.fromEntries(pairs) : text;
 }
 
 function wrongValues(error: z.ZodError, origins: ResolvedConfig['origins']): string[] {
@@ -197,8 +197,10 @@ export function maskUrl(url: string): string {
 export function shownValue(config: Config, name: SettingName): string {
   const value = config[name];
   if (name === 'redisUrl') return maskUrl(config.redisUrl);
+  if (name === 'phpRedisUrl' && config.phpRedisUrl !== null) return maskUrl(config.phpRedisUrl);
+  if (name === 'phpKeys') return listed(Object.keys(config.phpKeys).map((id) => `${id}=***`));
   if (name === 'webhooks') return listed(config.webhooks.map(maskWebhook));
-  if (name === 'userLinkSecrets') return listed(config.userLinkSecrets.map(() => '***'));
+  if (name === 'userLinkSecrets' || name === 'ingestSecrets') return listed(config[name].map(() => '***'));
   if (name === 'consoleAccounts') return listed(maskAccounts(config.consoleAccounts));
   if (typeof value === 'object' && value !== null) return listed(value as Parameters<typeof listed>[0]);
   return value === null ? 'none' : String(value);

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { parseAddress } from '../src/domain/address.ts';
 import { normaliseCountry } from '../src/domain/country.ts';
-import { NOTIFICATION_EVENTS, webhookProblem } from '../src/domain/notification.ts';
+import { NOTIFICATION_EVENTS, SHARED_SECRET, webhookProblem } from '../src/domain/notification.ts';
 
 /** One to 64 letters that need no escaping in a key; the same rule as `createBouncer`'s. */
 const PREFIX = /^[\w-]{1,64}$/;
@@ -35,6 +35,9 @@ const orNone = <T extends z.ZodType>(schema: T) => z.preprocess((v) => (v === 'n
 const ACCOUNT = /^[\w.@+-]{1,64}$/;
 /** What `session-bouncer console hash-password` prints, behind what the person may do. */
 const ROLE_AND_HASH = /^(viewer|analyst|admin):scrypt\$\d{2}\$\d{1,2}\$\d{1,2}\$[\w-]{22,86}\$[\w-]{43,86}$/;
+
+/** 32 bytes in base64, with or without its padding. */
+const SEAL_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=?$/;
 
 export const configSchema = z.object({
   redisUrl: z.string().regex(REDIS_URL).default('redis://localhost:6379'),
@@ -70,6 +73,20 @@ export const configSchema = z.object({
   userLinkSecrets: z.array(z.string().min(32)).max(5).default([]),
   userLinkTtlDays: z.number().gt(0).max(90).default(7),
   userQuestions: z.enum(['ended', 'all']).default('ended'),
+  phpKeys: z.record(z.string().regex(/^[\w-]{1,32}$/), z.string().regex(SEAL_KEY)).default({}),
+  phpRedisUrl: orNone(z.string().regex(REDIS_URL)).default(null),
+  phpSessionPrefix: z
+    .string()
+    .regex(/^[!-~]{1,128}$/)
+    .default('PHPREDIS_SESSION:'),
+  phpFormat: z.enum(['php', 'php_serialize']).default('php'),
+  phpField: z
+    .string()
+    .regex(/^[^|]{1,128}$/)
+    .default('username'),
+  phpEnd: z.enum(['null', 'destroy']).default('null'),
+  phpLocking: z.boolean().default(false),
+  phpMaxExecutionSeconds: z.number().min(1).max(3600).default(30),
   consoleAccounts: z.record(z.string().regex(ACCOUNT), z.string().regex(ROLE_AND_HASH)).default({}),
   consoleHost: z
     .string()
@@ -78,6 +95,14 @@ export const configSchema = z.object({
   consolePort: z.int().min(0).max(65_535).default(3900),
   consoleUrl: orNone(z.string().regex(/^https?:\/\/[^\s/?#@]+\/?$/)).default(null),
   consoleTrustProxy: z.array(z.string().min(1)).max(64).default([]),
+  ingestSecrets: z.array(z.string().regex(SHARED_SECRET)).max(5).default([]),
+  ingestHost: z
+    .string()
+    .regex(/^[\w.:-]{1,253}$/)
+    .default('127.0.0.1'),
+  ingestPort: z.int().min(0).max(65_535).default(8990),
+  ingestLoginsPerSecond: z.int().min(1).max(1_000_000).default(5000),
+  ingestTrustProxy: z.array(z.string().min(1)).max(64).default([]),
   shutdownTimeoutSeconds: z.number().min(1).max(3600).default(25),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -284,6 +309,51 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     description: 'Whom to ask: those whose session was ended, or all whose login was flagged too.',
     takes: 'ended or all',
   },
+  phpKeys: {
+    type: 'pairs',
+    secret: true,
+    placeholder: '<keys>',
+    description: 'Open the session ids that a PHP site sends; with none, no PHP session is ended.',
+    takes:
+      'key ids of 1 to 32 letters with 32 random bytes each in base64: {"k1": "..."} in the file, k1=...,k2=... outside',
+  },
+  phpRedisUrl: {
+    placeholder: '<url>',
+    description: 'The Redis in which PHP keeps its sessions; none: the same as ours.',
+    takes: 'a URL such as redis://localhost:6379, or none',
+  },
+  phpSessionPrefix: {
+    placeholder: '<text>',
+    description: 'What phpredis puts before a session id (`prefix` in session.save_path).',
+    takes: '1 to 128 printable letters',
+  },
+  phpFormat: {
+    placeholder: '<format>',
+    description: "PHP's session.serialize_handler.",
+    takes: 'php or php_serialize',
+  },
+  phpField: {
+    placeholder: '<name>',
+    description: 'The variable of $_SESSION that says who is logged in.',
+    takes: 'the name of a variable, without |',
+  },
+  phpEnd: {
+    placeholder: '<how>',
+    description: 'null sets that variable to NULL; destroy deletes the whole session.',
+    takes: 'null or destroy, as texts',
+  },
+  phpLocking: {
+    type: 'switch',
+    placeholder: '<true|false>',
+    description: "PHP's redis.session.locking_enabled: take the session's lock as PHP does.",
+    takes: 'true or false',
+  },
+  phpMaxExecutionSeconds: {
+    type: 'number',
+    placeholder: '<seconds>',
+    description: "PHP's max_execution_time: so long a running request may write a session back.",
+    takes: 'seconds from 1 to 3600',
+  },
   consoleAccounts: {
     type: 'pairs',
     secret: true,
@@ -312,6 +382,36 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     type: 'list',
     placeholder: '<proxies>',
     description: 'The proxies in front of the console, as `trustProxy` of the web tier.',
+    takes: 'addresses, CIDRs, loopback or private (separated by commas outside the file)',
+  },
+  ingestSecrets: {
+    type: 'list',
+    secret: true,
+    placeholder: '<secrets>',
+    description: 'Sign what is sent to `session-bouncer ingest`; each of them is good.',
+    takes: 'up to 5 that `session-bouncer ingest make-secret` prints (separated by commas outside the file)',
+  },
+  ingestHost: {
+    placeholder: '<address>',
+    description: 'Where the ingest listens.',
+    takes: 'an address or a name of this machine, e.g. 127.0.0.1',
+  },
+  ingestPort: {
+    type: 'number',
+    placeholder: '<port>',
+    description: 'Where the ingest listens; 0 takes a free port.',
+    takes: 'a whole number from 0 to 65535',
+  },
+  ingestLoginsPerSecond: {
+    type: 'number',
+    placeholder: '<logins>',
+    description: 'So many logins each secret may send a second, and twice as many at once.',
+    takes: 'a whole number from 1 to 1000000',
+  },
+  ingestTrustProxy: {
+    type: 'list',
+    placeholder: '<proxies>',
+    description: 'The proxies in front of the ingest, as `trustProxy` of the web tier.',
     takes: 'addresses, CIDRs, loopback or private (separated by commas outside the file)',
   },
   shutdownTimeoutSeconds: {

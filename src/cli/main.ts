@@ -10,6 +10,7 @@ import { consoleCommand } from './console.ts';
 import { dataCommand } from './data.ts';
 import { doctorCommand } from './doctor.ts';
 import { incidentsCommand } from './incidents.ts';
+import { ingestCommand } from './ingest.ts';
 import { listsCommand } from './lists.ts';
 import { locateCommand } from './locate.ts';
 import { notificationsCommand } from './notifications.ts';
@@ -25,6 +26,7 @@ function program(): Command {
   const commands = [
     workerCommand(),
     registryWorkerCommand(),
+    ingestCommand(),
     incidentsCommand(),
     sessionsCommand(),
     listsCommand(),

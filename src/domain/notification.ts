@@ -59,7 +59,8 @@ export function wants({ events }: WebhookEndpoint, event: NotificationEvent): bo
   return events === undefined ? event !== 'user.question' : events.includes(event);
 }
 
-const SECRET = /^whsec_(?=(?:.{4})+$)[A-Za-z0-9+/]{32,88}={0,2}$/;
+/** A secret of Standard Webhooks: the base64 of 24 to 64 random bytes. */
+export const SHARED_SECRET = /^whsec_(?=(?:.{4})+$)[A-Za-z0-9+/]{32,88}={0,2}$/;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** What is wrong with it and what to give, or null. Does not quote it: its address may be a secret too. */
@@ -72,7 +73,7 @@ export function webhookProblem({ url, secret, events = [] }: WebhookEndpoint, al
   }
   if (where.username !== '' || where.password !== '') return 'url: leave out user name and password';
   const secrets = typeof secret === 'string' ? [secret] : secret;
-  if (secrets.length === 0 || secrets.length > 5 || !secrets.every((one) => SECRET.test(one))) {
+  if (secrets.length === 0 || secrets.length > 5 || !secrets.every((one) => SHARED_SECRET.test(one))) {
     return 'secret: give whsec_ and the base64 of 24 to 64 random bytes, or up to 5 such';
   }
   if (!events.every((one) => NOTIFICATION_EVENTS.includes(one)))

@@ -14,7 +14,11 @@ export const JOB_OPTIONS: JobsOptions = {
 };
 
 export interface LoginQueueAdapter {
-  add(batchId: string, logins: readonly LoginEvent[]): Promise<void>;
+  /**
+   * Adding the same id twice queues it once, while its job is kept. With `onceForMs` also after that, for so long: the queue
+   * remembers the id in the same step as it takes the job.
+   */
+  add(batchId: string, logins: readonly LoginEvent[], how?: { readonly onceForMs: number }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -36,11 +40,12 @@ export function loginQueue(redis: Redis, names: { queue: string; prefix: string 
     return opened;
   };
   return {
-    async add(batchId, logins) {
+    async add(batchId, logins, how) {
       // BullMQ would wait for the connection without end; our callers want to know at once.
       if (redis.status !== 'ready' && queue !== null) throw new Error('Redis is not connected');
       queue ??= open();
-      await queue.add('logins', encodePayload(logins), { jobId: batchId });
+      const once = how === undefined ? {} : { deduplication: { id: batchId, ttl: how.onceForMs } };
+      await queue.add('logins', encodePayload(logins), { jobId: batchId, ...once });
     },
     async close() {
       await queue?.close();

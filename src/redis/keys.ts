@@ -14,10 +14,12 @@ export interface Keys {
   /** All our queues, for those who look at them. */
   readonly queues: readonly string[];
   session(handle: string): string;
-  /** The set of handles that a login has had. In its user's slot, as the three below. */
+  /** The set of handles that a login has had. In its user's slot, as those below. */
   loginIds(lid: string): string;
   /** The mark that a login has ended. */
   loginEnd(lid: string): string;
+  /** Of a login at a PHP site: the ids it has had, sealed, by handle. PHP writes it: see docs/php.md. */
+  phpIds(lid: string): string;
   /** "No session of this user authenticated before". */
   epoch(userTag: string): string;
   /** A user's logins, scored by their absolute end. */
@@ -34,6 +36,8 @@ export interface Keys {
   incident(caseId: string): string;
   visits(caseId: string): string;
   visitCounts(caseId: string): string;
+  /** "The visit of this id has been noted". */
+  visitMark(id: string): string;
   incidentsAll(): string;
   incidentsByStatus(status: string): string;
   incidentsByUser(userId: string): string;
@@ -98,6 +102,7 @@ export function keysFor(prefix: string): Keys {
     session: (handle) => `${prefix}:session:${handle}`,
     loginIds: (lid) => `${prefix}:login-ids:{${tagOf(lid)}}:${lid}`,
     loginEnd: (lid) => `${prefix}:login-end:{${tagOf(lid)}}:${lid}`,
+    phpIds: (lid) => `${prefix}:php-ids:{${tagOf(lid)}}:${lid}`,
     epoch: (userTag) => `${prefix}:epoch:{${userTag}}`,
     userLogins: (userTag) => `${prefix}:user-logins:{${userTag}}`,
     userEntries: (userTag) => `${prefix}:user-entries:{${userTag}}`,
@@ -108,6 +113,7 @@ export function keysFor(prefix: string): Keys {
     incident: (caseId) => `${shared}:incident:${caseId}`,
     visits: (caseId) => `${shared}:visits:${caseId}`,
     visitCounts: (caseId) => `${shared}:visit-counts:${caseId}`,
+    visitMark: (id) => `${shared}:visit-mark:${id}`,
     incidentsAll: () => `${shared}:incidents:all`,
     incidentsByStatus: (status) => `${shared}:incidents:status:${status}`,
     incidentsByUser: (userId) => `${shared}:incidents:user:${userId}`,
@@ -140,6 +146,17 @@ export function keysFor(prefix: string): Keys {
     linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,
     attempts: (nameTag) => `${shared}:attempts:${nameTag}`,
   };
+}
+
+/** phpredis's own keys: its prefix and the session's id. */
+export interface PhpSessionKeys {
+  session(id: string): string;
+  /** Who holds the session while a request runs, where `redis.session.locking_enabled` is on. */
+  lock(id: string): string;
+}
+
+export function phpSessionKeysFor(sessionPrefix: string): PhpSessionKeys {
+  return { session: (id) => `${sessionPrefix}${id}`, lock: (id) => `${sessionPrefix}${id}_LOCK` };
 }
 
 /** 96 bits of a hash: stands for the user in keys and in the ids of the user's logins. */

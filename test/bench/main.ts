@@ -7,13 +7,24 @@ import { accuracy } from './accuracy.ts';
 import { bounce } from './bounce.ts';
 import { enqueue } from './enqueue.ts';
 import { gate } from './gate.ts';
+import { ingest } from './ingest.ts';
 import { locate } from './locate.ts';
 import { review } from './review.ts';
 import { type Bench, type BenchOptions, table } from './support/report.ts';
 import { survival } from './survival.ts';
 import { worker } from './worker.ts';
 
-const BENCHES: Readonly<Record<string, Bench>> = { worker, enqueue, gate, bounce, survival, locate, accuracy, review };
+const BENCHES: Readonly<Record<string, Bench>> = {
+  worker,
+  enqueue,
+  gate,
+  bounce,
+  survival,
+  locate,
+  accuracy,
+  review,
+  ingest,
+};
 
 /** A bench that hangs is a failure, not a wait. */
 const LIMIT_MS = 6 * 60_000;

@@ -22,7 +22,7 @@ const adapter = (room: string): Layer => ({
 /** Small tools without an I/O of ours: for the roots and the entries, not for adapters (which are given a Log). */
 const TOOLS = 'log\\.ts|release\\.ts|case-of\\.ts';
 const WORDS = 'ports\\.ts|desk-ports\\.ts|domain\\/|errors\\.ts';
-const ROOTS = 'bouncer\\.ts|desk\\.ts|console\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts';
+const ROOTS = 'bouncer\\.ts|desk\\.ts|console\\.ts|index\\.ts|worker\\.ts|sweep\\.ts|registry-worker\\.ts|ingest\\.ts';
 const under = (...rooms: readonly string[]) => new RegExp(`^src/(${rooms.join('|')})`);
 
 /** The first one that fits counts. */
@@ -47,7 +47,7 @@ const LAYERS: readonly Layer[] = [
     files: /^src\/notify(-worker)?\.ts$/,
     ours: under('notify-(send|mail)\\.ts', 'redis/', 'queue/', 'web/user-link\\.ts', TOOLS, WORDS),
   },
-  ...['geo', 'redis', 'queue', 'web', 'console'].map(adapter),
+  ...['geo', 'redis', 'queue', 'web', 'console', 'ingest', 'php'].map(adapter),
   { name: 'tools', files: /^src\/(log|release|case-of)\.ts$/, ours: under(WORDS) },
   {
     name: 'web composition root',
@@ -71,9 +71,11 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'worker composition root',
-    files: /^src\/(worker|worker-desk|sweep|registry-worker)\.ts$/,
+    files: /^src\/(worker|worker-desk|worker-php|sweep|registry-worker)\.ts$/,
     ours: under(
       'worker-desk\\.ts',
+      'worker-php\\.ts',
+      'php/',
       'geo/',
       'redis/',
       'queue/',
@@ -85,6 +87,11 @@ const LAYERS: readonly Layer[] = [
       TOOLS,
       WORDS,
     ),
+  },
+  {
+    name: 'ingest composition root',
+    files: /^src\/ingest\.ts$/,
+    ours: under('ingest/', 'redis/', 'queue/', TOOLS, WORDS),
   },
   {
     name: 'review',
