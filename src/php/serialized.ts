@@ -11,7 +11,10 @@
 /** A variable. Two places that PHP calls references of each other hold the same one. */
 export interface Cell {
   node: Node;
-  /** Named by an `R:` somewhere. */
+  /**
+   * Named by an `R:` somewhere. It stays so where all others that shared it are gone: PHP nearly always writes `R:` for it
+   * then, too, and where it writes `r:` instead (some objects' own variables) it reads equal values from both.
+   */
   isReference: boolean;
 }
 
@@ -30,6 +33,9 @@ interface Entry {
 /** As deep as PHP itself reads (unserialize_max_depth). */
 const MAX_DEPTH = 4096;
 
+/** Of one text. Each costs some hundred bytes of memory while it is held. */
+export const MAX_VALUES = 100_000;
+
 export const NULL_NODE: Node = { kind: 'scalar', bytes: 'N;' };
 
 /** The input is not what PHP writes, or is more than we read. `at`: the byte where it went wrong. */
@@ -47,6 +53,7 @@ export class Reader {
   readonly #text: string;
   readonly #slots: Cell[] = [];
   #at = 0;
+  #values = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -71,6 +78,8 @@ export class Reader {
 
   value(depth = 0): Cell {
     if (depth > MAX_DEPTH) throw new SerializedError('too deep', this.#at);
+    this.#values += 1;
+    if (this.#values > MAX_VALUES) throw new SerializedError('too many values', this.#at);
     const from = this.#at;
     const type = this.#text[from];
     switch (type) {

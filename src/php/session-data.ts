@@ -18,36 +18,37 @@ export type Nulled =
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable'; readonly why: UnreadableWhy };
 
-/** Sets one variable of a session's data to NULL, as `$_SESSION[field] = NULL` does: what is a reference of it is NULL too. */
-export function setToNull(data: Buffer, format: SessionFormat, field: string): Nulled {
-  const why = unreadable(data);
-  if (why !== null) return { kind: 'unreadable', why };
-  try {
-    const { variables, write } = read(data, format);
-    const name = Buffer.from(field, 'utf8').toString('latin1');
-    const found = variables.find((variable) => variable.name === name);
-    if (found === undefined) return { kind: 'missing' };
-    if (isNull(found.value)) return { kind: 'null_already' };
-    found.value.node = NULL_NODE;
-    return { kind: 'nulled', data: Buffer.from(write(), 'latin1') };
-  } catch (error) {
-    if (error instanceof SerializedError || error instanceof RangeError)
-      return { kind: 'unreadable', why: 'unreadable' };
-    throw error;
-  }
+/** A session's data, read once. */
+export interface SessionData {
+  /** The value of a variable that is a string; else null. */
+  stringIn(field: string): string | null;
+  /** Sets one variable to NULL, as `$_SESSION[field] = NULL` does: what is a reference of it is NULL too. */
+  setToNull(field: string): Exclude<Nulled, { kind: 'unreadable' }>;
 }
 
-/** The value of a variable that is a string; null where it is none, or the data cannot be read. */
-export function stringIn(data: Buffer, format: SessionFormat, field: string): string | null {
-  if (unreadable(data) !== null) return null;
-  try {
-    const found = read(data, format).variables.find(({ name }) => name === field)?.value.node;
-    if (found?.kind !== 'scalar' || !found.bytes.startsWith('s:')) return null;
-    return Buffer.from(found.bytes.slice(found.bytes.indexOf('"') + 1, -2), 'latin1').toString('utf8');
-  } catch (error) {
-    if (error instanceof SerializedError || error instanceof RangeError) return null;
-    throw error;
-  }
+/** Bounded in time and memory, whatever the data are. */
+export function readSession(data: Buffer, format: SessionFormat): SessionData | UnreadableWhy {
+  const why = unreadable(data);
+  if (why !== null) return why;
+  return guarded(() => {
+    const { variables, write } = read(data, format);
+    return {
+      stringIn: (field: string) => textOf(variables.get(latin1(field))),
+      setToNull(field: string) {
+        const found = variables.get(latin1(field));
+        if (found === undefined) return { kind: 'missing' as const };
+        if (isNull(found)) return { kind: 'null_already' as const };
+        found.node = NULL_NODE;
+        return { kind: 'nulled' as const, data: Buffer.from(write(), 'latin1') };
+      },
+    };
+  });
+}
+
+/** Both in one go. */
+export function setToNull(data: Buffer, format: SessionFormat, field: string): Nulled {
+  const session = readSession(data, format);
+  return typeof session === 'string' ? { kind: 'unreadable', why: session } : session.setToNull(field);
 }
 
 /** Reads and writes back unchanged; for the tests of the format. Throws SerializedError. */
@@ -55,13 +56,8 @@ export function roundTrip(data: Buffer, format: SessionFormat): Buffer {
   return Buffer.from(read(data, format).write(), 'latin1');
 }
 
-interface Variable {
-  readonly name: string;
-  readonly value: Cell;
-}
-
 interface Session {
-  readonly variables: readonly Variable[];
+  readonly variables: ReadonlyMap<string, Cell>;
   write(): string;
 }
 
@@ -69,13 +65,18 @@ type Read = (reader: Reader) => Session;
 
 /** `name|<value>name|<value>...` */
 const readPhp: Read = (reader) => {
-  const variables: Variable[] = [];
-  while (!reader.isAtEnd) variables.push({ name: reader.until('|'), value: reader.value() });
+  const variables = new Map<string, Cell>();
+  while (!reader.isAtEnd) {
+    const name = reader.until('|');
+    // The last one would count: PHP writes no second one.
+    if (variables.has(name)) throw new SerializedError('a variable twice', reader.at);
+    variables.set(name, reader.value());
+  }
   return {
     variables,
     write() {
       const writer = new Writer();
-      for (const { name, value } of variables) {
+      for (const [name, value] of variables) {
         writer.raw(`${name}|`);
         writer.value(value);
       }
@@ -90,8 +91,10 @@ const readPhpSerialize: Read = (reader) => {
   if (root.node.kind !== 'array' || !reader.isAtEnd) throw new SerializedError('no array of variables', reader.at);
   // A name that is a number is nobody's field.
   const named = root.node.entries.filter(({ key }) => key.startsWith('s:'));
+  const variables = new Map(named.map(({ key, value }) => [key.slice(key.indexOf('"') + 1, -2), value]));
+  if (variables.size < named.length) throw new SerializedError('a variable twice', reader.at);
   return {
-    variables: named.map(({ key, value }) => ({ name: key.slice(key.indexOf('"') + 1, -2), value })),
+    variables,
     write() {
       const writer = new Writer();
       writer.value(root);
@@ -105,8 +108,29 @@ function read(data: Buffer, format: SessionFormat): Session {
   return format === 'php' ? readPhp(reader) : readPhpSerialize(reader);
 }
 
+function guarded<T>(work: () => T): T | 'unreadable' {
+  try {
+    return work();
+  } catch (error) {
+    // RangeError: the stack of this process is smaller than such data are deep.
+    if (error instanceof SerializedError || error instanceof RangeError) return 'unreadable';
+    throw error;
+  }
+}
+
 function isNull({ node }: Cell): boolean {
   return node.kind === 'scalar' && node.bytes === 'N;';
+}
+
+function textOf(cell: Cell | undefined): string | null {
+  const node = cell?.node;
+  if (node?.kind !== 'scalar' || !node.bytes.startsWith('s:')) return null;
+  return Buffer.from(node.bytes.slice(node.bytes.indexOf('"') + 1, -2), 'latin1').toString('utf8');
+}
+
+/** A name as it stands in the data, one character a byte. */
+function latin1(name: string): string {
+  return Buffer.from(name, 'utf8').toString('latin1');
 }
 
 /** igbinary: version 1 or 2 in four bytes. Compressed: the magic numbers of zstd and lz4's frame; lzf has none. */
