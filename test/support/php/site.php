@@ -1,0 +1,31 @@
+<?php
+/**
+ * The example site with three pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
+ *
+ *   /held?do=reads|changes|regenerates&guard=1|0&name=N   says that it has read its session, and goes on when it is told to
+ *   /who                                                  who is logged in, without the guard: what the session says
+ *   /api                                                  as a guarded route of data
+ */
+$path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
+if (!in_array($path, ['/held', '/who', '/api'], true)) return false;
+
+if ($path === '/who') {
+    session_start(['read_and_close' => true]);
+    exit(json_encode(['user' => $_SESSION['username'] ?? null]));
+}
+
+$bouncer = require __DIR__ . '/../../../examples/php/config.php';
+session_start();
+if ($path === '/api' || $_GET['guard'] === '1') $bouncer->guard();
+if ($path === '/api') exit(json_encode(['user' => $_SESSION['username'] ?? null]));
+
+$redis = new Redis();
+$redis->connect(getenv('REDIS_HOST') ?: '127.0.0.1', (int) getenv('REDIS_PORT'));
+$trial = getenv('BOUNCER_PREFIX') . ':trial:' . $_GET['name'];
+$id = session_id();
+$redis->set("$trial:in", '1', 60);
+usleep(150000);
+for ($i = 0; $i < 4000 && !$redis->exists("$trial:go"); $i++) usleep(5000);
+if ($_GET['do'] === 'changes') $_SESSION['visits'] = ($_SESSION['visits'] ?? 0) + 1;
+if ($_GET['do'] === 'regenerates') session_regenerate_id(true);
+echo json_encode(['user' => $_SESSION['username'] ?? null, 'moved' => session_id() !== $id]);
