@@ -7,6 +7,8 @@ const SETS = [
   { heading: 'Reasons', file: 'src/domain/reasons.ts', type: 'Reason' },
   { heading: 'Why an address has no country', file: 'src/domain/types.ts', type: 'UnlocatableWhy' },
   { heading: 'Registry evidence', file: 'src/domain/registry.ts', type: 'Settlement' },
+  { heading: 'PHP sessions', file: 'src/domain/incident.ts', type: 'PhpWhy' },
+  { heading: 'Ingest codes', file: 'src/ingest/answers.ts', type: 'IngestCode' },
   { heading: 'Set-aside codes', file: 'src/ports.ts', type: 'SetAsideCode' },
 ] as const;
 
