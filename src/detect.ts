@@ -292,12 +292,13 @@ async function revoke(toEnd: readonly Judged[], { deps, failed }: Run): Promise<
   if (toEnd.length === 0) return new Map();
   const atMs = deps.clock();
   const revocations = toEnd.map(
-    ({ login: { handle, lid }, decision: { reason } }): Revocation => ({
+    ({ login: { handle, lid, php }, decision: { reason } }): Revocation => ({
       handle,
       lid,
       reason,
       caseId: deps.caseOf(lid),
       atMs,
+      ...(php === undefined ? {} : { php }),
     }),
   );
   const results = await deps.sessions.revoke(revocations);
@@ -337,6 +338,7 @@ function describe(one: Judged, ended: RevokeResult | undefined, { context, deps,
     queuedAtMs: context.queuedAtMs,
     decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
+    ...(ended?.php === undefined ? {} : { php: ended.php }),
   };
 }
 

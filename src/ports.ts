@@ -1,6 +1,14 @@
 /** What the order of effects (src/detect.ts) needs of the world. Types only; each adapter implements one of these. */
 
-import type { Disposition, Incident, IncidentRecord, IncidentStatus, RevokeOutcome, Visit } from './domain/incident.ts';
+import type {
+  Disposition,
+  Incident,
+  IncidentRecord,
+  IncidentStatus,
+  PhpEnd,
+  RevokeOutcome,
+  Visit,
+} from './domain/incident.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { RegistryFinding, RegistryWord } from './domain/registry.ts';
 import type { AddressFlag, AddressProblem, Baseline, Evidence, LoginEvent, Sighting } from './domain/types.ts';
@@ -65,6 +73,8 @@ export interface Revocation {
   readonly repeat?: boolean | undefined;
   /** It was applied before and is applied once more (a re-check): does nothing where a person has lifted it since. */
   readonly again?: boolean | undefined;
+  /** As `LoginEvent.php`. */
+  readonly php?: string | undefined;
 }
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
@@ -78,6 +88,29 @@ export interface RevokeResult {
   readonly atMs: number;
   /** A person has lifted this end (see `Undo`): nothing was ended, the outcome says `other_login`. */
   readonly lifted?: true | undefined;
+  /** Of a login at a PHP site. */
+  readonly php?: PhpEnd | undefined;
+}
+
+/** The ids that a login at a PHP site has had, as PHP notes them before it saves them. May throw when Redis is away. */
+export interface PhpIds {
+  /** Sealed, by handle. Written by others: trusted only once opened. */
+  of(lid: string): Promise<Readonly<Record<string, string>>>;
+}
+
+/** The sessions that PHP keeps in Redis (phpredis). Each method may throw when that Redis is away. */
+export interface PhpSessions {
+  /** The first `maxBytes` + 1 bytes; null where there is nothing, or nothing in it. */
+  read(id: string, maxBytes: number): Promise<Buffer | null>;
+  /** Compare and set: only while the value is still what was read. Atomic. */
+  replace(id: string, read: Buffer, now: Buffer): Promise<boolean>;
+  /** Compare and delete: only while the value still begins with what was read. Atomic. */
+  destroy(id: string, read: Buffer): Promise<boolean>;
+  /**
+   * Keeps PHP's requests out, as they do each other, where phpredis locks its sessions; a lock that is held is waited for,
+   * bounded. `isHeld` false: it was not to be had, and a request may be running that writes back.
+   */
+  lock(id: string): Promise<{ readonly isHeld: boolean; release(): Promise<void> }>;
 }
 
 export interface IncidentFilter {

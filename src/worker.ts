@@ -34,6 +34,7 @@ import { redisStanding } from './redis/standing.ts';
 import { redisSweeper, SWEEP_USER_EVERY_MS } from './redis/sweeper.ts';
 import { Releasers } from './release.ts';
 import { openWorkerDesk } from './worker-desk.ts';
+import { checkPhpOptions, openPhpEnding, type PhpOptions } from './worker-php.ts';
 
 /** How often the lists of sessions are cleaned, by default. */
 const SWEEP_EVERY_MINUTES = 60;
@@ -106,6 +107,8 @@ export interface WorkerOptions {
   readonly brake?: Partial<BrakePolicy> | false | undefined;
   /** Told when this worker has tripped the brake. */
   readonly onBrakeTrip?: ((trip: BrakeTrip) => unknown) | undefined;
+  /** Ends the sessions of PHP sites, too. Default: none are ended, and a login that asks for it is reported in the log. */
+  readonly php?: PhpOptions | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
@@ -128,6 +131,7 @@ export interface LoginWorker {
  */
 export async function createWorker(options: WorkerOptions): Promise<LoginWorker> {
   checkNotificationOptions({ ...options, webhooks: options.webhooks ?? [] });
+  checkPhpOptions(options.php);
   const log = options.log ?? defaultLog('info');
   const brake = options.brake === false ? null : brakePolicy(options.brake ?? {});
   const clock = options.clock ?? Date.now;
@@ -240,12 +244,15 @@ function openEnding(
   const { waitReplicas: replicas = 1, waitReplicasTimeoutMs: timeoutMs = 1000 } = options;
   const recent = new RecentRevocations({ clock });
   const inRedis = redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS);
-  const sessions = recent.remembering(onReplicas(inRedis, redis, { replicas, timeoutMs, log, clock }));
+  const php = openPhpEnding(redis, keys, options, { log, releasers });
+  const onServers = onReplicas(inRedis, redis, { replicas, timeoutMs, log, clock });
+  const sessions = recent.remembering(php.ending(onServers));
   const deps: RecheckDeps = { sessions, standing: redisStanding(redis, keys), counters, log };
   watchServer(redis, log, (server) => recent.reapply(`reconnect:${server}`, deps));
 
   const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
-  const rechecks = recheckQueue(redis, names, options.recheckDelaysMs ?? RECHECK_DELAYS_MS, log);
+  const { recheckDelaysMs = RECHECK_DELAYS_MS } = options;
+  const rechecks = recheckQueue(redis, names, recheckDelaysMs, log, php.recheckDelaysMs);
   releasers.add('recheck queue', () => rechecks.close());
   const consumer = startRechecks(redis, names, (one, pass) => recheck([one], pass, deps), log);
   releasers.add('rechecks', () => consumer.close(isForced()));

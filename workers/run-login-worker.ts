@@ -20,6 +20,20 @@ function userLinks({
   return url === null ? undefined : { url, secrets, ttlDays, ask };
 }
 
+function phpOf(config: Config): WorkerOptions['php'] {
+  if (Object.keys(config.phpKeys).length === 0) return undefined;
+  return {
+    keys: config.phpKeys,
+    redis: config.phpRedisUrl ?? config.redisUrl,
+    sessionPrefix: config.phpSessionPrefix,
+    format: config.phpFormat,
+    field: config.phpField,
+    end: config.phpEnd,
+    locking: config.phpLocking,
+    maxExecutionSeconds: config.phpMaxExecutionSeconds,
+  };
+}
+
 export function workerOptions(config: Config, log: Log): WorkerOptions {
   return {
     redis: config.redisUrl,
@@ -47,6 +61,7 @@ export function workerOptions(config: Config, log: Log): WorkerOptions {
     webhooks: config.webhooks,
     allowHttpWebhooks: config.allowHttpWebhooks,
     userLinks: userLinks(config),
+    php: phpOf(config),
     log,
   };
 }

@@ -7,6 +7,26 @@ import type { Action, Baseline, Mode, Sighting } from './types.ts';
 export type RevokeOutcome = 'revoked' | 'already_revoked' | 'not_found' | 'other_login';
 export type Outcome = RevokeOutcome | 'observed' | 'none';
 
+/** What became of a session that PHP keeps. */
+export interface PhpEnd {
+  /** `nulled`: the user's variable is NULL. `destroyed`: the whole session went. */
+  readonly how: 'nulled' | 'destroyed' | 'untouched';
+  readonly why?: PhpWhy | undefined;
+}
+
+/** Why a session that PHP keeps was destroyed, or not touched; `locked`: a request that held its lock may write it back. */
+export type PhpWhy =
+  | 'igbinary'
+  | 'compressed'
+  | 'too_large'
+  | 'unreadable'
+  | 'field_missing'
+  | 'locked'
+  | 'absent'
+  | 'unknown_key'
+  | 'not_opened'
+  | 'not_configured';
+
 /** An analyst's answer. */
 export type Disposition = 'confirmed' | 'safe' | 'dismissed';
 export type IncidentStatus = 'open' | Disposition;
@@ -38,6 +58,8 @@ export interface Incident {
   /** The entry of the lists that decided this. */
   readonly listEntryId?: string | undefined;
   readonly revokedAtMs?: number | undefined;
+  /** Of a login at a PHP site, where it was to be ended. */
+  readonly php?: PhpEnd | undefined;
 }
 
 /** One refused request, or one view of the gotcha page. All text is untrusted and bounded. */

@@ -50,6 +50,8 @@ export interface LoginEvent {
   readonly deviceId?: string | undefined;
   /** On the user's list of sessions: the worker adds there where it was located. */
   readonly listed?: boolean | undefined;
+  /** Of a PHP site: its session id, sealed for the worker (see src/php/seal). */
+  readonly php?: string | undefined;
   /** Not a login but what a later request of this one showed; the address and the time are that request's. */
   readonly signal?: 'session_reused' | undefined;
 }

@@ -17,6 +17,9 @@ export interface Payload {
   readonly recheck?: number;
 }
 
+/** A sealed session id of a PHP site: `v1.<key id>.<iv>.<text and tag>`. */
+export const sealedIdSchema = z.string().regex(/^v1\.[\w-]{1,32}\.[\w-]{16}\.[\w-]{22,600}$/);
+
 /** `base64url(sha256(...))` and our random ids: letters that need no escaping anywhere, the scripts rely on it. */
 export const loginEventSchema = z.object({
   lid: z.string().regex(/^[\w-]{16,64}$/),
@@ -29,6 +32,7 @@ export const loginEventSchema = z.object({
   deviceId: z.string().max(128).optional(),
   listed: z.boolean().optional(),
   signal: z.enum(['session_reused']).optional(),
+  php: sealedIdSchema.optional(),
 });
 
 const envelopeSchema = z.object({

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { errorName } from '../errors.ts';
 import type { EndReason, Log, Rechecks, Revocation, Sessions } from '../ports.ts';
+import { sealedIdSchema } from './job.ts';
 import { JOB_OPTIONS } from './login-queue.ts';
 
 /** After 5 s (a failover at once), 60 s and 10 min. */
@@ -15,6 +16,7 @@ const revocationSchema = z.object({
   reason: z.string().regex(/^[a-z_]{1,40}$/),
   caseId: z.string().regex(/^[\w-]{1,40}$/),
   atMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999),
+  php: sealedIdSchema.optional(),
 });
 
 export interface RecheckQueue extends Rechecks {
@@ -26,8 +28,17 @@ interface Names {
   readonly prefix: string;
 }
 
-/** The delayed jobs, over a connection of ours, which we close ourselves. Costs nothing until something is scheduled. */
-export function recheckQueue(redis: Redis, names: Names, delaysMs: readonly number[], log: Log): RecheckQueue {
+/**
+ * The delayed jobs, over a connection of ours, which we close ourselves. Costs nothing until something is scheduled.
+ * `phpDelaysMs`: more of them for a login at a PHP site, whose running requests write back what they had read.
+ */
+export function recheckQueue(
+  redis: Redis,
+  names: Names,
+  delaysMs: readonly number[],
+  log: Log,
+  phpDelaysMs: readonly number[] = [],
+): RecheckQueue {
   let queue: Queue | null = null;
   const open = (): Queue => {
     const opened = new Queue(names.queue, {
@@ -45,7 +56,12 @@ export function recheckQueue(redis: Redis, names: Names, delaysMs: readonly numb
       // BullMQ would wait for the connection without end; a request that ends a session must not.
       if (redis.options.enableOfflineQueue === false && redis.status !== 'ready') throw new Error('Redis is away');
       queue ??= open();
-      await queue.addBulk(revocations.flatMap((one) => delaysMs.map((delay, step) => jobOf(one, step, delay))));
+      await queue.addBulk(
+        revocations.flatMap((one) => [
+          ...delaysMs.map((delay, step) => jobOf(one, String(step), delay)),
+          ...(one.php === undefined ? [] : phpDelaysMs.map((delay, step) => jobOf(one, `php${step}`, delay))),
+        ]),
+      );
     },
     async close() {
       await queue?.close();
@@ -54,10 +70,10 @@ export function recheckQueue(redis: Redis, names: Names, delaysMs: readonly numb
 }
 
 /** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
-function jobOf({ lid, handle, reason, caseId, atMs }: Revocation, step: number, delay: number) {
+function jobOf({ lid, handle, reason, caseId, atMs, php }: Revocation, step: string, delay: number) {
   return {
     name: 'recheck',
-    data: { v: 1, lid, handle, reason, caseId, atMs },
+    data: { v: 1, lid, handle, reason, caseId, atMs, ...(php === undefined ? {} : { php }) },
     opts: { jobId: `${lid}-${reason}-${step}`, delay },
   };
 }

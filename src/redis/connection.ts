@@ -55,6 +55,20 @@ export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
   });
 }
 
+/**
+ * The worker's connection to the Redis in which PHP keeps its sessions. While that is away its logins fail, each for itself,
+ * and are tried again: all others must not wait for it.
+ */
+export function openPhpRedis(target: RedisTarget, log: Log): Redis {
+  return open(target, log, {
+    connectionName: 'session-bouncer-php',
+    maxRetriesPerRequest: 1,
+    connectTimeout: 2000,
+    socketTimeout: 5000,
+    retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
+  });
+}
+
 /** Replies in the shapes we read, whatever the app chose for its own connection; BullMQ refuses a key prefix. */
 type OurOptions = RedisOptions & { replyMapping: 'legacy' };
 

@@ -15,7 +15,12 @@ export function loadScript(name: string): Script {
 }
 
 /** Runs a script by its digest; where the server does not have it (restart, SCRIPT FLUSH), once more with its text. */
-export async function runScript(redis: Redis, script: Script, keys: readonly string[], args: readonly string[]) {
+export async function runScript(
+  redis: Redis,
+  script: Script,
+  keys: readonly string[],
+  args: readonly (string | Buffer)[],
+) {
   try {
     return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
   } catch (error) {

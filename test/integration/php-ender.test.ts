@@ -1,0 +1,346 @@
+/** The end of a login at a PHP site: its sessions lie where phpredis keeps them, and its requests write back what they had. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import { sealsOf } from '../../src/php/seal.ts';
+import { MAX_SESSION_BYTES } from '../../src/php/session-data.ts';
+import type { PhpSessions } from '../../src/ports.ts';
+import { openPhpRedis } from '../../src/redis/connection.ts';
+import { redisPhpSessions } from '../../src/redis/php-sessions.ts';
+import { redisUndo } from '../../src/redis/undo.ts';
+import { captureLog, connect, freePort, privateRedis, release, testRedisUrl, until } from '../support/index.ts';
+import { findPhp, runPhp } from '../support/php-cli.ts';
+import { ended, handleOf, live, newId, newLid, openPhpEndingSite, PHP_KEYS } from '../support/php-ending.ts';
+
+const HEX_IGBINARY = (lid: string) =>
+  Buffer.concat([
+    Buffer.from('00000002140211', 'hex'),
+    Buffer.from('\x08username\x11\x05alice\x11\x0bbouncer_lid\x11', 'latin1'),
+    Buffer.from([lid.length]),
+    Buffer.from(lid),
+  ]);
+
+/** Two adapters in one: `before` runs between reading a session and writing it. */
+function racing(before: (id: string, round: number) => Promise<void>): PhpSessions & { sessionPrefix: string } {
+  const sessionPrefix = `race-${newId()}:`;
+  const inner = redisPhpSessions(connect(), { sessionPrefix, locking: false, lockWaitMs: 0 });
+  let round = 0;
+  return {
+    ...inner,
+    sessionPrefix,
+    async replace(id, read, now) {
+      await before(id, round++);
+      return inner.replace(id, read, now);
+    },
+  };
+}
+
+describe('ending a PHP session', () => {
+  test('sets the variable to NULL, keeps the rest and the time to live, and marks the login', async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    await site.redis.expire(site.key(id), 500);
+    const atMs = Date.now();
+    expect(await site.end(lid, id, { atMs })).toEqual({ outcome: 'revoked', atMs, php: { how: 'nulled' } });
+    expect(await site.get(id)).toBe(ended(lid));
+    const ttl = await site.redis.ttl(site.key(id));
+    expect(ttl).toBeGreaterThan(490);
+    expect(ttl).toBeLessThanOrEqual(500);
+    expect(JSON.parse((await site.redis.get(site.keys.loginEnd(lid))) ?? '')).toMatchObject({
+      caseId: 'AAAA-BBBB-CCCC',
+    });
+    // Again: the same answer, nothing else written.
+    expect(await site.end(lid, id, { again: true })).toEqual({ outcome: 'revoked', atMs, php: { how: 'nulled' } });
+  });
+
+  test('the mark stands before any session is touched', async () => {
+    const lid = newLid();
+    let markAtWrite: string | null = null;
+    const race = racing(async () => {
+      markAtWrite = await site.redis.get(site.keys.loginEnd(lid));
+    });
+    const site = openPhpEndingSite({ sessions: race, sessionPrefix: race.sessionPrefix });
+    const id = newId();
+    await site.put(id, live(lid));
+    expect((await site.end(lid, id)).outcome).toBe('revoked');
+    expect(markAtWrite).toContain('country_changed');
+  });
+
+  test('format php_serialize', async () => {
+    const site = openPhpEndingSite({ format: 'php_serialize' });
+    const [lid, id] = [newLid(), newId()];
+    const data = (user: string) => `a:2:{s:8:"username";${user}s:11:"bouncer_lid";s:${lid.length}:"${lid}";}`;
+    await site.put(id, data('s:5:"alice";'));
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await site.get(id)).toBe(data('N;'));
+  });
+
+  test('destroys it where that is configured', async () => {
+    const site = openPhpEndingSite({ end: 'destroy' });
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: { how: 'destroyed' } });
+    expect(await site.get(id)).toBeNull();
+  });
+
+  test.each<[string, (lid: string) => string | Buffer]>([
+    ['igbinary', HEX_IGBINARY],
+    ['compressed', () => Buffer.from('28b52ffd2001', 'hex')],
+    ['too_large', (lid) => `${live(lid)}x|s:5000000:"${'x'.repeat(MAX_SESSION_BYTES)}`],
+    ['unreadable', (lid) => `${live(lid)}c|C:1:"X":2:{ab}`],
+    ['field_missing', (lid) => live(lid).replace('username', 'user')],
+  ])('%s: destroys it, and says so', async (why, data) => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, data(lid));
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: { how: 'destroyed', why } });
+    expect(await site.get(id)).toBeNull();
+  });
+
+  test.each<[string, (lid: string) => string | Buffer]>([
+    ['readable', live],
+    ['igbinary', HEX_IGBINARY],
+    ['unreadable', (lid) => `${live(lid)}c|C:1:"X":2:{ab}`],
+  ])("another login's session under the same id stays as it is: %s", async (_, data) => {
+    const site = openPhpEndingSite();
+    const [lid, other, id] = [newLid(), newLid(), newId()];
+    await site.put(id, data(other));
+    const before = await site.redis.getBuffer(site.key(id));
+    expect(await site.end(lid, id)).toEqual({ outcome: 'other_login', atMs: 0, php: { how: 'untouched' } });
+    expect((await site.redis.getBuffer(site.key(id)))?.equals(before as Buffer)).toBe(true);
+  });
+
+  test('nothing there, here or elsewhere: not found, never a success', async () => {
+    const site = openPhpEndingSite({ retryDelaysMs: [1, 1] });
+    const [lid, id] = [newLid(), newId()];
+    const none = { outcome: 'not_found', php: { how: 'untouched', why: 'absent' } };
+    expect(await site.end(lid, id)).toMatchObject(none);
+    // It lives, but under another prefix.
+    await site.redis.set(`${site.prefix}:ANOTHER_SITE:${id}`, live(lid));
+    expect(await site.end(lid, id)).toMatchObject(none);
+    // An anonymous session: the login's own request has not saved yet.
+    await site.put(id, 'cart|a:0:{}');
+    expect(await site.end(lid, id)).toMatchObject(none);
+    await site.put(id, 'username|N;');
+    expect(await site.end(lid, id)).toMatchObject(none);
+    expect(await site.get(id)).toBe('username|N;');
+  });
+
+  test('another Redis: not found', async () => {
+    const elsewhere = await privateRedis();
+    const site = openPhpEndingSite({ phpRedis: connect(elsewhere.url), retryDelaysMs: [1] });
+    const [lid, id] = [newLid(), newId()];
+    await site.redis.set(site.key(id), live(lid));
+    expect((await site.end(lid, id)).outcome).toBe('not_found');
+    expect(await site.redis.get(site.key(id))).toBe(live(lid));
+  });
+
+  test('a session without a login id in which somebody is logged in, under an id of this login', async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, 'username|s:5:"alice";');
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await site.get(id)).toBe('username|N;');
+  });
+
+  test('a login request that saves a moment later is waited for', async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    const ending = site.end(lid, id);
+    await until(() => site.redis.exists(site.keys.loginEnd(lid)));
+    await site.put(id, live(lid));
+    expect(await ending).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await site.get(id)).toBe(ended(lid));
+  });
+
+  test('a login that a person has given back is left alone', async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    const atMs = Date.now();
+    await site.end(lid, id, { atMs });
+    await redisUndo(site.redis, site.keys).lift({ lid, handle: handleOf(id), atMs: Date.now() });
+    await site.put(id, live(lid));
+    expect(await site.end(lid, id, { again: true, atMs })).toMatchObject({ lifted: true });
+    expect(await site.get(id)).toBe(live(lid));
+  });
+
+  test('a login of no PHP site gets the answer that it always got', async () => {
+    const site = openPhpEndingSite();
+    const result = await site.end(newLid(), null);
+    expect(result).toMatchObject({ outcome: 'not_found' });
+    expect(result).not.toHaveProperty('php');
+  });
+});
+
+describe('the ids that a PHP login moved to', () => {
+  test('are found in its index, all of them, also without the event', async () => {
+    const site = openPhpEndingSite();
+    const [lid, old] = [newLid(), newId()];
+    const ids = Array.from({ length: 45 }, newId);
+    for (const id of ids) {
+      await site.enrol(lid, id);
+      await site.put(id, live(lid));
+    }
+    expect(await site.end(lid, old)).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(new Set(await Promise.all(ids.map(site.get)))).toEqual(new Set([ended(lid)]));
+    await site.put(ids[7] as string, live(lid));
+    expect(await site.end(lid, null, { again: true })).toMatchObject({ outcome: 'revoked' });
+    expect(await site.get(ids[7] as string)).toBe(ended(lid));
+    expect(site.log.text()).toContain('php_ended_again');
+  });
+
+  test('one that is enrolled while the others are being ended is ended too', async () => {
+    const lid = newLid();
+    const late = newId();
+    const race = racing(async (_, round) => {
+      if (round > 0) return;
+      await site.enrol(lid, late);
+      await site.put(late, live(lid));
+    });
+    const site = openPhpEndingSite({ sessions: race, sessionPrefix: race.sessionPrefix });
+    const id = newId();
+    await site.put(id, live(lid));
+    expect((await site.end(lid, id)).outcome).toBe('revoked');
+    expect(await site.get(late)).toBe(ended(lid));
+  });
+
+  test('what another login sealed into the index, or nobody, is not followed', async () => {
+    const site = openPhpEndingSite({ retryDelaysMs: [1] });
+    const [lid, other, id] = [newLid(), newLid(), newId()];
+    await site.put(id, 'username|s:5:"alice";');
+    await site.redis.hset(site.keys.phpIds(lid), handleOf(id), site.seals.seal(id, other));
+    await site.redis.hset(site.keys.phpIds(lid), handleOf('x'), 'rubbish');
+    expect(await site.end(lid, null)).toMatchObject({ outcome: 'not_found', php: { why: 'not_opened' } });
+    expect(await site.get(id)).toBe('username|s:5:"alice";');
+  });
+});
+
+describe('a sealed id that does not open', () => {
+  test.each([
+    ['unknown_key', { k2: PHP_KEYS.k1 }],
+    ['not_opened', { k1: Buffer.alloc(32).toString('base64') }],
+  ])('%s: not found, and logged', async (why, keys) => {
+    const site = openPhpEndingSite();
+    const blind = openPhpEndingSite({
+      seals: sealsOf(keys as Record<string, string>),
+      sessionPrefix: site.sessionPrefix,
+    });
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    const php = site.seals.seal(id, lid);
+    expect(await blind.end(lid, id, { php })).toMatchObject({ outcome: 'not_found', php: { how: 'untouched', why } });
+    expect(await site.get(id)).toBe(live(lid));
+    expect(blind.log.entries).toMatchObject([
+      { level: 'error', fields: { event: 'php_id_not_opened', why, own: true } },
+    ]);
+    expect(blind.log.text()).not.toContain(id);
+  });
+});
+
+describe('requests that run meanwhile', () => {
+  test('a write between our read and our write is not lost, and ended in its turn', async () => {
+    const lid = newLid();
+    const race = racing(async (id, round) => {
+      if (round < 3) await site.put(id, `round|i:${round};${live(lid)}`);
+    });
+    const site = openPhpEndingSite({ sessions: race, sessionPrefix: race.sessionPrefix });
+    const id = newId();
+    await site.put(id, live(lid));
+    expect((await site.end(lid, id)).outcome).toBe('revoked');
+    expect(await site.get(id)).toBe(`round|i:2;${ended(lid)}`);
+  });
+
+  test('one that writes each time, as long as we try: an error, so that the login is tried again', async () => {
+    const lid = newLid();
+    const race = racing((id, round) => site.put(id, `round|i:${round};${live(lid)}`));
+    const site = openPhpEndingSite({ sessions: race, sessionPrefix: race.sessionPrefix });
+    const id = newId();
+    await site.put(id, live(lid));
+    await expect(site.end(lid, id)).rejects.toMatchObject({ name: 'PhpSessionBusy' });
+  });
+
+  test('a Redis of PHP that is away fails its own logins, soon', async () => {
+    const away = openPhpRedis(`redis://127.0.0.1:${await freePort()}`, captureLog());
+    release(() => away.disconnect());
+    const site = openPhpEndingSite({ phpRedis: away });
+    const [lid, id] = [newLid(), newId()];
+    await expect(site.end(lid, id)).rejects.toMatchObject({ name: 'MaxRetriesPerRequestError' });
+    expect(await site.redis.exists(site.keys.loginEnd(lid))).toBe(1);
+    expect(await site.end(newLid(), null)).toMatchObject({ outcome: 'not_found' });
+  });
+});
+
+describe("phpredis's lock", () => {
+  test('is taken with a secret and a time to live, and let go', async () => {
+    const site = openPhpEndingSite();
+    const store = redisPhpSessions(site.redis, { sessionPrefix: site.sessionPrefix, locking: true, lockWaitMs: 0 });
+    const id = newId();
+    const lock = await store.lock(id);
+    expect(lock.isHeld).toBe(true);
+    expect(await site.redis.get(site.lockKey(id))).toMatch(/^session-bouncer\|[\w-]{22}$/);
+    expect(await site.redis.pttl(site.lockKey(id))).toBeGreaterThan(1000);
+    expect((await store.lock(id)).isHeld).toBe(false);
+    await lock.release();
+    expect(await site.redis.exists(site.lockKey(id))).toBe(0);
+  });
+
+  test("that has become a request's is not let go by us", async () => {
+    const site = openPhpEndingSite();
+    const store = redisPhpSessions(site.redis, { sessionPrefix: site.sessionPrefix, locking: true, lockWaitMs: 0 });
+    const id = newId();
+    const lock = await store.lock(id);
+    await site.redis.set(site.lockKey(id), 'web1|4711');
+    await lock.release();
+    expect(await site.redis.get(site.lockKey(id))).toBe('web1|4711');
+  });
+
+  test('a request that holds it is waited for, and what it wrote is ended', async () => {
+    const site = openPhpEndingSite({ locking: true, lockWaitMs: 5000 });
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    await site.redis.set(site.lockKey(id), 'web1|4711');
+    const ending = site.end(lid, id);
+    await until(() => site.redis.exists(site.keys.loginEnd(lid)));
+    await sleep(50);
+    expect(await site.get(id)).toBe(live(lid));
+    await site.put(id, live(lid, 'bob'));
+    await site.redis.del(site.lockKey(id));
+    expect(await ending).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await site.get(id)).toBe(ended(lid));
+    expect(await site.redis.exists(site.lockKey(id))).toBe(0);
+  });
+
+  test('one that is held for longer: ended all the same, and said', async () => {
+    const site = openPhpEndingSite({ locking: true, lockWaitMs: 30 });
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    await site.redis.set(site.lockKey(id), 'web1|4711');
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: { how: 'nulled', why: 'locked' } });
+    expect(await site.get(id)).toBe(ended(lid));
+    expect(await site.redis.get(site.lockKey(id))).toBe('web1|4711');
+  });
+});
+
+describe('against phpredis itself', () => {
+  const php = findPhp();
+  if (!php?.hasRedis) {
+    test('not tried, as there is no php-redis here', () => {
+      expect(php?.hasRedis ?? false).toBe(false);
+    });
+  } else {
+    test.each(['php', 'php_serialize', ...(php.hasIgbinary ? ['igbinary'] : [])])('%s', async (handler) => {
+      const format = handler === 'php_serialize' ? 'php_serialize' : 'php';
+      const site = openPhpEndingSite({ format });
+      const [lid, id] = [newLid(), newId()];
+      const cart = { 'ключ|': [1.5, true, null, 'é";}'] };
+      const { host } = new URL(testRedisUrl());
+      const where = [host, site.sessionPrefix, handler];
+      runPhp('write-session.php', where, JSON.stringify([id, { username: 'alice', cart, bouncer_lid: lid }]));
+      const how = handler === 'igbinary' ? { how: 'destroyed', why: 'igbinary' } : { how: 'nulled' };
+      expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: how });
+      const read = JSON.parse(runPhp('write-session.php', [...where, 'read'], JSON.stringify([id, null])));
+      expect(read).toEqual(handler === 'igbinary' ? [] : { username: null, cart, bouncer_lid: lid });
+    });
+  }
+});
