@@ -55,7 +55,13 @@ export async function openIngest(options: IngestOptions): Promise<Ingest> {
   const log = options.log ?? defaultLog('warn');
   const releasers = new Releasers(log);
   try {
-    const app = compose(options, log, releasers);
+    const { app, isUp } = compose(options, log, releasers);
+    // The first requests must not meet a connection that is being made. Redis away: 503 until it is there.
+    await isUp().catch(() => false);
+    // Told last: by then all that was in hand is answered.
+    releasers.add('totals', () =>
+      log.info({ event: 'ingest_totals', ...app.stats() }, 'What the ingest took and refused'),
+    );
     const server = await serve(app, { host, port, trust, log });
     releasers.add('server', () => server.close());
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`;
@@ -83,15 +89,17 @@ function compose(options: IngestOptions, log: Log, releasers: Releasers) {
   releasers.add('redis', () => redis.disconnect());
   const enqueue = openEnqueue(redis, keys, log, releasers);
   const visits = redisVisitsOnce(redis, keys, redisIncidents(redis, keys, incidentTtlDays * DAY_MS), REMEMBER_MS);
-  return ingestApp({
+  const isUp = async () => (await within(timeoutMs, redis.ping())) === 'PONG';
+  const app = ingestApp({
     secrets: options.secrets,
     loginsPerSecond: options.loginsPerSecond ?? 5000,
     enqueue: (id, logins) => within(timeoutMs, enqueue(id, logins)),
     visit: (id, caseId, visit) => within(timeoutMs, visits.visit(id, caseId, visit)),
-    isUp: async () => (await within(timeoutMs, redis.ping())) === 'PONG',
+    isUp,
     clock: options.clock ?? Date.now,
     log,
   });
+  return { app, isUp };
 }
 
 /**

@@ -42,7 +42,7 @@ export interface IngestDeps {
 export interface IngestBindings {
   /** Whom to hold what cannot be verified against: an address or a network. */
   readonly sender: string;
-  /** Reads no more than that; null where there is more. Throws where it breaks off. */
+  /** Reads no more than that; null where there is more. Throws Refused where it breaks off. */
   body(limit: number): Promise<Uint8Array | null>;
 }
 

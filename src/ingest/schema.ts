@@ -52,8 +52,7 @@ export const loginSchema = z
     deviceId: z.string().optional().meta({ description: "The application's own id of the device; cut to 128." }),
     php: z
       .string()
-      .max(1024)
-      .regex(/^v1\.[\w.-]+$/)
+      .regex(/^v1\.[\w-]{1,32}\.[\w-]{16}\.[\w-]{22,600}$/)
       .optional()
       .meta({ description: 'The sealed session id of a PHP session: see docs/php.md.' }),
   })
@@ -93,11 +92,9 @@ export const acceptedSchema = z
 export const notedSchema = z
   .strictObject({
     id: z.string(),
-    outcome: z
-      .enum(['kept', 'counted', 'unknown'])
-      .meta({
-        description: 'kept on the incident; only counted, as there are many; or nobody issued that case number.',
-      }),
+    outcome: z.enum(['kept', 'counted', 'unknown']).meta({
+      description: 'kept on the incident; only counted, as there are many; or nobody issued that case number.',
+    }),
   })
   .meta({ id: 'Noted', examples: [{ id: 'in-Qm9vVHhk', outcome: 'kept' }] });
 

@@ -6,6 +6,7 @@ import { networkOf, parseAddress } from '../domain/address.ts';
 import { clientAddress, type TrustProxy } from '../domain/forwarded.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Log } from '../ports.ts';
+import { Refused, refusalResponse } from './answers.ts';
 import type { IngestApp, IngestBindings } from './app.ts';
 
 /** What is left of a refused body is taken and dropped up to here, so that its sender reads the answer. */
@@ -54,7 +55,8 @@ export async function serve(app: IngestApp, { host, port, trust, log }: ListenOp
 async function answer(app: IngestApp, req: IncomingMessage, res: ServerResponse, trust: TrustProxy): Promise<void> {
   const request = requestOf(req);
   const bindings: IngestBindings = { sender: senderOf(req, trust), body: (limit) => bodyOf(req, limit) };
-  const response = request === null ? new Response(null, { status: 400 }) : await app.hono.fetch(request, bindings);
+  const response =
+    request === null ? refusalResponse(new Refused('route_unknown')) : await app.hono.fetch(request, bindings);
   const body = Buffer.from(await response.arrayBuffer());
   if (!req.complete) discard(req);
   res.writeHead(response.status, { ...Object.fromEntries(response.headers), 'content-length': body.length });
@@ -83,10 +85,14 @@ async function bodyOf(req: IncomingMessage, limit: number): Promise<Uint8Array |
   if (Number(req.headers['content-length'] ?? 0) > limit) return null;
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) return null;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) return null;
+      chunks.push(chunk);
+    }
+  } catch {
+    throw new Refused('body_invalid'); // broken off by its sender, or too slow: nobody reads this answer
   }
   return Buffer.concat(chunks);
 }

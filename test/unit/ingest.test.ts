@@ -68,6 +68,13 @@ describe('a login', () => {
     expect([login?.userAgent?.length, login?.deviceId?.length]).toEqual([512, 128]);
   });
 
+  test('a sealed id goes as it is, and the worker takes it', () => {
+    const php = `v1.k1.${'i'.repeat(16)}.${'c'.repeat(57)}`;
+    const [login] = read({ userId: 'a', address: null, php });
+    expect(login?.php).toBe(php);
+    expect(loginEventSchema.parse(login)).toEqual(login);
+  });
+
   const login = { userId: 'a', address: null };
   test.each([
     ['no object', [], 'login_invalid', null],
