@@ -99,8 +99,6 @@ export const notedSchema = z
   .meta({ id: 'Noted', examples: [{ id: 'in-Qm9vVHhk', outcome: 'kept' }] });
 
 type Login = z.infer<typeof loginSchema>;
-/** The worker's own schema decides what becomes of `php`. */
-export type IngestedLogin = LoginEvent & { readonly php?: string | undefined };
 
 /** Makes what the sender left out; the same for the same message, so that a repeat is the same login. */
 export interface Maker {
@@ -109,7 +107,7 @@ export interface Maker {
 }
 
 /** One login or a list of them. Throws Refused; nothing of it is queued then. */
-export function readLogins(body: unknown, nowMs: number, make: Maker): IngestedLogin[] {
+export function readLogins(body: unknown, nowMs: number, make: Maker): LoginEvent[] {
   const isList = typeof body === 'object' && body !== null && 'logins' in body;
   const logins = isList
     ? parsed(loginsSchema, body, 'login_invalid').logins
@@ -117,7 +115,7 @@ export function readLogins(body: unknown, nowMs: number, make: Maker): IngestedL
   return logins.map((login, index) => eventOf(login, index, nowMs, make, isList ? `logins.${index}.` : ''));
 }
 
-function eventOf(login: Login, index: number, nowMs: number, make: Maker, at: string): IngestedLogin {
+function eventOf(login: Login, index: number, nowMs: number, make: Maker, at: string): LoginEvent {
   const { lid, handle, userAgent, deviceId, php } = login;
   const userId = String(login.userId);
   return {

@@ -129,7 +129,7 @@ const LAYERS: readonly Layer[] = [
 ];
 
 const GEO_AND_WORKER =
-  /^(src\/geo\/|src\/(registry-)?worker\.ts|src\/cli\/|workers\/|maxmind|mmdb-lib|geoip-lite|@ip-location-db\/)/;
+  /^(src\/geo\/|src\/(registry-)?worker\.ts|src\/ingest|src\/cli\/|workers\/|maxmind|mmdb-lib|geoip-lite|@ip-location-db\/)/;
 const FRAMEWORKS = /^(express|express-session|fastify|@fastify\/.*|koa|koa-.*|hono|@hono\/.*)(\/|$)/;
 
 const all = sources('src', 'workers', 'config');
