@@ -7,6 +7,7 @@ import { command, configOf, type Options, REDIS_TIMEOUT_MS, unavailable, withRed
 import { brakeChecks, brakeFacts } from './doctor-brake.ts';
 import { type Check, worst } from './doctor-check.ts';
 import { databaseChecks } from './doctor-databases.ts';
+import { phpAway, phpCheck } from './doctor-php.ts';
 import { redisChecks, redisFacts } from './doctor-redis.ts';
 import { SOURCE_SETTINGS, withSources } from './sources.ts';
 import { print, printJson, standardOutput, type Terminal, withProgress } from './terminal.ts';
@@ -16,6 +17,8 @@ export function doctorCommand(): Command {
   return command('doctor', 'check Redis, the databases, the queue and the workers', [
     'mode',
     'registryEnabled',
+    'phpRedisUrl',
+    'phpSessionPrefix',
     ...SOURCE_SETTINGS,
   ]).action(doctor);
 }
@@ -23,7 +26,7 @@ export function doctorCommand(): Command {
 async function doctor(options: Options): Promise<void> {
   const resolved = configOf(options);
   const { config } = resolved;
-  const work = Promise.all([checkRedis(config), checkDatabases(config)]);
+  const work = Promise.all([checkRedis(config), checkPhp(config), checkDatabases(config)]);
   const checks = [modeCheck(resolved), ...(await withProgress('Examining', work)).flat()];
   const status = worst(checks);
   if (options.json) printJson({ status, checks });
@@ -64,6 +67,17 @@ async function checkRedis(config: Config): Promise<Check[]> {
     const finding = error instanceof BouncerError ? error.message : `an unexpected answer (${errorName(error)})`;
     const remedy = 'Without Redis no login is checked and no session is found; the other checks of it were left out.';
     return [{ name: 'redis', status: 'fail', finding, remedy }];
+  }
+}
+
+/** Only where PHP sites are to be protected. */
+async function checkPhp(config: Config): Promise<Check[]> {
+  if (Object.keys(config.phpKeys).length === 0) return [];
+  const theirs = { ...config, redisUrl: config.phpRedisUrl ?? config.redisUrl };
+  try {
+    return [await withRedis(theirs, (redis) => inTime(phpCheck(redis, config), theirs))];
+  } catch (error) {
+    return [phpAway(config, error)];
   }
 }
 

@@ -1,6 +1,7 @@
 /** One incident, whole: what a person needs to answer it. */
 
 import type { IncidentRecord, Visit } from '../domain/incident.ts';
+import { phpWords } from '../domain/php-words.ts';
 import { REASONS } from '../domain/reasons.ts';
 import type { FamilyBaseline } from '../domain/types.ts';
 import { evidenceTable } from './evidence-table.ts';
@@ -27,13 +28,14 @@ function section(title: string, body: string, terminal: Terminal): string {
 }
 
 function headline(incident: IncidentRecord, terminal: Terminal): string {
-  const { id, status, userId, reason, mode } = incident;
+  const { id, status, userId, reason, mode, php } = incident;
   const what = done(incident);
   const observed = mode === 'observe' ? ' (observe mode: the session was not touched)' : '';
   return [
     `${terminal.paint(id, 'bold')}  ${status}`,
     cut(`User    ${clean(userId)}`, terminal.columns),
     `Done    ${terminal.paint(what, styleOf(what))}${observed}`,
+    ...(php === undefined ? [] : [wrapped(`PHP     session: ${phpWords(php)}`, terminal.columns, 8)]),
     wrapped(`Reason  ${reason}: ${REASONS[reason]?.meaning ?? ''}`, terminal.columns, 8),
   ].join('\n');
 }

@@ -24,9 +24,13 @@ export function doneWord({ action, outcome }: Incident): string {
 
 /** e.g. `Ended because this user logs in from Germany (DE) and this login came from Brazil (BR). Certain on both sides: ...` */
 export function headline(incident: Incident): string {
-  const done = incident.brake ? BRAKED : DONE[incident.outcome];
+  const isAtLarge = incident.php !== undefined && incident.outcome === 'not_found';
+  const done = incident.brake ? BRAKED : isAtLarge ? PHP_AT_LARGE : DONE[incident.outcome];
   return `${done} because ${because(incident)}`;
 }
+
+/** What PHP keeps lives until it is found; only `guard()` refuses it before. */
+const PHP_AT_LARGE = 'Marked as ended (but its PHP session was not found: it lives on where the site does not ask)';
 
 const BRAKED = 'Would have been ended (the safety brake was on: the session was not touched)';
 

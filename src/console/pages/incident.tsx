@@ -5,6 +5,7 @@ import type { Answered, AnswerRequest, UndoOutcome } from '../../desk-ports.ts';
 import { isCaseNumber } from '../../domain/case-number.ts';
 import type { IncidentRecord } from '../../domain/incident.ts';
 import type { ListEntry } from '../../domain/lists.ts';
+import { phpWords } from '../../domain/php-words.ts';
 import { BouncerError } from '../../errors.ts';
 import type { AuditEntry } from '../../ports.ts';
 import { duration, MAX_NOTE, oneOf, optionalText, requiredText } from '../inputs.ts';
@@ -93,7 +94,7 @@ async function listEntryOf(c: Ctx, { listEntryId }: IncidentRecord): Promise<Lis
 }
 
 function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: ListEntry | null }) {
-  const { id, status, userId, reason, mode, userWord } = incident;
+  const { id, status, userId, reason, mode, userWord, php } = incident;
   return (
     <>
       <h1>
@@ -110,6 +111,7 @@ function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: 
         Reason: <ReasonText reason={reason} brief /> <small>({meaningOf(reason)})</small>
         {mode === 'observe' ? ' The worker was observing: it records what it would do, and ends nothing.' : ''}
       </p>
+      {php === undefined ? null : <p>PHP session: {phpWords(php)}.</p>}
       {entry === null ? null : (
         <p>
           The entry: {entry.list} {entry.kind.replaceAll('_', ' ')} <Untrusted text={entry.value} max={300} code />, by{' '}

@@ -10,6 +10,7 @@ import {
   type SessionFormat,
   setToNull,
 } from '../../../src/php/session-data.ts';
+import { spawnNode } from '../../support/index.ts';
 import { findPhp, runPhp } from '../../support/php-cli.ts';
 
 interface Case {
@@ -168,6 +169,22 @@ describe('what PHP would not have written', () => {
     const result = setToNull(bytes(text), 'php', 'username');
     if (result.kind !== 'nulled') throw new Error(result.kind);
     expect(result.data.equals(bytes(text.replace('username|i:1;', 'username|N;')))).toBe(true);
+  });
+
+  test('none of it takes more memory than a small process has', async () => {
+    const child = spawnNode('test/support/php-hostile.js', [], {}, { nodeArgs: ['--max-old-space-size=64'] });
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    expect(child.stdout.trim().split('\n')).toEqual([
+      'as many values as are read: nulled',
+      'one more than are read: unreadable',
+      'references to one array: nulled',
+      'the same object again and again: nulled',
+      'arrays in arrays: unreadable',
+      'a length that lies: unreadable',
+      'a count that lies: unreadable',
+      'names without values: unreadable',
+      'one long string: nulled',
+    ]);
   });
 
   test('work grows with the length, not with its square', () => {
