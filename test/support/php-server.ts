@@ -22,6 +22,8 @@ export interface PhpSiteOptions {
   /** `-d` settings of PHP's, over ours. */
   readonly ini?: Readonly<Record<string, string>>;
   readonly workers?: number;
+  /** How long PHP waits for us, in place of its 0.25 seconds: the machine may be busy with other tests. */
+  readonly timeoutSeconds?: number;
 }
 
 export interface PhpSite {
@@ -38,7 +40,7 @@ export async function startPhpSite(options: PhpSiteOptions): Promise<PhpSite> {
   const port = await freePort();
   const root = projectRoot();
   const args = [
-    ...Object.entries(iniOf(options)).flatMap(([name, value]) => ['-d', `${name}=${value}`]),
+    ...phpSettings(options),
     ...['-S', `127.0.0.1:${port}`, '-t', join(root, 'examples/php'), join(root, 'test/support/php/site.php')],
   ];
   const child = spawn('sh', ['-c', '"$@" & read -r _; kill -KILL 0', 'sh', 'php', ...args], {
@@ -60,21 +62,36 @@ export async function startPhpSite(options: PhpSiteOptions): Promise<PhpSite> {
   return { url: `http://127.0.0.1:${port}`, log: () => text, stop };
 }
 
-/** The settings of a site whose sessions lie in Redis; what a warning says would be seen in a page. */
-function iniOf({ redisUrl, sessionsUrl = redisUrl, prefix, ini }: PhpSiteOptions): Record<string, string> {
+/** As arguments of php: a site whose sessions lie in Redis. What a warning says would be seen in a page. */
+export function phpSettings({
+  redisUrl,
+  sessionsUrl = redisUrl,
+  prefix,
+  ini,
+}: Pick<PhpSiteOptions, 'redisUrl' | 'sessionsUrl' | 'prefix' | 'ini'>): string[] {
   const { hostname, port } = new URL(sessionsUrl);
-  return {
+  const settings = {
     'session.save_handler': 'redis',
     'session.save_path': `"tcp://${hostname}:${port || 6379}?prefix=${encodeURIComponent(sessionPrefixOf(prefix))}"`,
     'redis.session.lock_retries': '-1',
     'redis.session.lock_wait_time': '5000',
     'redis.session.lock_expire': '30',
     display_errors: '1',
+    html_errors: '0',
     ...ini,
   };
+  return Object.entries(settings).flatMap(([name, value]) => ['-d', `${name}=${value}`]);
 }
 
-function envOf({ redisUrl, prefix, ingestUrl, secret, key, workers = 4 }: PhpSiteOptions): Record<string, string> {
+function envOf({
+  redisUrl,
+  prefix,
+  ingestUrl,
+  secret,
+  key,
+  workers = 4,
+  timeoutSeconds = 5,
+}: PhpSiteOptions): Record<string, string> {
   const { hostname, port } = new URL(redisUrl);
   return {
     REDIS_HOST: hostname,
@@ -84,6 +101,7 @@ function envOf({ redisUrl, prefix, ingestUrl, secret, key, workers = 4 }: PhpSit
     BOUNCER_SECRET: secret,
     BOUNCER_KEY: key,
     BOUNCER_PROXIES: '1',
+    BOUNCER_TIMEOUT: String(timeoutSeconds),
     PHP_CLI_SERVER_WORKERS: String(workers),
   };
 }

@@ -2,7 +2,7 @@
 /**
  * The example site with three pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
  *
- *   /held?do=reads|changes|regenerates&guard=1|0&name=N   says that it has read its session, and goes on when it is told to
+ *   /held?do=reads|changes|regenerates|copies&guard=1|0&name=N   says that it has read its session, and goes on when it is told to
  *   /who                                                  who is logged in, without the guard: what the session says
  *   /api                                                  as a guarded route of data
  */
@@ -27,5 +27,6 @@ $redis->set("$trial:in", '1', 60);
 usleep(150000);
 for ($i = 0; $i < 4000 && !$redis->exists("$trial:go"); $i++) usleep(5000);
 if ($_GET['do'] === 'changes') $_SESSION['visits'] = ($_SESSION['visits'] ?? 0) + 1;
-if ($_GET['do'] === 'regenerates') session_regenerate_id(true);
+if ($_GET['do'] === 'regenerates' || $_GET['do'] === 'copies') session_regenerate_id(true);
+if ($_GET['do'] === 'copies') $_SESSION = ['username' => $_SESSION['username']];
 echo json_encode(['user' => $_SESSION['username'] ?? null, 'moved' => session_id() !== $id]);

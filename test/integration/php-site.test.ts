@@ -1,0 +1,277 @@
+/** The PHP helper in the example site, under PHP's own server: what it does for a page, and where it stays out of the way. */
+
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { caseOf } from '../../src/case-of.ts';
+import { sealsOf } from '../../src/php/seal.ts';
+import { redisIncidents } from '../../src/redis/incidents.ts';
+import { keysFor, userTag } from '../../src/redis/keys.ts';
+import type { WorkerOptions } from '../../src/worker.ts';
+import { connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { newSecret, openTestIngest } from '../support/ingest.ts';
+import { findPhp } from '../support/php-cli.ts';
+import { type PhpSiteOptions, sessionPrefixOf, startPhpSite } from '../support/php-server.ts';
+import { PhpBrowser } from '../support/php-visitor.ts';
+import { ADDRESS } from '../support/shop.ts';
+import { openWorker } from '../support/worker.ts';
+
+const php = findPhp();
+const NOWHERE = 'http://127.0.0.1:9';
+const CASE = 'K7QX-2M9F-4T8A';
+
+interface SiteOptions extends Partial<PhpSiteOptions> {
+  /** With an ingest, and a worker of these options. */
+  readonly worker?: Partial<NonNullable<WorkerOptions['php']>>;
+}
+
+async function openSite({ worker, ...options }: SiteOptions = {}) {
+  const prefix = testPrefix();
+  const keys = keysFor(prefix);
+  const key = randomBytes(32).toString('base64');
+  const secret = newSecret();
+  const redis = connect(options.redisUrl);
+  const php = { keys: { k1: key }, sessionPrefix: sessionPrefixOf(prefix), ...worker };
+  if (worker !== undefined) await openWorker(prefix, { php, brake: false });
+  const ingestUrl = worker === undefined ? NOWHERE : (await openTestIngest(prefix, { secrets: [secret] })).url;
+  const site = await startPhpSite({ redisUrl: testRedisUrl(), prefix, ingestUrl, secret, key, ...options });
+  release(() => site.stop());
+  return {
+    ...site,
+    redis,
+    keys,
+    seals: sealsOf({ k1: key }),
+    incidents: redisIncidents(redis, keys, 60_000),
+    browser: (address: string = ADDRESS.london) => new PhpBrowser(site.url, address),
+    /** The login id in the session as phpredis keeps it. */
+    async lidOf(id: string | null): Promise<string> {
+      const data = await redis.get(`${sessionPrefixOf(prefix)}${id}`);
+      return /bouncer_lid\|s:38:"([\w-]{38})"/.exec(data ?? '')?.[1] ?? '';
+    },
+    mark: (lid: string, more: object = {}) =>
+      redis.set(keys.loginEnd(lid), JSON.stringify({ reason: 'country_changed', caseId: CASE, atMs: 1, ...more })),
+    /** A request that has read its session and waits to be told to go on. */
+    async hold(browser: PhpBrowser, what: string) {
+      const answer = browser.get(`/held?do=${what}&guard=1&name=${what}`);
+      answer.catch(() => {});
+      await until(async () => (await redis.exists(`${prefix}:trial:${what}:in`)) === 1);
+      return async () => {
+        await redis.set(`${prefix}:trial:${what}:go`, '1', 'EX', 60);
+        return answer;
+      };
+    },
+  };
+}
+
+function guardTests(): void {
+  test('a login moves to a new id, enrolled under a login of the user and sealed', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.get('/index.php');
+    const before = ann.sessionId;
+    expect(await ann.login('ann')).toMatchObject({ status: 303, location: '/index.php' });
+    expect(ann.sessionId).not.toBe(before);
+    expect((await ann.get('/index.php')).body).toContain('Logged in as <b>ann</b>, visit 1.');
+    const lid = await site.lidOf(ann.sessionId);
+    const index = await site.redis.hgetall(site.keys.phpIds(lid));
+    expect(Object.values(index).map((sealed) => site.seals.open(sealed, lid))).toEqual([{ id: ann.sessionId }]);
+    expect(JSON.stringify(index)).not.toContain(ann.sessionId);
+    expect(await site.redis.ttl(site.keys.phpIds(lid))).toBeGreaterThan(86_400);
+    await ann.logout();
+    expect(await ann.user()).toBeNull();
+  });
+
+  test('the holder of an ended login is bounced, again and again, and its cookie is cleared as it was set', async () => {
+    const site = await openSite();
+    const thief = site.browser();
+    await thief.login('ann');
+    const id = thief.sessionId;
+    await site.mark(await site.lidOf(id));
+    const bounced = { status: 303, location: `/gotcha.php?case=${CASE}` };
+    expect(await thief.get('/index.php')).toMatchObject(bounced);
+    const cleared = await thief.get('/index.php', { id });
+    expect(cleared).toMatchObject(bounced);
+    expect(cleared.setCookie).toEqual([
+      'PHPSESSID=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; HttpOnly; SameSite=Lax',
+    ]);
+    expect(await thief.get('/api', { id, accept: '*/*' })).toMatchObject({
+      status: 401,
+      body: '{"code":"session_ended"}',
+    });
+    expect(await thief.user(id)).toBeNull();
+    expect((await thief.get(`/gotcha.php?case=${CASE}`)).body).toContain(CASE);
+    expect((await thief.get('/gotcha.php?case=<script>')).body).not.toContain('script');
+    await thief.login('ann');
+    expect(await thief.user()).toBe('ann');
+  });
+
+  test('who was logged out by a person goes on as nobody; a lifted end is none', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.login('ann');
+    const [lid, id] = [await site.lidOf(ann.sessionId), ann.sessionId];
+    await site.mark(lid, { liftedAtMs: 2 });
+    expect((await ann.get('/index.php')).body).toContain('Logged in as');
+    await site.mark(lid, { reason: 'forced_logout' });
+    expect(await ann.get('/index.php')).toMatchObject({ status: 200, body: expect.stringContaining('Nobody') });
+    expect(ann.sessionId).not.toBe(id);
+    expect(await ann.user(id)).toBeNull();
+  });
+
+  test('all of a user: an epoch ends the logins before it and no later one', async () => {
+    const site = await openSite();
+    const [ann, later] = [site.browser(), site.browser()];
+    await ann.login('ann');
+    const epochMs = Date.now();
+    await site.redis.set(site.keys.epoch(userTag('ann')), epochMs);
+    expect((await ann.get('/index.php')).body).toContain('Nobody');
+    await until(() => Date.now() > epochMs);
+    await later.login('ann');
+    expect((await later.get('/index.php')).body).toContain('Logged in as');
+  });
+}
+
+function finishTests(): void {
+  test.each(['regenerates', 'copies', 'changes', 'reads'])(
+    'a request that %s while its login ends saves nobody, without any worker',
+    async (what) => {
+      const site = await openSite();
+      const thief = site.browser();
+      await thief.login('ann');
+      const lid = await site.lidOf(thief.sessionId);
+      const go = await site.hold(thief, what);
+      await site.mark(lid);
+      expect(JSON.parse((await go()).body)).toEqual({ user: 'ann', moved: /regenerates|copies/.test(what) });
+      for (const id of thief.sessionIds) expect([id, await thief.user(id)]).toEqual([id, null]);
+      expect(await site.lidOf(thief.sessionId)).toBe(lid);
+    },
+  );
+
+  test.each(['regenerates', 'copies'])('an id that a request %s to is of the same login', async (what) => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.login('ann');
+    const lid = await site.lidOf(ann.sessionId);
+    await (await site.hold(ann, what))();
+    expect(ann.sessionIds).toHaveLength(2);
+    const index = await site.redis.hvals(site.keys.phpIds(lid));
+    const ids = index.map((sealed) => site.seals.open(sealed, lid));
+    expect(ids).toEqual(expect.arrayContaining(ann.sessionIds.map((id) => ({ id }))));
+    await site.mark(lid);
+    expect((await ann.get('/index.php')).status).toBe(303);
+  });
+
+  test('an index that Redis has lost is written again', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.login('ann');
+    const lid = await site.lidOf(ann.sessionId);
+    await site.redis.del(site.keys.phpIds(lid));
+    await ann.get('/index.php');
+    expect(await site.redis.hlen(site.keys.phpIds(lid))).toBe(1);
+  });
+}
+
+function outageTests(): void {
+  test('our Redis is away: pages and logins go on, and nothing is said in them', async () => {
+    const server = await privateRedis();
+    const site = await openSite({ redisUrl: server.url, sessionsUrl: testRedisUrl() });
+    const ann = site.browser();
+    await ann.login('ann');
+    await server.kill();
+    const page = await ann.get('/index.php');
+    expect(page.body).toMatch(/^<!doctype html>/);
+    expect(page.body).toContain('Logged in as <b>ann</b>');
+    expect(await site.browser().login('bob')).toMatchObject({ status: 303, body: '' });
+    expect(site.log()).toContain('session-bouncer: RedisException');
+  });
+
+  test('an ingest that takes the call and never answers holds a login up no longer than the limit', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket.on('error', () => {})));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    release(() => {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+    const { port } = silent.address() as AddressInfo;
+    const site = await openSite({ ingestUrl: `http://127.0.0.1:${port}`, timeoutSeconds: 0.3 });
+    const ann = site.browser();
+    // Without the limit it would be PHP's default_socket_timeout, a minute.
+    expect(await ann.login('ann')).toMatchObject({ status: 303, body: '' });
+    expect(await ann.user()).toBe('ann');
+    expect(site.log()).toContain('session-bouncer: the ingest answered');
+  });
+}
+
+/** Logs in at home, then abroad, and waits for what the worker has put on record of it. */
+async function stolen(site: Awaited<ReturnType<typeof openSite>>, lidOf = site.lidOf) {
+  await site.browser(ADDRESS.london).login('ann');
+  await until(async () => (await site.redis.exists(site.keys.baseline('ann'))) === 1);
+  const thief = site.browser(ADDRESS.lagos);
+  await thief.login('ann');
+  const id = thief.sessionId;
+  const record = await until(() => site.incidents.list({ userId: 'ann' }, 1).then((page) => page.incidents[0]));
+  return { thief, id, record, lid: await lidOf(id) };
+}
+
+function workerTests(): void {
+  test('the whole way: ended by the worker, bounced, each visit on the incident', async () => {
+    const site = await openSite({ worker: {} });
+    const { thief, id, record, lid } = await stolen(site);
+    expect(record).toMatchObject({ id: caseOf(lid), action: 'revoke', outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await thief.user(id)).toBeNull();
+    expect((await thief.get('/index.php')).location).toBe(`/gotcha.php?case=${record.id}`);
+    await thief.get(`/gotcha.php?case=${record.id}`);
+    const visited = await until(async () => {
+      const now = await site.incidents.get(record.id);
+      return now !== null && now.visits.length === 2 ? now : null;
+    });
+    const { lagos: address } = ADDRESS;
+    expect(visited.visits).toMatchObject([
+      { kind: 'refused', address, path: '/index.php', userAgent: 'TestBrowser/1.0' },
+      { kind: 'gotcha', address, path: '/gotcha.php' },
+    ]);
+  });
+
+  test('a worker that looks in another Redis says so', async () => {
+    const other = await privateRedis();
+    const site = await openSite({ worker: { redis: other.url } });
+    const { record, thief, id } = await stolen(site);
+    expect(record).toMatchObject({ action: 'revoke', outcome: 'not_found', php: { how: 'untouched' } });
+    expect(await thief.user(id)).toBe('ann');
+  });
+
+  test('a worker that looks under another prefix says so', async () => {
+    const site = await openSite({ worker: { sessionPrefix: 'PHPREDIS_SESSION:' } });
+    const { record, thief, id } = await stolen(site);
+    expect(record).toMatchObject({ action: 'revoke', outcome: 'not_found', php: { how: 'untouched' } });
+    expect(await thief.user(id)).toBe('ann');
+  });
+
+  test('a site that keeps its sessions in files: the worker says that it found none, the guard bounces all the same', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'php-sessions-'));
+    release(() => rmSync(dir, { recursive: true }));
+    const ini = { 'session.save_handler': 'files', 'session.save_path': dir };
+    const site = await openSite({ ini, worker: {} });
+    const { record, thief, id } = await stolen(site);
+    expect(record).toMatchObject({ action: 'revoke', outcome: 'not_found', php: { how: 'untouched' } });
+    expect(await thief.user(id)).toBe('ann');
+    expect((await thief.get('/index.php')).status).toBe(303);
+    expect(await thief.user(id)).toBeNull();
+  });
+}
+
+if (php?.hasRedis) {
+  describe('the guard of a PHP site', guardTests);
+  describe('the end of a request', finishTests);
+  describe('while something is away', outageTests);
+  describe('with a worker', workerTests);
+} else {
+  describe('PHP with php-redis is not installed here, so its helper was not tried', () => {
+    test('it is looked for', () => expect(php?.hasRedis ?? false).toBe(false));
+  });
+}
