@@ -351,7 +351,7 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
   phpMaxExecutionSeconds: {
     type: 'number',
     placeholder: '<seconds>',
-    description: "PHP's max_execution_time: so long a running request may write a session back.",
+    description: 'So long a PHP request may run, by the clock, and write its session back at its end.',
     takes: 'seconds from 1 to 3600',
   },
   consoleAccounts: {
