@@ -115,16 +115,17 @@ final class SessionBouncer {
     /** What stays of an ended session: nobody is logged in, and whoever brings its id again is known. */
     private function stub(): array { return $this->own + [$this->options['field'] => null]; }
     private function visit(string $case, string $kind): void {
-        $seen = ['method' => $_SERVER['REQUEST_METHOD'] ?? '', 'path' => strtok($_SERVER['REQUEST_URI'] ?? '', '?') ?: '/'];
+        $path = substr(strtok($_SERVER['REQUEST_URI'] ?? '', '?') ?: '/', 0, 256); // the query may hold secrets
+        $seen = ['method' => $_SERVER['REQUEST_METHOD'] ?? '', 'path' => $path];
         $this->post('/v1/visits', 'visit-' . bin2hex(random_bytes(16)), ['case' => $case, 'kind' => $kind] + $seen);
     }
-
     /** Signed as Standard Webhooks say. */
     private function post(string $path, string $id, array $data): bool {
         $hops = array_reverse(explode(',', ($_SERVER['HTTP_X_FORWARDED_FOR'] ?? '') . ',' . ($_SERVER['REMOTE_ADDR'] ?? '')));
         $address = trim($hops[$this->options['proxies']] ?? '');
-        $client = ['address' => filter_var($address, FILTER_VALIDATE_IP) ?: null, 'userAgent' => $_SERVER['HTTP_USER_AGENT'] ?? ''];
-        $text = json_encode($data + $client, JSON_INVALID_UTF8_SUBSTITUTE);
+        $agent = substr($_SERVER['HTTP_USER_AGENT'] ?? '', 0, 512); // a larger body would be refused
+        $data += ['address' => filter_var($address, FILTER_VALIDATE_IP) ?: null, 'userAgent' => $agent];
+        $text = json_encode($data, JSON_INVALID_UTF8_SUBSTITUTE);
         [$at, $key] = [time(), base64_decode(substr($this->options['secret'], 6))];
         $sign = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$at.$text", $key, true));
         $headers = ['Content-Type: application/json', "webhook-id: $id", "webhook-timestamp: $at", "webhook-signature: $sign"];
@@ -134,7 +135,6 @@ final class SessionBouncer {
         $status = $answer ? substr(stream_get_meta_data($answer)['wrapper_data'][0] ?? '', 9, 3) : 'nothing';
         return $status === '202' || $this->failed("the ingest answered $status");
     }
-
     /** Opened with the worker's phpKeys, for this login only. */
     private function seal(string $id, string $lid): string {
         [$name, $iv] = [array_key_first($this->options['keys']), random_bytes(12)];

@@ -9,6 +9,7 @@ import { enqueue } from './enqueue.ts';
 import { gate } from './gate.ts';
 import { ingest } from './ingest.ts';
 import { locate } from './locate.ts';
+import { php } from './php.ts';
 import { review } from './review.ts';
 import { type Bench, type BenchOptions, table } from './support/report.ts';
 import { survival } from './survival.ts';
@@ -24,6 +25,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   accuracy,
   review,
   ingest,
+  php,
 };
 
 /** A bench that hangs is a failure, not a wait. */

@@ -208,14 +208,14 @@ function outageTests(): void {
 }
 
 /** Logs in at home, then abroad, and waits for what the worker has put on record of it. */
-async function stolen(site: Awaited<ReturnType<typeof openSite>>, lidOf = site.lidOf) {
+async function stolen(site: Awaited<ReturnType<typeof openSite>>, headers: Readonly<Record<string, string>> = {}) {
   await site.browser(ADDRESS.london).login('ann');
   await until(async () => (await site.redis.exists(site.keys.baseline('ann'))) === 1);
   const thief = site.browser(ADDRESS.lagos);
-  await thief.login('ann');
+  await thief.login('ann', headers);
   const id = thief.sessionId;
   const record = await until(() => site.incidents.list({ userId: 'ann' }, 1).then((page) => page.incidents[0]));
-  return { thief, id, record, lid: await lidOf(id) };
+  return { thief, id, record, lid: await site.lidOf(id) };
 }
 
 function workerTests(): void {
@@ -235,6 +235,13 @@ function workerTests(): void {
       { kind: 'refused', address, path: '/index.php', userAgent: 'TestBrowser/1.0' },
       { kind: 'gotcha', address, path: '/gotcha.php' },
     ]);
+  });
+
+  test('no header of the client keeps a login from being reported', async () => {
+    const site = await openSite({ worker: {} });
+    const { record } = await stolen(site, { 'user-agent': '\u00e9"'.repeat(6000), 'x-requested-with': 'x' });
+    expect(record).toMatchObject({ outcome: 'revoked' });
+    expect(site.log()).not.toContain('session-bouncer:');
   });
 
   test('a worker that looks in another Redis says so', async () => {

@@ -32,9 +32,9 @@ export class PhpBrowser {
     return this.#send(path, { method: 'GET', headers: { accept } }, id);
   }
 
-  login(username: string): Promise<PhpPage> {
+  login(username: string, headers: Readonly<Record<string, string>> = {}): Promise<PhpPage> {
     const body = new URLSearchParams({ username, password: 'demo' });
-    return this.#send('/login.php', { method: 'POST', body }, this.#id);
+    return this.#send('/login.php', { method: 'POST', body, headers }, this.#id);
   }
 
   logout(): Promise<PhpPage> {
@@ -50,7 +50,7 @@ export class PhpBrowser {
   async #send(path: string, init: RequestInit, id: string | null): Promise<PhpPage> {
     const headers = new Headers(init.headers);
     headers.set('x-forwarded-for', this.#address);
-    headers.set('user-agent', 'TestBrowser/1.0');
+    if (!headers.has('user-agent')) headers.set('user-agent', 'TestBrowser/1.0');
     if (id !== null) headers.set('cookie', `${COOKIE}=${id}`);
     const response = await fetch(this.#url + path, { ...init, headers, redirect: 'manual' });
     const setCookie = response.headers.getSetCookie();
