@@ -23,6 +23,8 @@ export type PhpWhy =
   | 'field_missing'
   | 'locked'
   | 'absent'
+  | 'unavailable'
+  | 'busy'
   | 'unknown_key'
   | 'not_opened'
   | 'not_configured';

@@ -8,6 +8,8 @@ const WHY: Readonly<Record<PhpWhy, string>> = {
   field_missing: 'it does not have the configured variable',
   locked: 'a request held its lock, and may write it back until the last re-check',
   absent: 'there was none at that id; the re-checks look again',
+  unavailable: 'the Redis of the PHP sessions did not answer; the re-checks try again',
+  busy: 'requests kept writing it back; the re-checks try again',
   unknown_key: 'its id was sealed with a key that the worker does not have',
   not_opened: 'its sealed id could not be opened',
   not_configured: 'the worker has no keys for PHP sites',

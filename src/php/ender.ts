@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PhpEnd, PhpWhy } from '../domain/incident.ts';
+import { errorName } from '../errors.ts';
 import type { Log, PhpIds, PhpSessions, Revocation, RevokeResult, Sessions } from '../ports.ts';
 import type { Opened, Seals } from './seal.ts';
 import { MAX_SESSION_BYTES, readSession, type SessionFormat } from './session-data.ts';
@@ -110,7 +111,25 @@ async function endSealed(sealed: string, one: Revocation, deps: PhpEnderDeps): P
   return { outcome: 'not_found', php: { how: 'untouched', why } };
 }
 
+/**
+ * Where PHP's Redis is away the login is not held up: its mark stands, its incident says so, and its re-checks, which fail
+ * until they get through, do the rest.
+ */
 async function endId(id: string, one: Revocation, deps: PhpEnderDeps): Promise<IdEnd> {
+  try {
+    return await endAlone(id, one, deps);
+  } catch (error) {
+    if (one.again) throw error;
+    const why = error instanceof PhpSessionBusy ? 'busy' : 'unavailable';
+    deps.log.error(
+      { event: 'php_unavailable', why, case: one.caseId, error: errorName(error) },
+      'A PHP session could not be ended yet; the re-checks try again',
+    );
+    return { outcome: 'not_found', php: { how: 'untouched', why } };
+  }
+}
+
+async function endAlone(id: string, one: Revocation, deps: PhpEnderDeps): Promise<IdEnd> {
   const lock = await deps.sessions.lock(id);
   try {
     const end = await endLocked(id, one, deps);
@@ -129,7 +148,10 @@ async function endLocked(id: string, one: Revocation, deps: PhpEnderDeps): Promi
     const step = judge(data, one.lid, deps);
     if (step.kind === 'stands') {
       if (done !== null && one.again)
-        deps.log.info({ event: 'php_ended_again', case: one.caseId }, 'A request had written a session back');
+        deps.log.info(
+          { event: 'php_ended_again', case: one.caseId },
+          'A re-check found a live session of this login, and ended it',
+        );
       return done === null ? step.end : { outcome: 'revoked', php: done };
     }
     const { how, why, now, read } = step;
@@ -139,7 +161,6 @@ async function endLocked(id: string, one: Revocation, deps: PhpEnderDeps): Promi
   throw new PhpSessionBusy();
 }
 
-/** Not an error of ours to show: the login is tried again. */
 class PhpSessionBusy extends Error {
   override readonly name = 'PhpSessionBusy';
 }

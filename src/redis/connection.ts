@@ -56,8 +56,8 @@ export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
 }
 
 /**
- * The worker's connection to the Redis in which PHP keeps its sessions. While that is away its logins fail, each for itself,
- * and are tried again: all others must not wait for it.
+ * The worker's connection to the Redis in which PHP keeps its sessions. While that is away commands fail soon: no other
+ * login must wait for it.
  */
 export function openPhpRedis(target: RedisTarget, log: Log): Redis {
   return open(target, log, {
@@ -79,10 +79,14 @@ function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
   redis.on('error', (error: unknown) => {
     if (failing) return; // one line an outage, not one an attempt
     failing = true;
-    log.error({ event: 'redis_unavailable', error: errorName(error) }, 'Redis is not reachable; reconnecting');
+    const { connectionName: connection } = ours;
+    log.error(
+      { event: 'redis_unavailable', connection, error: errorName(error) },
+      'Redis is not reachable; reconnecting',
+    );
   });
   redis.on('ready', () => {
-    if (failing) log.warn({ event: 'redis_back' }, 'Redis is back');
+    if (failing) log.warn({ event: 'redis_back', connection: ours.connectionName }, 'Redis is back');
     failing = false;
   });
   return redis;

@@ -251,23 +251,27 @@ describe('requests that run meanwhile', () => {
     expect(await site.get(id)).toBe(`round|i:2;${ended(lid)}`);
   });
 
-  test('one that writes each time, as long as we try: an error, so that the login is tried again', async () => {
+  test('one that writes each time, as long as we try: no success, and a re-check fails so that it is tried again', async () => {
     const lid = newLid();
     const race = racing((id, round) => site.put(id, `round|i:${round};${live(lid)}`));
     const site = openPhpEndingSite({ sessions: race, sessionPrefix: race.sessionPrefix });
     const id = newId();
     await site.put(id, live(lid));
-    await expect(site.end(lid, id)).rejects.toMatchObject({ name: 'PhpSessionBusy' });
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'not_found', php: { how: 'untouched', why: 'busy' } });
+    await expect(site.end(lid, id, { again: true })).rejects.toMatchObject({ name: 'PhpSessionBusy' });
   });
 
-  test('a Redis of PHP that is away fails its own logins, soon', async () => {
+  test('a Redis of PHP that is away: soon said, the mark stands, and a re-check fails so that it is tried again', async () => {
     const away = openPhpRedis(`redis://127.0.0.1:${await freePort()}`, captureLog());
     release(() => away.disconnect());
     const site = openPhpEndingSite({ phpRedis: away });
     const [lid, id] = [newLid(), newId()];
-    await expect(site.end(lid, id)).rejects.toMatchObject({ name: 'MaxRetriesPerRequestError' });
+    const none = { outcome: 'not_found', php: { how: 'untouched', why: 'unavailable' } };
+    expect(await site.end(lid, id)).toMatchObject(none);
+    expect(site.log.text()).toContain('MaxRetriesPerRequestError');
     expect(await site.redis.exists(site.keys.loginEnd(lid))).toBe(1);
-    expect(await site.end(newLid(), null)).toMatchObject({ outcome: 'not_found' });
+    await expect(site.end(lid, id, { again: true })).rejects.toMatchObject({ name: 'MaxRetriesPerRequestError' });
+    expect(await site.end(newLid(), null)).not.toHaveProperty('php');
   });
 });
 
