@@ -92,11 +92,14 @@ async function endAll(one: Revocation, deps: PhpEnderDeps): Promise<readonly IdE
   const ends = new Map<string, IdEnd>();
   for (;;) {
     const indexed = Object.entries(await deps.ids.of(one.lid));
-    const all = one.php === undefined ? indexed : [[one.handle, one.php] as const, ...indexed];
-    const todo = new Map(all.filter(([handle]) => !ends.has(handle)).slice(0, CHUNK));
-    if (todo.size === 0) return [...ends.values()];
-    const results = await Promise.all([...todo.values()].map((sealed) => endSealed(sealed, one, deps)));
-    for (const [i, handle] of [...todo.keys()].entries()) ends.set(handle, results[i] as IdEnd);
+    const all = one.php === undefined ? indexed : [...indexed, [one.handle, one.php] as const];
+    const todo = [...new Map(all.filter(([handle]) => !ends.has(handle)))];
+    if (todo.length === 0) return [...ends.values()];
+    for (let from = 0; from < todo.length; from += CHUNK) {
+      const chunk = todo.slice(from, from + CHUNK);
+      const results = await Promise.all(chunk.map(([, sealed]) => endSealed(sealed, one, deps)));
+      for (const [i, [handle]] of chunk.entries()) ends.set(handle, results[i] as IdEnd);
+    }
   }
 }
 
