@@ -14,6 +14,7 @@ import type { WorkerOptions } from '../../src/worker.ts';
 import { connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { newSecret, openTestIngest } from '../support/ingest.ts';
 import { findPhp } from '../support/php-cli.ts';
+import { HoldingGate } from '../support/php-ours.ts';
 import { type PhpSiteOptions, sessionPrefixOf, startPhpSite } from '../support/php-server.ts';
 import { PhpBrowser } from '../support/php-visitor.ts';
 import { ADDRESS } from '../support/shop.ts';
@@ -36,11 +37,16 @@ async function openSite({ worker, ...options }: SiteOptions = {}) {
   const redis = connect(options.redisUrl);
   const php = { keys: { k1: key }, sessionPrefix: sessionPrefixOf(prefix), ...worker };
   if (worker !== undefined) await openWorker(prefix, { php, brake: false });
-  const ingestUrl = worker === undefined ? NOWHERE : (await openTestIngest(prefix, { secrets: [secret] })).url;
+  const gate = new HoldingGate(
+    worker === undefined ? NOWHERE : (await openTestIngest(prefix, { secrets: [secret] })).url,
+  );
+  const ingestUrl = await gate.listen();
+  release(() => gate.close());
   const site = await startPhpSite({ redisUrl: testRedisUrl(), prefix, ingestUrl, secret, key, ...options });
   release(() => site.stop());
   return {
     ...site,
+    gate,
     redis,
     keys,
     seals: sealsOf({ k1: key }),
@@ -50,6 +56,12 @@ async function openSite({ worker, ...options }: SiteOptions = {}) {
     async lidOf(id: string | null): Promise<string> {
       const data = await redis.get(`${sessionPrefixOf(prefix)}${id}`);
       return /bouncer_lid\|s:38:"([\w-]{38})"/.exec(data ?? '')?.[1] ?? '';
+    },
+    /** How many sessions of this login are somebody's. */
+    async savedAs(user: string, lid: string): Promise<number> {
+      const all = await redis.keys(`${sessionPrefixOf(prefix)}*`);
+      const data = await Promise.all(all.map((key) => redis.get(key)));
+      return data.filter((each) => each?.includes(lid) && each.includes(`username|s:${user.length}:"${user}"`)).length;
     },
     mark: (lid: string, more: object = {}) =>
       redis.set(keys.loginEnd(lid), JSON.stringify({ reason: 'country_changed', caseId: CASE, atMs: 1, ...more })),
@@ -242,6 +254,40 @@ function workerTests(): void {
     const { record } = await stolen(site, { 'user-agent': '\u00e9"'.repeat(6000), 'x-requested-with': 'x' });
     expect(record).toMatchObject({ outcome: 'revoked' });
     expect(site.log()).not.toContain('session-bouncer:');
+  });
+
+  test('an id that was saved before it could be noted is found by the re-checks', async () => {
+    const site = await openSite({ worker: { maxExecutionSeconds: 1 } });
+    await site.browser(ADDRESS.london).login('ann');
+    await until(async () => (await site.redis.exists(site.keys.baseline('ann'))) === 1);
+    site.gate.hold('ann');
+    const thief = site.browser(ADDRESS.lagos);
+    await thief.login('ann');
+    const lid = await site.lidOf(thief.sessionId);
+    const go = await site.hold(thief, 'closes');
+    expect(await site.savedAs('ann', lid)).toBe(1);
+    await site.gate.letThrough('ann');
+    await until(async () => (await site.redis.exists(site.keys.loginEnd(lid))) === 1);
+    expect(await site.savedAs('ann', lid)).toBe(1);
+    await go();
+    expect(thief.sessionIds).toHaveLength(2);
+    await until(async () => (await thief.user()) === null, { timeoutMs: 10_000 });
+    expect(await site.lidOf(thief.sessionId)).toBe(lid);
+  });
+
+  test('php_serialize: set to NULL; igbinary: destroyed, and said', async () => {
+    const site = await openSite({
+      ini: { 'session.serialize_handler': 'php_serialize' },
+      worker: { format: 'php_serialize' },
+    });
+    const { record, thief, id } = await stolen(site);
+    expect(record).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await thief.user(id)).toBeNull();
+    if (!php?.hasIgbinary) return;
+    const binary = await openSite({ ini: { 'session.serialize_handler': 'igbinary' }, worker: {} });
+    const other = await stolen(binary);
+    expect(other.record).toMatchObject({ outcome: 'revoked', php: { how: 'destroyed', why: 'igbinary' } });
+    expect(await other.thief.user(other.id)).toBeNull();
   });
 
   test('a worker that looks in another Redis says so', async () => {

@@ -97,7 +97,7 @@ interface Held {
   readonly body: string;
 }
 
-class HoldingGate {
+export class HoldingGate {
   readonly #to: string;
   readonly #server: Server;
   readonly #held = new Map<string, Held | null>();
@@ -112,6 +112,7 @@ class HoldingGate {
     });
   }
 
+  /** Its URL. */
   async listen(): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;

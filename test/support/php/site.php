@@ -2,7 +2,7 @@
 /**
  * The example site with three pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
  *
- *   /held?do=reads|changes|regenerates|copies&guard=1|0&name=N   says that it has read its session, and goes on when it is told to
+ *   /held?do=reads|changes|regenerates|copies|closes&guard=1|0&name=N   says that it has read its session, goes on when told to
  *   /who                                                  who is logged in, without the guard: what the session says
  *   /api                                                  as a guarded route of data
  */
@@ -23,6 +23,10 @@ $redis = new Redis();
 $redis->connect(getenv('REDIS_HOST') ?: '127.0.0.1', (int) getenv('REDIS_PORT'));
 $trial = getenv('BOUNCER_PREFIX') . ':trial:' . $_GET['name'];
 $id = session_id();
+if ($_GET['do'] === 'closes') {
+    session_regenerate_id(true);
+    session_write_close();
+}
 $redis->set("$trial:in", '1', 60);
 usleep(150000);
 for ($i = 0; $i < 4000 && !$redis->exists("$trial:go"); $i++) usleep(5000);
