@@ -1,6 +1,6 @@
 /** PHP itself, with phpredis, against a real worker and ingest: requests in flight while their login ends. */
 import { describe, expect, test } from '@jest/globals';
-import { testPrefix, testRedisUrl } from '../support/index.ts';
+import { privateRedis, testPrefix } from '../support/index.ts';
 import { findPhp } from '../support/php-cli.ts';
 import { runPhpTrials } from '../support/php-trials.ts';
 
@@ -8,7 +8,7 @@ const php = findPhp();
 
 async function trials(): Promise<void> {
   const options = { trials: 40, unguarded: 10, abreast: 6 };
-  const report = await runPhpTrials({ redisUrl: testRedisUrl(), prefix: testPrefix(), ...options });
+  const report = await runPhpTrials({ redisUrl: (await privateRedis()).url, prefix: testPrefix(), ...options });
   const cells = Object.keys(report.stillLoggedIn);
   // What a request does, lazy_write on and off, locking on and off.
   expect(cells.filter((cell) => !cell.startsWith('unguarded'))).toHaveLength(3 * 4);
