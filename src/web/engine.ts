@@ -227,6 +227,19 @@ export class SessionEngine {
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
 
+  /** What has become of an id that was bounced; reads only. `gone`: no session of a login, and none to come. Never throws. */
+  async stands(sessionId: string): Promise<'live' | 'ended' | 'gone' | 'unknown'> {
+    try {
+      const found = await this.#deps.sessions.load(sessionHandle(sessionId));
+      if (found.kind === 'live') return found.head.lid === '' ? 'gone' : 'live';
+      if (found.kind === 'absent') return 'gone';
+      const { kind } = found.tombstone;
+      return kind === 'moved' ? 'live' : kind === 'revoked' ? 'ended' : 'gone';
+    } catch {
+      return 'unknown';
+    }
+  }
+
   /** Never throws. Null when Redis was away: then it is done when Redis is back (see `endLate`). */
   async end(handle: string): Promise<WriteOutcome | null> {
     const { sessions, clock, absoluteTtlMs } = this.#deps;

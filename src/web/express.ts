@@ -1,9 +1,8 @@
-import type { TrustProxy } from '../domain/forwarded.ts';
-import type { Log } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
-import { type CookieAttributes, clearCookie } from './cookie.ts';
-import type { Gate, GateAnswer } from './gate.ts';
+import type { CookieAttributes } from './cookie.ts';
+import type { GateAnswer } from './gate.ts';
 import { guardedRequest } from './guard-context.ts';
+import { endedCookies, giveBack, type HeldCookie, holdsCookie } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { isBouncerStore, type SessionState } from './session-store.ts';
 import { signedPart, unsignId } from './sign.ts';
@@ -48,8 +47,10 @@ export function expressHttp(
   };
 }
 
+export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine'>;
+
 /** Express's middleware. */
-export function expressGate(gate: Gate, trust: TrustProxy, log: Log): ExpressMiddleware {
+export function expressGate({ gate, trust, log, engine }: GateParts): ExpressMiddleware {
   let warned = false;
   return (req, res, next) => {
     const store = req.sessionStore;
@@ -69,10 +70,24 @@ export function expressGate(gate: Gate, trust: TrustProxy, log: Log): ExpressMid
       const entry = guarded?.entry() ?? null;
       return entry === null || (guarded?.mayName?.(entry) ?? true);
     });
-    const answer = askGate(gate, state, expressHttp(req), trust);
-    // A body parser before us may have lost the context that a guarded store needs.
-    if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
-    send(req, res, answer, state);
+    const http = expressHttp(req);
+    const goOn = () => {
+      const answer = askGate(gate, state, http, trust);
+      // A body parser before us may have lost the context that a guarded store needs.
+      if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
+      send(req, res, answer, state);
+    };
+    if (state?.unavailable || !holdsCookie(http)) return goOn();
+    const lid = isBouncerStore(store) ? store.lidOf(req.session as object | undefined) : guarded?.lid();
+    const how = { loggedIn: Boolean(lid), gotchaPath: gate.gotchaPath };
+    void giveBack(http, heldCookie(req, []), engine, how).then((back) => {
+      if (back !== null) append(res, back.cookies);
+      if (!back?.location) return goOn();
+      res.statusCode = 303;
+      res.setHeader('Location', back.location);
+      res.setHeader('Cache-Control', 'no-store');
+      res.end();
+    });
   };
 }
 
@@ -98,7 +113,7 @@ export function expressSessions(
   deps: AdapterDeps,
 ): ExpressMiddleware {
   const inner = session as ExpressMiddleware;
-  const gate = expressGate(deps.gate, deps.trust, deps.log);
+  const gate = expressGate(deps);
   const name = options.name ?? options.key ?? 'connect.sid';
   return (req, res, next) => {
     const screened = screen(req, name, deps);
@@ -145,20 +160,24 @@ function send(
 ): void {
   res.statusCode = answer.status;
   for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
-  const clear = answer.clearCookie && state?.revoked ? clearedCookie(req, state.revoked.sessionId) : null;
-  if (clear !== null) {
-    const before = res.getHeader('Set-Cookie');
-    res.setHeader('Set-Cookie', [...(Array.isArray(before) ? before : before ? [String(before)] : []), clear]);
+  if (answer.clearCookie && state?.revoked) {
+    const name = cookieNameOf(headerOf(req, 'cookie'), state.revoked.sessionId);
+    if (name !== null) append(res, endedCookies(expressHttp(req), heldCookie(req, [name])));
   }
   res.end(answer.body);
+}
+
+function append(res: ExpressResponse, cookies: readonly string[]): void {
+  const before = res.getHeader('Set-Cookie');
+  res.setHeader('Set-Cookie', [...(Array.isArray(before) ? before : before ? [String(before)] : []), ...cookies]);
 }
 
 /**
  * The name is the one under which this request brought the session id; the attributes are those of the fresh session that
  * took its place.
  */
-function clearedCookie(req: ExpressRequest, sessionId: string): string | null {
-  const name = cookieNameOf(headerOf(req, 'cookie'), sessionId);
-  const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes };
-  return name === null ? null : clearCookie(name, cookie);
+function heldCookie(req: ExpressRequest, names: readonly string[]): HeldCookie {
+  const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes & { originalMaxAge?: unknown } };
+  const { originalMaxAge } = cookie;
+  return { names, attributes: cookie, maxAgeMs: typeof originalMaxAge === 'number' ? originalMaxAge : null };
 }

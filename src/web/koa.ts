@@ -1,6 +1,7 @@
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
-import { type CookieAttributes, clearCookie } from './cookie.ts';
+import type { CookieAttributes } from './cookie.ts';
+import { endedCookies, type HeldCookie, heldBack } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { type Screened, screenCookie, withoutCookie } from './strict-id.ts';
@@ -121,15 +122,28 @@ async function gate(
   const { method, originalUrl: target, req } = ctx;
   const http: HttpRequest = { method, target, headers: req.headers, peer: req.socket.remoteAddress };
   deps.ports.set(ctx, { http, session, begin: (lid, data) => begin(ctx, slot, lid, data) });
+  const held = heldCookie(options);
+  const back = await heldBack(http, held, session, deps);
+  for (const cookie of back?.cookies ?? []) ctx.append('Set-Cookie', cookie);
+  if (back?.location) {
+    ctx.status = 303;
+    ctx.set('Location', back.location);
+    ctx.set('Cache-Control', 'no-store');
+    return;
+  }
   const answer = askGate(deps.gate, session.state, http, deps.trust);
   if (answer === 'pass') return next();
   ctx.status = answer.status;
   ctx.body = answer.body;
   for (const [name, value] of Object.entries(answer.headers)) ctx.set(name, value);
   if (!answer.clearCookie) return;
-  for (const name of options.signed === false ? [keyOf(options)] : [keyOf(options), `${keyOf(options)}.sig`]) {
-    ctx.append('Set-Cookie', clearCookie(name, options));
-  }
+  for (const cookie of endedCookies(http, held)) ctx.append('Set-Cookie', cookie);
+}
+
+function heldCookie(options: KoaSessionOptions): HeldCookie {
+  const key = keyOf(options);
+  const maxAgeMs = typeof options.maxAge === 'number' ? options.maxAge : null;
+  return { names: options.signed === false ? [key] : [key, `${key}.sig`], attributes: options, maxAgeMs };
 }
 
 /** koa-session sets the cookie to the id that it came with even where the save found that the session has moved on. */
