@@ -39,7 +39,7 @@ const reads = all.filter(({ method }) => method === 'GET');
 
 /** The path with something in its place that is there. */
 const filled = (path: string, caseId: string) =>
-  `${path.replace(/:caseId\b/, caseId).replace(/:\w+/g, 'entry-1')}?id=alice&address=81.2.69.142&network=81.2.69.0/24`;
+  `${path.replace(/:caseId\b(\{[^}]*\})?/, caseId).replace(/:\w+/g, 'entry-1')}?id=alice&address=81.2.69.142&network=81.2.69.0/24`;
 const FIELDS = { user: 'alice', id: 'entry-1', lid: 'lid-1', disposition: 'confirmed', why: 'a test', note: 'a test' };
 
 let room: Room;

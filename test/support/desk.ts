@@ -61,7 +61,7 @@ function newState(): State {
 export function memoryDesk(): MemoryDesk {
   const state = newState();
   const act = (what: string, actor: Actor, ...args: unknown[]) => state.acts.push({ what, args, by: actor.by });
-  return Object.assign(state, reviewOf(state, act), usersOf(state, act), listsOf(state, act), restOf(state));
+  return Object.assign(state, reviewOf(state, act), usersOf(state, act), listsOf(state, act), restOf(state, act));
 }
 
 type Act = (what: string, actor: Actor, ...args: unknown[]) => number;
@@ -204,7 +204,7 @@ type Rest = Exclude<
   Users | 'incidents' | 'incident' | 'related' | 'answer' | 'undo' | keyof ReturnType<typeof listsOf>
 >;
 
-function restOf(state: State): Pick<Desk, Rest> {
+function restOf(state: State, act: Act): Pick<Desk, Rest> {
   return {
     overview: async () => ({
       countries: [],
@@ -219,11 +219,14 @@ function restOf(state: State): Pick<Desk, Rest> {
       lastTrip: null,
     }),
     brake: async () => ({ kind: 'enforcing' }),
-    resetBrake: async () => ({ kind: 'enforcing' }),
+    async resetBrake(why, actor) {
+      act('resetBrake', actor, why);
+      return { kind: 'enforcing' };
+    },
     audit: async (limit) => state.noted.slice(0, limit),
     note: async (entry) => void state.noted.unshift({ ...entry, atMs: Date.now() }),
     deadLetters: async () => [],
-    retryDeadLetter: async () => false,
+    retryDeadLetter: async (id, actor) => act('retryDeadLetter', actor, id) < 0,
     exportIncidents: (query, format) => ({
       type: EXPORT_TYPES[format],
       pieces: exportIncidents({ incidents: reviewList(state) }, query, format),
@@ -238,6 +241,9 @@ function restOf(state: State): Pick<Desk, Rest> {
       audit: [],
       lists: [],
     }),
-    forget: async () => ({ counts: {}, pseudonym: 'forgotten' }),
+    async forget(userId, why, actor) {
+      act('forget', actor, userId, why);
+      return { counts: {}, pseudonym: 'forgotten' };
+    },
   };
 }
