@@ -287,7 +287,7 @@ interface ConsoleParts {
 const DESK_TIMEOUT_MS = 3000;
 
 /** A web process that mounts no console loads none of it. */
-function openConsole(how: ConsoleOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+function openConsole(how: ConsoleOptions, options: BouncerOptions, parts: ConsoleParts): Mountable {
   checkConsoleOptions(how);
   return mountable(async () => {
     const [{ mountedConsole }, { desk }] = await Promise.all([import('./console/mounted.ts'), loadDesk(target, parts)]);
@@ -302,9 +302,10 @@ function openAnswers(how: UserAnswersOptions, { redis: target }: BouncerOptions,
 
 async function loadDesk(target: RedisTarget, { keys, clock, log, releasers }: ConsoleParts) {
   const { openDesk } = await import('./desk.ts');
-  const redis = openWebRedis(target, DESK_TIMEOUT_MS, log);
+  const redis = openWebRedis(options.redis, DESK_TIMEOUT_MS, log);
   releasers.add('desk redis', () => redis.disconnect());
-  const desk = openDesk({ redis, keys, clock, log });
+  const { absoluteTtlMs } = sessionTimes(options);
+  const desk = openDesk({ redis, keys, clock, log, absoluteTtlMs });
   releasers.add('desk', () => desk.close());
   return { redis, desk };
 }
