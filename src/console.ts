@@ -146,6 +146,8 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
     trustProxy: options.trustProxy,
     session: { ttlSeconds: IDLE_SECONDS, absoluteTtlSeconds: ABSOLUTE_SECONDS },
     gotcha: { loginUrl: '/sign-in' },
+    // While Redis is away nobody is asked to sign in again: they are told to wait.
+    needsUser: ({ path }) => !path.startsWith('/assets/'),
     log,
     clock,
   });
@@ -222,10 +224,11 @@ function signInWith({ door, desk, bouncer, clock }: SignInDeps): SignIn {
     async signIn(env, name, password) {
       const outcome = await door.check(name, password, addressOf(env));
       if (outcome.kind !== 'ok') return outcome;
+      // First: where it cannot be noted, nobody gets in.
+      await desk.note(entry('sign_in', name, addressOf(env) ?? 'unknown'));
       const data: Session = { name: outcome.actor.by, provedAtMs: clock(), csrf: randomToken() };
       const { saved } = outerOf(env).get('session').begin(loginId(name), data);
       if (!(await saved)) throw new BouncerError('session_unavailable', 'The session could not be stored; try again');
-      await desk.note(entry('sign_in', name, addressOf(env) ?? 'unknown'));
       return outcome;
     },
     async confirm(env, actor, password) {
