@@ -6,7 +6,7 @@
 import type { Actor, AnswerRequest, Desk, HistoryEntry, IncidentQuery, UndoOutcome } from '../../src/desk-ports.ts';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
-import type { ListEntry } from '../../src/domain/lists.ts';
+import { type ListEntry, namesUser } from '../../src/domain/lists.ts';
 import type { Baseline } from '../../src/domain/types.ts';
 import { BouncerError } from '../../src/errors.ts';
 import type { AuditEntry, LoginEntry } from '../../src/ports.ts';
@@ -169,10 +169,7 @@ function usersOf(state: State, act: Act): Pick<Desk, Users> {
     history: async (userId, limit) => (state.past.get(userId) ?? []).slice(0, limit),
     trust: async (userId) => ({
       baseline: state.known.get(userId) ?? emptyBaseline,
-      entries: state.entries.filter(
-        ({ kind, value }) =>
-          (kind === 'user' && value === userId) || (kind === 'device' && value.startsWith(`${userId} `)),
-      ),
+      entries: state.entries.filter((entry) => namesUser(entry, userId)),
     }),
     trustCountry: async (...[userId, country, why, actor]) => void act('trustCountry', actor, userId, country, why),
     forgetCountry: async (...[userId, country, why, actor]) => act('forgetCountry', actor, userId, country, why) > 0,
