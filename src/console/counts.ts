@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 
 /** What the overview can show. Each begins at a whole bar, so that the first is no half one. */
 export const PERIODS = {
-  day: { text: 'last day', bars: 24, barMs: HOUR_MS, bar: 'hour' },
+  day: { text: 'last day', bars: 24, barMs: HOUR_MS, bar: 'an hour' },
   week: { text: 'last week', bars: 28, barMs: 6 * HOUR_MS, bar: 'six hours' },
 } as const;
 export type PeriodName = keyof typeof PERIODS;

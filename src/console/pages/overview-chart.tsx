@@ -42,9 +42,7 @@ function Chart({ bars, period, name, text }: ChartProps) {
         <strong>
           {text}: {total}
         </strong>
-        <small>
-          {most === 0 ? 'none' : `at most ${number(most)} in ${period.bar === 'hour' ? 'an' : ''} ${period.bar}`}
-        </small>
+        <small>{most === 0 ? 'none' : `at most ${number(most)} in ${period.bar}`}</small>
       </figcaption>
       <svg
         class={`chart ${name}`}

@@ -64,7 +64,7 @@ function FindUser({ c, userId }: { c: Ctx; userId: string }) {
       <form method="get" action={`${c.var.base}/privacy`} class="row">
         <div>
           <label for="privacy-user">User</label>
-          <input id="privacy-user" name="user" required maxlength={MAX_USER} value={plain(userId, MAX_USER)} />
+          <input id="privacy-user" name="user" required maxlength={MAX_USER} value={canBeTyped(userId) ? userId : ''} />
         </div>
         <button type="submit" class="outline">
           Choose
@@ -147,8 +147,11 @@ function Forget({ c, userId }: { c: Ctx; userId: string }) {
 
 /** The user's id; where nobody could type that, two words. */
 function confirmationOf(userId: string): string {
-  const canBeTyped = userId === userId.trim() && plain(userId, MAX_USER) === userId;
-  return canBeTyped ? userId : 'forget user';
+  return canBeTyped(userId) ? userId : 'forget user';
+}
+
+function canBeTyped(userId: string): boolean {
+  return userId === userId.trim() && plain(userId, MAX_USER) === userId;
 }
 
 const holdings: UserHandler = async (c, userId) => {
