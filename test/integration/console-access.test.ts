@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { FreshGuard, RoleGuard } from '../../src/console/access.ts';
 import { consoleApp, SECURITY_HEADERS } from '../../src/console/app.tsx';
+import { NAVIGATION } from '../../src/console/layout.tsx';
 import { mountedConsole } from '../../src/console/mounted.ts';
 import type { Authorized } from '../../src/desk-ports.ts';
 import { openRoom, person, type Room } from '../support/console.ts';
@@ -61,6 +62,12 @@ test('there are routes to hold to it, and each that writes names a role', () => 
   expect(writes.length).toBeGreaterThan(8);
   expect(writes.filter(({ needs }) => needs !== 'analyst' && needs !== 'admin')).toEqual([]);
   expect(all.filter(({ method }) => method !== 'GET' && method !== 'POST')).toEqual([]);
+});
+
+test.each(NAVIGATION)('the head line leads to $path, which is there and marked as current', async ({ path }) => {
+  expect(reads.map((route) => route.path)).toContain(path);
+  const text = await (await room.get(path)).text();
+  expect(text).toContain(`<a href="/desk${path}" aria-current="page">`);
 });
 
 test('ending sessions, undo, forgetting a user and resetting the brake ask for a fresh proof', () => {

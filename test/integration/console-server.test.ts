@@ -242,6 +242,15 @@ describe('trying', () => {
     for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
   });
 
+  test('from many addresses of one IPv6 network is trying from one', async () => {
+    const server = await open();
+    const statuses = [];
+    for (let i = 1; i <= 6; i += 1) {
+      statuses.push((await new Visitor(server, `2a00:23c4:1::${i}`).signIn('anna', 'wrong password!')).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429]);
+  });
+
   test('again, after the right one, is free', async () => {
     const server = await open();
     const visitor = new Visitor(server);
