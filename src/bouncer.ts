@@ -287,24 +287,28 @@ interface ConsoleParts {
 const DESK_TIMEOUT_MS = 3000;
 
 /** A web process that mounts no console loads none of it. */
-function openConsole(how: ConsoleOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+function openConsole(how: ConsoleOptions, options: BouncerOptions, parts: ConsoleParts): Mountable {
   checkConsoleOptions(how);
   return mountable(async () => {
-    const [{ mountedConsole }, { desk }] = await Promise.all([import('./console/mounted.ts'), loadDesk(target, parts)]);
+    const [{ mountedConsole }, { desk }] = await Promise.all([
+      import('./console/mounted.ts'),
+      loadDesk(options, parts),
+    ]);
     return mountedConsole(how, { desk, ...parts });
   }, parts.log);
 }
 
-function openAnswers(how: UserAnswersOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+function openAnswers(how: UserAnswersOptions, options: BouncerOptions, parts: ConsoleParts): Mountable {
   checkUserAnswersOptions(how);
-  return mountable(async () => openUserAnswers({ ...(await loadDesk(target, parts)), ...parts }, how), parts.log);
+  return mountable(async () => openUserAnswers({ ...(await loadDesk(options, parts)), ...parts }, how), parts.log);
 }
 
-async function loadDesk(target: RedisTarget, { keys, clock, log, releasers }: ConsoleParts) {
+async function loadDesk(options: BouncerOptions, { keys, clock, log, releasers }: ConsoleParts) {
   const { openDesk } = await import('./desk.ts');
-  const redis = openWebRedis(target, DESK_TIMEOUT_MS, log);
+  const redis = openWebRedis(options.redis, DESK_TIMEOUT_MS, log);
   releasers.add('desk redis', () => redis.disconnect());
-  const desk = openDesk({ redis, keys, clock, log });
+  const { absoluteTtlMs } = sessionTimes(options);
+  const desk = openDesk({ redis, keys, clock, log, absoluteTtlMs });
   releasers.add('desk', () => desk.close());
   return { redis, desk };
 }

@@ -156,6 +156,8 @@ export interface CountryCount {
   readonly checked: number;
   readonly flagged: number;
   readonly revoked: number;
+  /** Left out while 0. */
+  readonly wouldRevoke?: number | undefined;
 }
 
 export interface QueueDepth {
@@ -302,6 +304,14 @@ export interface UserWords {
   write(caseId: string, word: UserWord): Promise<void>;
 }
 
+/** Incidents as a file, in pieces as they are read. Holds no session id, no handle and no login id. */
+export interface IncidentFile {
+  /** Its media type. */
+  readonly type: string;
+  readonly pieces: AsyncIterable<string>;
+}
+export type ExportFormat = 'csv' | 'ndjson';
+
 /**
  * Everything that a person may do at the desk. Each act checks nothing about roles (the console does) and writes its own audit
  * entry. All may throw BouncerError (bad input) and when Redis is away.
@@ -309,6 +319,8 @@ export interface UserWords {
 export interface Desk {
   incidents(query: IncidentQuery, limit: number, cursor: string | null): Promise<IncidentPage>;
   incident(caseId: string): Promise<IncidentRecord | null>;
+  /** All that match, newest first. Whoever hands it out notes it. The pieces may fail when Redis is away. */
+  exportIncidents(query: IncidentQuery, format: ExportFormat): IncidentFile;
   /** Other incidents of the same user, address and network, newest first, without this one. At most `limit` each. */
   related(
     incident: IncidentRecord,

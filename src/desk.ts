@@ -26,6 +26,7 @@ import { redisUndo } from './redis/undo.ts';
 import { redisWorkers } from './redis/workers.ts';
 import { Releasers } from './release.ts';
 import { answerIncident } from './review/answer.ts';
+import { EXPORT_TYPES, exportIncidents } from './review/exports.ts';
 import { listActs } from './review/lists.ts';
 import { related } from './review/related.ts';
 import { trustActs } from './review/trust.ts';
@@ -63,6 +64,10 @@ export function openDesk(options: DeskOptions): OpenDesk {
   return {
     incidents: (query, limit, cursor) => incidents.list(query, limit, cursor),
     incident: (caseId) => incidents.get(caseId),
+    exportIncidents: (query, format) => ({
+      type: EXPORT_TYPES[format],
+      pieces: exportIncidents({ incidents }, query, format),
+    }),
     related: (incident, limit) => related(incidents, incident, limit),
     answer: (caseId, request, actor) => answerIncident(deps, caseId, request, actor),
     undo: (caseId, why, actor) => undoIncident(deps, caseId, why, actor),

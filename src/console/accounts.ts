@@ -1,6 +1,7 @@
 /** Signing in with an account of the configuration: slow to guess, and the same answer whatever was wrong. */
 
 import type { Actor, Attempts, Desk } from '../desk-ports.ts';
+import { networkOf, parseAddress } from '../domain/address.ts';
 import type { Clock, Log } from '../ports.ts';
 import type { SignInOutcome } from './env.ts';
 import { type Account, verifyPassword } from './password.ts';
@@ -26,10 +27,11 @@ export function doorman({ accounts, attempts, desk, log }: DoormanDeps): Doorman
   return {
     async check(name, password, address) {
       const from = address ?? 'unknown';
-      const pair = `pair:${from}:${name}`;
+      const place = placeOf(address);
+      const pair = `pair:${place}:${name}`;
       const limits = [
         { name: pair, most: MOST.pair },
-        { name: `address:${from}`, most: MOST.address },
+        { name: `address:${place}`, most: MOST.address },
         { name: `account:${name}`, most: MOST.account },
       ];
       const waitMs = await attempts.take(limits, WINDOW_MS);
@@ -45,6 +47,13 @@ export function doorman({ accounts, attempts, desk, log }: DoormanDeps): Doorman
       return { kind: 'ok', actor: { by: account.name, role: account.role } };
     },
   };
+}
+
+/** Who has one address of IPv6 mostly has very many: they count as one. */
+function placeOf(address: string | null): string {
+  const parsed = parseAddress(address);
+  if (!parsed.ok) return 'unknown';
+  return parsed.family === 6 ? networkOf(parsed.ip, 6) : parsed.ip;
 }
 
 /** For the audit. */

@@ -73,6 +73,12 @@ export function checkListEntry(entry: NewListEntry, nowMs: number): NewListEntry
 export const isLiveEntry = ({ expiresAtMs }: NewListEntry, nowMs: number): boolean =>
   expiresAtMs === null || expiresAtMs > nowMs;
 
+/** Does it speak of this user, or of a device of theirs? The last blank parts a device's user from it. */
+export function namesUser({ kind, value }: Pick<NewListEntry, 'kind' | 'value'>, userId: string): boolean {
+  if (kind === 'user') return value === userId;
+  return kind === 'device' && value.slice(0, value.lastIndexOf(' ')) === userId;
+}
+
 const value = (entry: NewListEntry): string => (typeof entry.value === 'string' ? entry.value.trim() : '');
 
 const isText = (text: unknown, max: number): boolean =>

@@ -119,6 +119,7 @@ function countriesIn(hashes: readonly Readonly<Record<string, string>>[]): Count
     const [country = '', name] = field.split(':');
     const sum = found.get(country) ?? { country, checked: 0, flagged: 0, revoked: 0 };
     if (name === 'checked' || name === 'flagged' || name === 'revoked') sum[name] += Number(count);
+    if (name === 'would_revoke') sum.wouldRevoke = (sum.wouldRevoke ?? 0) + Number(count);
     found.set(country, sum);
   }
   return [...found.values()].sort((a, b) => b.checked - a.checked || (a.country < b.country ? -1 : 1));

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { FreshGuard, RoleGuard } from '../../src/console/access.ts';
 import { consoleApp, SECURITY_HEADERS } from '../../src/console/app.tsx';
+import { NAVIGATION } from '../../src/console/layout.tsx';
 import { mountedConsole } from '../../src/console/mounted.ts';
 import type { Authorized } from '../../src/desk-ports.ts';
 import { openRoom, person, type Room } from '../support/console.ts';
@@ -39,7 +40,7 @@ const reads = all.filter(({ method }) => method === 'GET');
 
 /** The path with something in its place that is there. */
 const filled = (path: string, caseId: string) =>
-  `${path.replace(/:caseId\b/, caseId).replace(/:\w+/g, 'entry-1')}?id=alice&address=81.2.69.142&network=81.2.69.0/24`;
+  `${path.replace(/:caseId\b(\{[^}]*\})?/, caseId).replace(/:\w+/g, 'entry-1')}?id=alice&address=81.2.69.142&network=81.2.69.0/24`;
 const FIELDS = { user: 'alice', id: 'entry-1', lid: 'lid-1', disposition: 'confirmed', why: 'a test', note: 'a test' };
 
 let room: Room;
@@ -61,6 +62,12 @@ test('there are routes to hold to it, and each that writes names a role', () => 
   expect(writes.length).toBeGreaterThan(8);
   expect(writes.filter(({ needs }) => needs !== 'analyst' && needs !== 'admin')).toEqual([]);
   expect(all.filter(({ method }) => method !== 'GET' && method !== 'POST')).toEqual([]);
+});
+
+test.each(NAVIGATION)('the head line leads to $path, which is there and marked as current', async ({ path }) => {
+  expect(reads.map((route) => route.path)).toContain(path);
+  const text = await (await room.get(path)).text();
+  expect(text).toContain(`<a href="/desk${path}" aria-current="page">`);
 });
 
 test('ending sessions, undo, forgetting a user and resetting the brake ask for a fresh proof', () => {

@@ -11,7 +11,7 @@ import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE, NOTIFICATION_QUEUE } from '../../src/redis/keys.ts';
 import { readLink } from '../../src/web/user-link.ts';
 import { FORBIDDEN, incidentOf } from '../support/incident.ts';
-import { captureLog, connect, release, testPrefix, until } from '../support/index.ts';
+import { captureLog, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { accept, inTurn, OLD_SECRET, openReceiver, type Receiver, SECRET, status } from '../support/receiver.ts';
 import { ADDRESS } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -154,19 +154,17 @@ describe('webhooks', () => {
     expect(await world.letters.list(10)).toMatchObject([{ why: 'http_410', attempts: 1 }]);
   });
 
-  test('a worker that goes down in the middle: another one delivers, and tells it under the same id', async () => {
+  test('a worker that is killed in the middle: another one delivers, and tells it under the same id', async () => {
     const prefix = testPrefix();
-    const [first, second] = [openWorld({ lockDurationMs: 300 }, prefix), openWorld({ lockDurationMs: 300 }, prefix)];
+    const world = openWorld({ lockDurationMs: 500 }, prefix);
     const receiver = await openReceiver();
     receiver.answer = () => {};
-    const consumer = first.start([{ url: receiver.url, secret: SECRET }], { timeoutMs: 60_000 });
-    await first.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
-    await until(() => receiver.received.length === 1);
+    const child = spawnNode('test/support/notifying-worker.js', [testRedisUrl(), prefix, receiver.url, SECRET]);
+    await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
+    await until(() => receiver.received.length === 1, { timeoutMs: 15_000 });
+    expect((await child.kill('SIGKILL')).signal).toBe('SIGKILL');
     receiver.answer = accept;
-    // As good as killed: nothing that it had in hand is finished or given back.
-    first.redis.disconnect();
-    await consumer.close(true);
-    second.start([{ url: receiver.url, secret: SECRET }]);
+    world.start([{ url: receiver.url, secret: SECRET }]);
     await until(() => receiver.received.length === 2, { timeoutMs: 10_000 });
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(1);
   });
@@ -292,6 +290,22 @@ describe('user.question', () => {
     await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
     await until(() => typesOf(receiver).includes('brake.reset'));
     expect(typesOf(receiver).filter((type) => type === 'user.question')).toHaveLength(questions);
+  });
+
+  test('what was answered meanwhile is not asked', async () => {
+    const world = openWorld({ userLinks: LINKS, retryDelaysMs: [200, 200, 200] });
+    const receiver = await openReceiver();
+    receiver.answer = inTurn(status(500), accept);
+    world.start([{ url: receiver.url, secret: SECRET, events: ['user.question', 'brake.reset'] }]);
+    const notice = await world.record('alice');
+    await world.notifier.tell(notice);
+    await until(() => receiver.received.length === 1);
+    const answer = { disposition: 'confirmed', by: 'ann', note: '', atMs: notice.atMs } as const;
+    await world.incidents.resolve(notice.caseId, answer);
+    const completed = `${world.keys.queuePrefix}:${NOTIFICATION_QUEUE}:completed`;
+    await until(async () => (await world.redis.zcard(completed)) === 2);
+    expect(typesOf(receiver)).toEqual(['user.question']);
+    expect(await world.letters.count()).toBe(0);
   });
 
   test("the operator's own mail", async () => {

@@ -6,7 +6,7 @@
 import type { Actor, AnswerRequest, Desk, HistoryEntry, IncidentQuery, UndoOutcome } from '../../src/desk-ports.ts';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
-import type { ListEntry } from '../../src/domain/lists.ts';
+import { type ListEntry, namesUser } from '../../src/domain/lists.ts';
 import type { Baseline } from '../../src/domain/types.ts';
 import { BouncerError } from '../../src/errors.ts';
 import type { AuditEntry, LoginEntry } from '../../src/ports.ts';
@@ -61,7 +61,7 @@ function newState(): State {
 export function memoryDesk(): MemoryDesk {
   const state = newState();
   const act = (what: string, actor: Actor, ...args: unknown[]) => state.acts.push({ what, args, by: actor.by });
-  return Object.assign(state, reviewOf(state, act), usersOf(state, act), listsOf(state, act), restOf(state));
+  return Object.assign(state, reviewOf(state, act), usersOf(state, act), listsOf(state, act), restOf(state, act));
 }
 
 type Act = (what: string, actor: Actor, ...args: unknown[]) => number;
@@ -169,10 +169,7 @@ function usersOf(state: State, act: Act): Pick<Desk, Users> {
     history: async (userId, limit) => (state.past.get(userId) ?? []).slice(0, limit),
     trust: async (userId) => ({
       baseline: state.known.get(userId) ?? emptyBaseline,
-      entries: state.entries.filter(
-        ({ kind, value }) =>
-          (kind === 'user' && value === userId) || (kind === 'device' && value.startsWith(`${userId} `)),
-      ),
+      entries: state.entries.filter((entry) => namesUser(entry, userId)),
     }),
     trustCountry: async (...[userId, country, why, actor]) => void act('trustCountry', actor, userId, country, why),
     forgetCountry: async (...[userId, country, why, actor]) => act('forgetCountry', actor, userId, country, why) > 0,
@@ -204,7 +201,7 @@ type Rest = Exclude<
   Users | 'incidents' | 'incident' | 'related' | 'answer' | 'undo' | keyof ReturnType<typeof listsOf>
 >;
 
-function restOf(state: State): Pick<Desk, Rest> {
+function restOf(state: State, act: Act): Pick<Desk, Rest> {
   return {
     overview: async () => ({
       countries: [],
@@ -219,11 +216,14 @@ function restOf(state: State): Pick<Desk, Rest> {
       lastTrip: null,
     }),
     brake: async () => ({ kind: 'enforcing' }),
-    resetBrake: async () => ({ kind: 'enforcing' }),
+    async resetBrake(why, actor) {
+      act('resetBrake', actor, why);
+      return { kind: 'enforcing' };
+    },
     audit: async (limit) => state.noted.slice(0, limit),
     note: async (entry) => void state.noted.unshift({ ...entry, atMs: Date.now() }),
     deadLetters: async () => [],
-    retryDeadLetter: async () => false,
+    retryDeadLetter: async (id, actor) => act('retryDeadLetter', actor, id) < 0,
     exportIncidents: (query, format) => ({
       type: EXPORT_TYPES[format],
       pieces: exportIncidents({ incidents: reviewList(state) }, query, format),
@@ -238,6 +238,9 @@ function restOf(state: State): Pick<Desk, Rest> {
       audit: [],
       lists: [],
     }),
-    forget: async () => ({ counts: {}, pseudonym: 'forgotten' }),
+    async forget(userId, why, actor) {
+      act('forget', actor, userId, why);
+      return { counts: {}, pseudonym: 'forgotten' };
+    },
   };
 }

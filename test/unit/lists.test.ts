@@ -2,11 +2,23 @@ import { describe, expect, test } from '@jest/globals';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import { decideWithLists } from '../../src/domain/decide-listed.ts';
 import { compileLists } from '../../src/domain/list-match.ts';
-import { checkListEntry, checkListValue, type ListEntry, type ListKind } from '../../src/domain/lists.ts';
+import { checkListEntry, checkListValue, type ListEntry, type ListKind, namesUser } from '../../src/domain/lists.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { AddressFlag, Baseline, Located, Place, Sighting } from '../../src/domain/types.ts';
 
 const NOW = Date.parse('2026-06-01T12:00:00Z');
+
+test.each<[ListKind, string, string, boolean]>([
+  ['user', 'alice', 'alice', true],
+  ['user', 'alice b', 'alice', false],
+  ['device', 'alice laptop', 'alice', true],
+  // Of the user `alice b`: neither shown nor erased with `alice`.
+  ['device', 'alice b laptop', 'alice', false],
+  ['device', 'alice b laptop', 'alice b', true],
+  ['address', 'alice', 'alice', false],
+])('%s `%s` names `%s`: %s', (kind, value, userId, expected) => {
+  expect(namesUser({ kind, value }, userId)).toBe(expected);
+});
 
 describe('checkListValue', () => {
   test.each<[ListKind, string, string | null]>([

@@ -58,7 +58,7 @@ export function AnswerForm({ c, incident }: { c: Ctx; incident: IncidentRecord }
       <FreshNote c={c} />
       <PostForm c={c} action={`${incidentPath(incident.id)}/answer`}>
         <fieldset>
-          <legend>Answer</legend>
+          <legend>What was it?</legend>
           {ANSWERS.map((answer) => (
             <label>
               <input type="radio" name="disposition" value={answer} required />

@@ -93,7 +93,7 @@ async function listEntryOf(c: Ctx, { listEntryId }: IncidentRecord): Promise<Lis
 }
 
 function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: ListEntry | null }) {
-  const { id, status, userId, reason, mode, userWord } = incident;
+  const { id, status, userId, reason, mode, brake, userWord } = incident;
   return (
     <>
       <h1>
@@ -108,7 +108,9 @@ function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: 
       </p>
       <p>
         Reason: <ReasonText reason={reason} brief /> <small>({meaningOf(reason)})</small>
-        {mode === 'observe' ? ' The worker was observing: it records what it would do, and ends nothing.' : ''}
+        {mode === 'observe' && !brake
+          ? ' The worker was observing: it records what it would do, and ends nothing.'
+          : ''}
       </p>
       {entry === null ? null : (
         <p>

@@ -22,6 +22,7 @@ import {
   withQuery,
 } from '../kit.tsx';
 import { ANSWERS, AnswerHint, FreshNote, needsFresh } from './answer-form.tsx';
+import { ExportForms } from './exports.tsx';
 import { FilterForm } from './incident-filter-form.tsx';
 import { IncidentTable } from './incident-table.tsx';
 
@@ -51,6 +52,7 @@ async function showQueue(c: Ctx): Promise<Response> {
       {problem === null ? null : <p role="alert">{problem}</p>}
       {found.incidents.length === 0 ? <Nothing filter={filter} /> : <Queue c={c} found={found} />}
       <Pager c={c} next={next} first={first} />
+      <ExportForms c={c} filter={filter} />
     </>,
   );
 }

@@ -1,5 +1,6 @@
 /** Entries of the allow and block lists where they matter: a table to take some away, a form to add one. */
 
+import type { Child } from 'hono/jsx';
 import type { ListEntry, ListKind } from '../../domain/lists.ts';
 import { DURATIONS, duration, MAX_LIST_WHY, oneOf, requiredText } from '../inputs.ts';
 import { type Ctx, PostForm, Scroll, seeOther, Time, Untrusted } from '../kit.tsx';
@@ -63,12 +64,21 @@ function EntryRow({ c, entry, action }: { c: Ctx; entry: ListEntry; action: stri
   );
 }
 
-export function AddEntry({ c, action, what }: { c: Ctx; action: string; what: string }) {
+interface AddEntryProps {
+  readonly c: Ctx;
+  readonly action: string;
+  readonly what: string;
+  /** Fields before the others: where the page does not say what the entry is for. */
+  readonly children?: Child;
+}
+
+export function AddEntry({ c, action, what, children }: AddEntryProps) {
   return (
     <PostForm c={c} action={action} needs="analyst">
       <fieldset>
         <legend>Block or allow {what}</legend>
         <div class="row">
+          {children}
           <div>
             <label for="entry-list">List</label>
             <select id="entry-list" name="list" required>
