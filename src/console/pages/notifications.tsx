@@ -93,7 +93,7 @@ function Letter({ c, letter: { id, event, host, caseId, atMs, attempts, why } }:
       <td class="number">{number(attempts)}</td>
       <td>
         <PostForm c={c} action="/notifications/retry" needs="analyst" values={{ letter: id }}>
-          <button type="submit" class="outline small" aria-label={`Send ${id} again`}>
+          <button type="submit" class="outline small" aria-label={`Send again: ${id}`}>
             Send again
           </button>
         </PostForm>

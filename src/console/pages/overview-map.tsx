@@ -17,18 +17,31 @@ interface PlacesProps {
 
 export function Places({ c, countries, period }: PlacesProps) {
   const sorted = [...countries].sort((a, b) => caught(b) - caught(a) || b.checked - a.checked);
+  const observed = countries.some(({ wouldRevoke = 0 }) => wouldRevoke > 0);
   return (
     <>
       <Picture countries={countries} period={period} />
       {sorted.length === 0 ? (
         <p>No login of this time could be placed in a country.</p>
       ) : (
-        <CountryTable c={c} countries={sorted.slice(0, ROWS_SHOWN)} period={period} label="Countries" />
+        <CountryTable
+          c={c}
+          countries={sorted.slice(0, ROWS_SHOWN)}
+          period={period}
+          label="Countries"
+          observed={observed}
+        />
       )}
       {sorted.length > ROWS_SHOWN ? (
         <details>
           <summary>The other {sorted.length - ROWS_SHOWN} countries</summary>
-          <CountryTable c={c} countries={sorted.slice(ROWS_SHOWN)} period={period} label="Other countries" />
+          <CountryTable
+            c={c}
+            countries={sorted.slice(ROWS_SHOWN)}
+            period={period}
+            label="Other countries"
+            observed={observed}
+          />
         </details>
       ) : null}
     </>
@@ -63,7 +76,7 @@ function Picture({ countries, period }: { countries: readonly CountryCount[]; pe
       </svg>
       <figcaption>
         <small>
-          The darker a country, the more logins were checked that came from there
+          The stronger a country’s colour, the more logins were checked that came from there
           {most === 0 ? '' : ` (up to ${number(most)})`}; a ring: some were flagged or ended, the wider the more.
         </small>
       </figcaption>
@@ -98,10 +111,10 @@ function shade(count: number, most: number): number {
 
 interface CountryTableProps extends PlacesProps {
   readonly label: string;
+  readonly observed: boolean;
 }
 
-function CountryTable({ c, countries, period, label }: CountryTableProps) {
-  const observed = countries.some(({ wouldRevoke = 0 }) => wouldRevoke > 0);
+function CountryTable({ c, countries, period, label, observed }: CountryTableProps) {
   const titles = ['Checked', 'Flagged', 'Ended', ...(observed ? ['Would have ended'] : [])];
   return (
     <Scroll label={label}>
