@@ -292,12 +292,13 @@ async function revoke(toEnd: readonly Judged[], { deps, failed }: Run): Promise<
   if (toEnd.length === 0) return new Map();
   const atMs = deps.clock();
   const revocations = toEnd.map(
-    ({ login: { handle, lid }, decision: { reason } }): Revocation => ({
+    ({ login: { handle, lid, loginAtMs }, decision: { reason } }): Revocation => ({
       handle,
       lid,
       reason,
       caseId: deps.caseOf(lid),
       atMs,
+      loginAtMs,
     }),
   );
   const results = await deps.sessions.revoke(revocations);

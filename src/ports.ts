@@ -61,6 +61,11 @@ export interface Revocation {
   readonly reason: EndReason;
   readonly caseId: string;
   readonly atMs: number;
+  /**
+   * When the user authenticated, milliseconds since the epoch. With it, a session under `handle` that an app's own code
+   * carried over from an earlier login ends too: this event says that it is the session which that user got into now.
+   */
+  readonly loginAtMs?: number | undefined;
   /** A re-check that found it standing: only who missed the news need hear of it. */
   readonly repeat?: boolean | undefined;
   /** It was applied before and is applied once more (a re-check): does nothing where a person has lifted it since. */

@@ -15,6 +15,7 @@ const revocationSchema = z.object({
   reason: z.string().regex(/^[a-z_]{1,40}$/),
   caseId: z.string().regex(/^[\w-]{1,40}$/),
   atMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999),
+  loginAtMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999).optional(),
 });
 
 export interface RecheckQueue extends Rechecks {
@@ -54,10 +55,10 @@ export function recheckQueue(redis: Redis, names: Names, delaysMs: readonly numb
 }
 
 /** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
-function jobOf({ lid, handle, reason, caseId, atMs }: Revocation, step: number, delay: number) {
+function jobOf({ lid, handle, reason, caseId, atMs, loginAtMs }: Revocation, step: number, delay: number) {
   return {
     name: 'recheck',
-    data: { v: 1, lid, handle, reason, caseId, atMs },
+    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs },
     opts: { jobId: `${lid}-${reason}-${step}`, delay },
   };
 }

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Revocation, RevokeResult, Sessions } from '../ports.ts';
-import type { Keys } from './keys.ts';
+import { type Keys, tagOf } from './keys.ts';
 import { parseStoredMark, type StoredMark } from './logins.ts';
 import { publishRevoked } from './publisher.ts';
 import { loadScript, runScript } from './script.ts';
@@ -21,6 +21,9 @@ const LIFTED: RevokeResult = { outcome: 'other_login', atMs: 0, lifted: true };
  *   2 the event's own id, and every id it moved to
  *   3 the login's index, each id in it; read again until it holds nothing new
  *   4 the mark again        has a person lifted this end meanwhile (see undo)? Then what was ended here is put back
+ *
+ * An app that regenerates by itself and then only reports the login goes on under the login id that the session had before:
+ * that login ends with this one, if it began earlier (see `earlierLogin`).
  *
  * Whoever creates an id enrols it first, then reads the mark, then saves (see web/engine). So an id is either enrolled
  * before our last read of the index, and then we end it, or it reads the mark, and then it is never saved.
@@ -58,6 +61,8 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     // the re-checks tell again, and whoever reconnects reads the marks.
     const told = { lid: one.lid, handles, reason, caseId, atMs, repeat: one.repeat ?? false };
     await publishRevoked(redis, keys, told).catch(() => {});
+    const before = await earlierLogin(redis, keys, one, done.get(one.handle));
+    if (before !== null) return endAll({ ...one, lid: before, loginAtMs: undefined });
     return summary(one.handle, done);
   };
   return {
@@ -80,6 +85,22 @@ async function writeMark(redis: Redis, keys: Keys, one: Revocation, ttlMs: numbe
 
 async function readMark(redis: Redis, keys: Keys, lid: string): Promise<StoredMark | null> {
   return parseStoredMark(await redis.get(keys.loginEnd(lid)));
+}
+
+/**
+ * The login that the reported session belongs to in truth: it holds the event's own id, and began before the event. One that
+ * began later has that id by a login of its own, and a late job must not touch it.
+ */
+async function earlierLogin(
+  redis: Redis,
+  keys: Keys,
+  { loginAtMs }: Revocation,
+  own: EndOneResult | undefined,
+): Promise<string | null> {
+  if (loginAtMs === undefined || own?.outcome !== 'other_login' || own.otherLid === undefined) return null;
+  const newest = await redis.hget(keys.userEntries(tagOf(own.otherLid)), `${own.otherLid}/h`);
+  const startedMs = Number(/ (\d{1,16})$/.exec(newest ?? '')?.[1] ?? Number.NaN);
+  return startedMs > 0 && startedMs < loginAtMs ? own.otherLid : null;
 }
 
 /** One id of the login that was found and ended makes it `revoked`; the event's own id may be gone since. */

@@ -123,7 +123,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
       redis,
       scripts.revoke,
       [keys.session(handle)],
-      [at, endedLid, reason, caseId, whole(tombstoneTtlMs)],
+      [at, endedLid, reason, caseId, whole(tombstoneTtlMs), '0'],
     );
   }
   return kind;
@@ -134,6 +134,8 @@ export interface EndOneResult {
   readonly atMs: number;
   /** The handles that this one moved to. */
   readonly successors: readonly string[];
+  /** With `other_login`: whose session stands there. */
+  readonly otherLid?: string | undefined;
 }
 
 /** Puts the tombstone of a revoked session at one handle. `afterMs`: when an earlier end of this login was lifted. */
@@ -146,8 +148,8 @@ export async function endOne(
   const { afterMs = 0 } = end;
   const args = [whole(end.atMs), end.lid, end.reason, end.caseId, whole(end.tombstoneTtlMs), String(afterMs)];
   const reply = await runScript(redis, scripts.revoke, [keys.session(handle)], args);
-  const [outcome, at, successors] = reply as [EndOneResult['outcome'], string, string];
-  return { outcome, atMs: Number(at), successors: words(successors) };
+  const [outcome, at, successors, otherLid] = reply as [EndOneResult['outcome'], string, string, string?];
+  return { outcome, atMs: Number(at), successors: words(successors), otherLid };
 }
 
 function words(text: string): string[] {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Undo, UndoOutcome } from '../desk-ports.ts';
 import type { Keys } from './keys.ts';
 import { tagOf } from './keys.ts';
-import { parseMark, redisLogins } from './logins.ts';
+import { parseMark, parseStoredMark, redisLogins } from './logins.ts';
 import { loadScript, runScript } from './script.ts';
 
 const scripts = { lift: loadScript('lift-3'), undo: loadScript('undo-1') };
@@ -33,14 +33,28 @@ export interface LiftedLogin {
 export function redisUndo(redis: Redis, keys: Keys): Undo {
   return {
     async lift({ atMs, ...login }) {
-      const [outcome, liftedAtMs] = await liftMark(redis, keys, login, atMs);
-      if (outcome === 'blocked') return 'blocked';
-      if (outcome === 'none') return (await anyLives(redis, keys, login)) ? 'not_ended' : 'gone';
-      const seen = await putBack(redis, keys, login, liftedAtMs, atMs);
-      const endedAgain = parseMark(await redis.get(keys.loginEnd(login.lid))) !== null;
-      return endedAgain ? 'blocked' : summary(seen);
+      const outcome = await liftOne(redis, keys, login, atMs);
+      const earlier = await endedWithIt(redis, keys, login);
+      return earlier === null ? outcome : liftOne(redis, keys, { ...earlier, handle: login.handle }, atMs);
     },
   };
+}
+
+async function liftOne(redis: Redis, keys: Keys, login: LiftedLogin, atMs: number): Promise<UndoOutcome> {
+  const [outcome, liftedAtMs] = await liftMark(redis, keys, login, atMs);
+  if (outcome === 'blocked') return 'blocked';
+  if (outcome === 'none') return (await anyLives(redis, keys, login)) ? 'not_ended' : 'gone';
+  const seen = await putBack(redis, keys, login, liftedAtMs, atMs);
+  const endedAgain = parseMark(await redis.get(keys.loginEnd(login.lid))) !== null;
+  return endedAgain ? 'blocked' : summary(seen);
+}
+
+/** The login that the session belonged to in truth, where it ended by this one's case (see the ender's `earlierLogin`). */
+async function endedWithIt(redis: Redis, keys: Keys, { lid, handle }: LiftedLogin): Promise<{ lid: string } | null> {
+  const found = await headAt(redis, keys, handle);
+  if (found?.kind !== 'revoked' || found.lid === lid || found.caseId === null) return null;
+  const mark = parseStoredMark(await redis.get(keys.loginEnd(lid)));
+  return mark?.caseId === found.caseId ? { lid: found.lid } : null;
 }
 
 async function liftMark(
@@ -130,6 +144,8 @@ interface Head {
   readonly lid: string;
   /** Of a tombstone: what stood there. */
   readonly was: string | null;
+  /** Of a revoked one. */
+  readonly caseId: string | null;
   readonly endsAtMs: number;
 }
 
@@ -140,6 +156,7 @@ async function headAt(redis: Redis, keys: Keys, handle: string): Promise<Head | 
   return {
     kind,
     lid: /"l":"([\w-]*)"/.exec(bytes)?.[1] ?? '',
+    caseId: /"case":"([\w-]+)"/.exec(bytes)?.[1] ?? null,
     was: kind === 'revoked' ? (/"was":"([a-z]+)"/.exec(bytes)?.[1] ?? null) : null,
     endsAtMs: Number(/"e":(\d+)/.exec(bytes)?.[1] ?? 0),
   };

@@ -163,6 +163,8 @@ export class SessionEngine {
       return came;
     });
     if (outcome === 'live') Object.assign(entry, { head, first: false, saved: true });
+    // It never came to be: what it was to go on from is not this request's to end any more.
+    else if (entry.first && outcome === 'revoked') entry.blocked = 'revoked';
     return outcome;
   }
 

@@ -156,8 +156,8 @@ export class ExpressCore {
   #leave(newId: string): Entry | null {
     const entry = this.#unsaved.get(newId);
     this.#unsaved.delete(newId);
-    if (entry?.origin === undefined || !entry.first) return null;
-    entry.blocked ??= 'logout';
+    if (entry?.origin === undefined || !entry.first || entry.blocked !== null) return null;
+    entry.blocked = 'logout';
     return entry.origin.entry;
   }
 
