@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Redis } from 'ioredis';
 import { Asker } from './asker.ts';
 import { caseOf } from './case-of.ts';
@@ -8,8 +9,8 @@ import type { Incident } from './domain/incident.ts';
 import type { WebhookEndpoint } from './domain/notification.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
-import { errorName } from './errors.ts';
-import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
+import { BouncerError, errorName } from './errors.ts';
+import { type Chain, type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import { openNotifier } from './notify.ts';
 import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
@@ -132,7 +133,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const brake = options.brake === false ? null : brakePolicy(options.brake ?? {});
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
-  const locator = await openChain(chainOptions(options, log, clock));
+  const locator = await openLocator(options, log, clock);
   releasers.add('databases', () => locator.close());
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
@@ -316,6 +317,23 @@ function openAsker(redis: Redis, keys: Keys, deps: DetectDeps, log: Log, release
   const asks = registryAsks(redis, { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix }, log, deps.clock);
   releasers.add('registry queue', () => asks.close());
   return new Asker({ locator: deps.locator, incidents: deps.incidents, asks, log, caseOf: deps.caseOf });
+}
+
+/**
+ * The operator's overrides vouch for people (VPN exits, offices): a worker that began without them would end their sessions. A
+ * database that does not open only makes it less sure.
+ */
+async function openLocator(options: WorkerOptions, log: Log, clock: Clock): Promise<Chain> {
+  const chain = await openChain(chainOptions(options, log, clock));
+  const named = new Set((options.overrides ?? []).map((path) => resolve(path)));
+  const missing = chain.sources().find(({ origin, ok }) => !ok && named.has(origin));
+  if (missing === undefined) return chain;
+  chain.close();
+  const { origin, problem } = missing;
+  throw new BouncerError(
+    'database_unusable',
+    `overrides: ${origin}: ${problem}: a worker without them would end sessions of people they vouch for; correct the file, or take it out of the configuration`,
+  );
 }
 
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {
