@@ -94,7 +94,7 @@ describe('pieces', () => {
   test('that fail later break the transfer off, and the log says so', async () => {
     const { room } = openPieces('a\n', 'b\n', new Error('secret of the inside'));
     const response = await room.post('/incidents.csv');
-    await expect(response.text()).rejects.toThrow();
+    await expect(response.text()).rejects.toThrow('The export stopped half way');
     expect(room.log.text()).toContain('An export stopped half way');
     expect(room.log.text()).not.toContain('secret of the inside');
   });
