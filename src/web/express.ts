@@ -77,10 +77,12 @@ export function expressGate({ gate, trust, log, engine }: GateParts): ExpressMid
       if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
       send(req, res, answer, state);
     };
-    if (state?.unavailable || !holdsCookie(http)) return goOn();
+    if (state !== undefined || !holdsCookie(http)) return goOn();
     const lid = isBouncerStore(store) ? store.lidOf(req.session as object | undefined) : guarded?.lid();
     const how = { loggedIn: Boolean(lid), gotchaPath: gate.gotchaPath };
     void giveBack(http, heldCookie(req, []), engine, how).then((back) => {
+      // express-session would set the cookie of an anonymous session after ours.
+      if (back?.location) Reflect.deleteProperty(req, 'session');
       if (back !== null) append(res, back.cookies);
       if (!back?.location) return goOn();
       res.statusCode = 303;

@@ -9,12 +9,15 @@ import { ID_PATTERN } from './strict-id.ts';
 /**
  * A person who was bounced by mistake is to be logged in again in the same browser, once an analyst has given the session
  * back. The bounce takes the session cookie away, so that no part of the app goes by it; what it held stays in the browser,
- * in a cookie of another name that nobody else reads. While it is there, and no session is, a request asks whether that
+ * in a cookie of another name that nobody else reads. While it is there, and nobody is logged in, a page asks whether that
  * session lives again (one GET; of bounced browsers only).
  *
  * It is no new power: who could plant it could plant the session cookie itself.
  */
-const HELD = '.held';
+const HELD = '.bouncer-held';
+/** It has just been tried: where the browser does not take the cookie, the page must not be asked for again and again. */
+const TRIED = '.bouncer-back';
+const TRIED_MS = 10_000;
 
 export interface HeldCookie {
   /** The session cookie's name, and those that go with it (koa-session's signature). None: it is found by its value. */
@@ -37,7 +40,7 @@ export function endedCookies(http: HttpRequest, { names, attributes, maxAgeMs }:
 export interface GivenBack {
   /** `Set-Cookie` values. */
   readonly cookies: readonly string[];
-  /** The session lives again: a page is to be asked for once more, at this path. */
+  /** The session lives again: the page is to be asked for once more, at this path, and no other cookie of its name is set. */
   readonly location: string | null;
 }
 
@@ -46,44 +49,47 @@ export function holdsCookie(http: HttpRequest): boolean {
   return headerOf(http, 'cookie').includes(`${HELD}=`);
 }
 
-/**
- * What becomes of a held cookie with this request; null: nothing. `loggedIn`: the request has a session with a login, so
- * what was held is over. Never throws.
- */
+export interface Holder {
+  /** The request's session has a login: what was held is over. */
+  readonly loggedIn: boolean;
+  readonly gotchaPath: string;
+}
+
+/** What becomes of a held cookie with this request; null: nothing. An anonymous session gives way to it. Never throws. */
 export async function giveBack(
   http: HttpRequest,
   { names, attributes, maxAgeMs }: HeldCookie,
   engine: Pick<SessionEngine, 'stands'>,
-  { loggedIn, gotchaPath }: { readonly loggedIn: boolean; readonly gotchaPath: string },
+  { loggedIn, gotchaPath }: Holder,
 ): Promise<GivenBack | null> {
   const brought = cookiesOf(http);
-  const held = names.length > 0 ? names : [...brought.keys()].flatMap(baseOf).slice(0, 1);
-  const [first = ''] = held;
-  const value = brought.get(`${first}${HELD}`);
-  if (value === undefined || (brought.has(first) && !loggedIn)) return null;
-  const drop = held.map((name) => clearCookie(`${name}${HELD}`, attributes));
-  if (loggedIn) return { cookies: drop, location: null };
-  const id = idIn(value);
-  const now = id === null ? 'gone' : await engine.stands(id);
-  if (now === 'ended' || now === 'unknown') return null;
-  if (now === 'gone') return { cookies: drop, location: null };
-  const back = held.flatMap((name) => {
-    const kept = brought.get(`${name}${HELD}`);
-    return kept === undefined ? [] : [setCookie(name, kept, attributes, maxAgeMs)];
-  });
-  return { cookies: [...back, ...drop], location: pageAgain(http, gotchaPath) };
+  for (const held of names.length > 0 ? [names] : [...brought.keys()].flatMap(baseOf)) {
+    const [first = ''] = held;
+    const id = idIn(brought.get(`${first}${HELD}`) ?? '');
+    if (id === null || (!loggedIn && (!isPage(http) || brought.has(`${first}${TRIED}`)))) continue;
+    const now = loggedIn ? 'gone' : await engine.stands(id);
+    const drop = held.map((name) => clearCookie(`${name}${HELD}`, attributes));
+    if (now === 'gone') return { cookies: drop, location: null };
+    if (now !== 'live') continue;
+    const back = held.flatMap((name) => {
+      const kept = brought.get(`${name}${HELD}`);
+      return kept === undefined ? [] : [setCookie(name, kept, attributes, maxAgeMs)];
+    });
+    const tried = setCookie(`${first}${TRIED}`, '1', { ...attributes, path: '/', domain: null }, TRIED_MS);
+    return { cookies: [...back, ...drop, tried], location: placeOf(http, gotchaPath) };
+  }
+  return null;
 }
 
 /** The same for the adapters that keep a `RequestSession`. */
 export async function heldBack(
   http: HttpRequest,
   held: HeldCookie,
-  session: Pick<RequestSession, 'entry' | 'state'>,
+  { entry, state }: Pick<RequestSession, 'entry' | 'state'>,
   { engine, gate }: Pick<AdapterDeps, 'engine' | 'gate'>,
 ): Promise<GivenBack | null> {
-  if (session.state?.unavailable || !holdsCookie(http)) return null;
-  const loggedIn = Boolean(session.entry?.head.lid);
-  return giveBack(http, held, engine, { loggedIn, gotchaPath: gate.gotchaPath });
+  if (state !== undefined || !holdsCookie(http)) return null;
+  return giveBack(http, held, engine, { loggedIn: Boolean(entry?.head.lid), gotchaPath: gate.gotchaPath });
 }
 
 /** Cookies as they came; of two of one name the first, as everywhere else. */
@@ -97,8 +103,8 @@ function cookiesOf(http: HttpRequest): Map<string, string> {
   return found;
 }
 
-function baseOf(name: string): string[] {
-  return name.endsWith(HELD) && name.length > HELD.length ? [name.slice(0, -HELD.length)] : [];
+function baseOf(name: string): string[][] {
+  return name.endsWith(HELD) && name.length > HELD.length ? [[name.slice(0, -HELD.length)]] : [];
 }
 
 /** With the signature or without: whether it is right, the session middleware will say. */
@@ -114,11 +120,13 @@ function idIn(value: string): string | null {
   return ID_PATTERN.test(id) ? id : null;
 }
 
-/** A page is asked for again, with its cookie; the gotcha page has nothing more to say, so the home page is. */
-function pageAgain(http: HttpRequest, gotchaPath: string): string | null {
-  const isPage = http.method === 'GET' && headerOf(http, 'accept').includes('text/html');
-  if (!isPage) return null;
-  const { target } = http;
+/** What is no page is left as it is: it cannot be asked for again, and its answer may set a cookie of its own. */
+function isPage(http: HttpRequest): boolean {
+  return http.method === 'GET' && headerOf(http, 'accept').includes('text/html');
+}
+
+/** The gotcha page has nothing more to say: from there it goes home. */
+function placeOf({ target }: HttpRequest, gotchaPath: string): string {
   const isPath = /^\/(?![/\\])/.test(target) && !/[\r\n\\]/.test(target);
   const isGotcha = target === gotchaPath || target.startsWith(`${gotchaPath}?`);
   return isPath && !isGotcha ? target : '/';

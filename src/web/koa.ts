@@ -40,6 +40,8 @@ export interface KoaSessionOptions extends CookieAttributes {
 export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => Promise<unknown>;
 
 interface Slot {
+  /** The held cookies, to be set behind koa-session's own. */
+  back: readonly string[];
   readonly session: RequestSession;
   readonly screened: Screened;
 }
@@ -60,7 +62,7 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
   });
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> => {
     if (slots.has(ctx)) return next();
-    const slot: Slot = { session: new RequestSession(deps.engine), screened: screen(ctx, options, deps) };
+    const slot: Slot = { back: [], session: new RequestSession(deps.engine), screened: screen(ctx, options, deps) };
     slots.set(ctx, slot);
     try {
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
@@ -68,6 +70,7 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
       await slot.session.finish();
       unname(ctx, slot.session, options);
       nameForwarded(ctx, slot.session.forwardTo, options);
+      if (slot.back.length > 0) nameGivenBack(ctx, slot.back, options);
     }
   };
 }
@@ -94,9 +97,7 @@ function koaStore(slots: WeakMap<object, Slot>, deps: AdapterDeps) {
     async get(sessionId: string, _maxAge?: unknown, told?: Told): Promise<object | undefined> {
       const loaded = await sessionOf(told).load(sessionId);
       if (loaded.kind !== 'live') return loaded.kind === 'away' ? {} : undefined;
-      const { data, renewedAtMs } = loaded;
-      // koa-session's own expiry stands in the value, which is not written anew when only the time to live is renewed.
-      return typeof data._maxAge === 'number' ? { ...data, _expire: renewedAtMs + data._maxAge } : data;
+      return loaded.data;
     },
     async set(sessionId: string, data: object, maxAge?: unknown, told?: Told): Promise<void> {
       await sessionOf(told).save(sessionId, data, typeof maxAge === 'number' ? maxAge : null);
@@ -124,7 +125,7 @@ async function gate(
   deps.ports.set(ctx, { http, session, begin: (lid, data) => begin(ctx, slot, lid, data) });
   const held = heldCookie(options);
   const back = await heldBack(http, held, session, deps);
-  for (const cookie of back?.cookies ?? []) ctx.append('Set-Cookie', cookie);
+  if (back !== null) slot.back = back.cookies;
   if (back?.location) {
     ctx.status = 303;
     ctx.set('Location', back.location);
@@ -144,6 +145,16 @@ function heldCookie(options: KoaSessionOptions): HeldCookie {
   const key = keyOf(options);
   const maxAgeMs = typeof options.maxAge === 'number' ? options.maxAge : null;
   return { names: options.signed === false ? [key] : [key, `${key}.sig`], attributes: options, maxAgeMs };
+}
+
+/** Behind koa-session, which may have set or cleared the cookie of an anonymous session. */
+function nameGivenBack({ res }: KoaContext, cookies: readonly string[], options: KoaSessionOptions): void {
+  const before = res.getHeader('Set-Cookie') ?? [];
+  const lines = Array.isArray(before) ? before : [String(before)];
+  const names = [`${keyOf(options)}=`, `${keyOf(options)}.sig=`];
+  const isReplaced = (line: string) => cookies.some((cookie) => cookie.split('=')[0] === line.split('=')[0]);
+  const others = lines.filter((line) => !(names.some((name) => line.startsWith(name)) && isReplaced(line)));
+  res.setHeader('Set-Cookie', [...others, ...cookies]);
 }
 
 /** koa-session sets the cookie to the id that it came with even where the save found that the session has moved on. */

@@ -178,8 +178,8 @@ describe('koa', () => {
     await revoke(prefix, String(lid));
     const page = await browser.get('/me');
     const named = page.setCookie.map((line) => line.split('=')[0]);
-    expect([page.status, named]).toEqual([303, ['sid', 'sid.held']]);
-    expect(await browser.jar.getCookieString(url)).toMatch(/^sid\.held=[^;]+$/);
+    expect([page.status, named]).toEqual([303, ['sid', 'sid.bouncer-held']]);
+    expect(await browser.jar.getCookieString(url)).toMatch(/^sid\.bouncer-held=[^;]+$/);
   });
 });
 
