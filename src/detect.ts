@@ -280,8 +280,8 @@ async function mayEnd(
   const toEnd = suspicious.filter(({ decision }) => decision.action === 'revoke');
   const asked = deps.brake === undefined ? [] : toEnd.filter(({ decision }) => isBraked(decision.reason));
   if (asked.length === 0) return toEnd;
-  const lids = asked.map(({ login }) => login.lid);
-  const granted = await deps.brake?.ask(lids, logins, deps.clock());
+  const toAsk = asked.map(({ login }) => login);
+  const granted = await deps.brake?.ask(toAsk, logins, deps.clock());
   await deps.afterEffect?.('brake');
   for (const [i, { login }] of asked.entries()) if (granted?.[i] !== true) braked.add(login);
   return toEnd.filter(({ login }) => !braked.has(login));

@@ -238,12 +238,12 @@ export interface Standing {
 
 /**
  * The safety brake, asked before logins are ended. Counts first, for all workers together and in one step: whoever would pass
- * the limit is refused, so that no more sessions are ended in a window than the policy allows. Idempotent by lid: what was
- * granted stays granted when a job is repeated. May throw when Redis is away: then nothing may be ended.
+ * the limit is refused, so that the sessions of no more users are ended in a window than the policy allows. Idempotent by lid: what
+ * was granted stays granted when a job is repeated. May throw when Redis is away: then nothing may be ended.
  */
 export interface LoginBrake {
   /** In the order asked: may this login be ended? `logins`: how many were checked with them, not counted yet. */
-  ask(lids: readonly string[], logins: number, atMs: number): Promise<readonly boolean[]>;
+  ask(toEnd: readonly LoginToEnd[], logins: number, atMs: number): Promise<readonly boolean[]>;
 }
 
 /** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */

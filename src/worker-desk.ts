@@ -9,7 +9,7 @@ import type { DetectDeps } from './detect.ts';
 import { type BrakePolicy, type BrakeTrip, calmSpanMs, hasCalmed } from './domain/brake.ts';
 import type { Mode } from './domain/types.ts';
 import { errorName } from './errors.ts';
-import type { AuditEntry, Clock, Counters, Locator, Log } from './ports.ts';
+import type { AuditEntry, Clock, Counters, Locator, Log, LoginToEnd } from './ports.ts';
 import { redisAudit } from './redis/audit.ts';
 import { redisBrake } from './redis/brake.ts';
 import { redisHistory } from './redis/history.ts';
@@ -63,7 +63,7 @@ export function openWorkerDesk(redis: Redis, keys: Keys, options: WorkerDeskOpti
   };
   return {
     lists: watchLists(redisLists(redis, keys), { clock, log }),
-    brake: policy === null ? undefined : { ask: (lids, logins, atMs) => brake.ask(lids, logins, atMs, policy) },
+    brake: policy === null ? undefined : { ask: (toEnd, logins, atMs) => brake.ask(toEnd, logins, atMs, policy) },
     onDecided: (logins, { startedBefore, recheck }) =>
       anyway('history', history.addAll(logins, startedBefore || recheck !== undefined)),
     onObserved: (userIds, atMs) => anyway('observed', observed.add(userIds, atMs)),
@@ -91,8 +91,13 @@ class WatchedBrake {
     this.#options = options;
   }
 
-  async ask(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): Promise<readonly boolean[]> {
-    const { granted, trip, isNew } = await this.#brake.ask(lids, logins, atMs, policy);
+  async ask(
+    toEnd: readonly LoginToEnd[],
+    logins: number,
+    atMs: number,
+    policy: BrakePolicy,
+  ): Promise<readonly boolean[]> {
+    const { granted, trip, isNew } = await this.#brake.ask(toEnd, logins, atMs, policy);
     if (isNew && trip !== null) await this.#tell(trip);
     return granted;
   }
@@ -112,7 +117,7 @@ class WatchedBrake {
     this.#saidAtMs = nowMs;
     this.#options.log.error(
       { event: 'brake_tripped', why, atMs, windowLogins: window.logins, windowRevokes: window.revokes },
-      'The safety brake holds: too many logins would be ended. Nothing is ended until it is reset; incidents are recorded',
+      'The safety brake holds: the sessions of too many users would be ended. Nothing is ended until it is reset; incidents are recorded',
     );
   }
 
@@ -126,7 +131,7 @@ class WatchedBrake {
       this.#note(
         'brake_trip',
         trip,
-        `${trip.why}: ${window.revokes} of ${window.logins} logins would be ended`,
+        `${trip.why}: sessions of ${window.revokes} users in ${window.logins} logins would be ended`,
         'observing',
       ),
       (async () => onBrakeTrip?.(trip))(),
@@ -144,10 +149,10 @@ class WatchedBrake {
   async #letGo(trip: BrakeTrip, policy: BrakePolicy, nowMs: number): Promise<boolean> {
     if (policy.resetAfterMs === null || nowMs - trip.atMs < policy.resetAfterMs) return false;
     const points = await this.#series.read(nowMs - calmSpanMs(policy), nowMs, 'minute');
-    const minutes = points.map(({ atMs, counts: { checked = 0, suspect = 0 } }) => ({
+    const minutes = points.map(({ atMs, counts: { checked = 0, suspect_users = 0 } }) => ({
       atMs,
       logins: checked,
-      revokes: suspect,
+      revokes: suspect_users,
     }));
     if (!hasCalmed(trip, minutes, nowMs, policy) || !(await this.#brake.release(trip, nowMs))) return false;
     this.#options.log.warn(

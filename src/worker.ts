@@ -101,7 +101,7 @@ export interface WorkerOptions {
   /** Lets the webhook event `user.question` carry a mail to the user, with a link to the page of `bouncer.userAnswers`. */
   readonly userLinks?: UserLinkOptions | undefined;
   /**
-   * The safety brake: where too large a share of the logins would be ended, none is until somebody resets it. What is not
+   * The safety brake: where the sessions of too many users would be ended, none is until somebody resets it. What is not
    * given is the default (see BrakePolicy); `false`: no brake.
    */
   readonly brake?: Partial<BrakePolicy> | false | undefined;

@@ -20,7 +20,7 @@ export function brakeCommand(): Command {
 }
 
 /** Each cause as a person would say it. */
-const of = ({ revokes, logins }: BrakeCounts): string => `${revokes} of ${logins} logins`;
+const of = ({ revokes, logins }: BrakeCounts): string => `${revokes} users in ${logins} logins`;
 
 function sentence(state: BrakeState): string {
   if (state.kind === 'off') return 'The brake is off: the newest worker observes, or was told to have none.';

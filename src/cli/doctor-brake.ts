@@ -37,7 +37,7 @@ function brakeCheck(state: BrakeState): Check {
   if (state.kind === 'off') return ok('brake', 'off');
   if (state.kind === 'enforcing') return ok('brake', 'does not hold');
   const { atMs, window } = state.trip;
-  const finding = `holds since ${minute(atMs)} UTC: ${window.revokes} of ${window.logins} logins would have been ended`;
+  const finding = `holds since ${minute(atMs)} UTC: sessions of ${window.revokes} users in ${window.logins} logins would have been ended`;
   const remedy = 'Nothing is ended. Look at the incidents and the databases, then: session-bouncer brake reset.';
   return fail('brake', finding, remedy);
 }

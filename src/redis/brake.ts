@@ -1,10 +1,12 @@
 import type { Redis } from 'ioredis';
 import type { Brake } from '../desk-ports.ts';
 import type { BrakePolicy, BrakeState, BrakeTrip } from '../domain/brake.ts';
-import type { Keys } from './keys.ts';
+import type { LoginToEnd } from '../ports.ts';
+import { type Keys, userTag } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
+import { HOURS_KEPT_MS, MINUTES_KEPT_MS } from './series.ts';
 
-const brake = loadScript('brake-6');
+const brake = loadScript('brake-7');
 const release = loadScript('release-1');
 
 const HOUR_MS = 3_600_000;
@@ -24,7 +26,7 @@ export interface BrakeAnswer {
 
 /** The worker's side of it: see LoginBrake in ports.ts. */
 export interface WorkerBrake {
-  ask(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): Promise<BrakeAnswer>;
+  ask(toEnd: readonly LoginToEnd[], logins: number, atMs: number, policy: BrakePolicy): Promise<BrakeAnswer>;
   /** Back to enforcing, if this trip is still what holds it. Atomic: true for one caller. */
   release(trip: BrakeTrip, atMs: number): Promise<boolean>;
   /** What the workers are told to do, for those who look: the newest one's word counts. */
@@ -48,12 +50,12 @@ export function redisBrake(redis: Redis, keys: Keys): Brake & WorkerBrake & { la
     async lastTrip() {
       return tripOf((await redis.hget(keys.brake(), 'lastTrip')) ?? '');
     },
-    async ask(lids, logins, atMs, policy) {
+    async ask(toEnd, logins, atMs, policy) {
       const [trip, isNew, ...granted] = (await runScript(
         redis,
         brake,
         keysOf(keys, atMs),
-        argumentsOf(lids, logins, atMs, policy),
+        argumentsOf(toEnd, logins, atMs, policy),
       )) as [string, number, ...number[]];
       return { trip: tripOf(trip), isNew: isNew === 1, granted: granted.map((one) => one === 1) };
     },
@@ -72,13 +74,19 @@ function keysOf(keys: Keys, atMs: number): string[] {
   const hour = Math.floor(atMs / HOUR_MS);
   const day = Math.floor(atMs / DAY_MS);
   const minutes = [keys.seriesMinutes(hour), keys.seriesMinutes(hour - 1)];
-  return [keys.brake(), keys.brakeGranted(), ...minutes, keys.seriesHours(day), keys.seriesHours(day - 1)];
+  const hours = [keys.seriesHours(day), keys.seriesHours(day - 1)];
+  return [keys.brake(), keys.brakeGranted(), keys.brakeUsers(), ...minutes, ...hours];
 }
 
-function argumentsOf(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): string[] {
-  const { windowMs, share, minLogins, surge } = policy;
+function argumentsOf(
+  toEnd: readonly LoginToEnd[],
+  logins: number,
+  atMs: number,
+  { windowMs, share, minLogins, surge }: BrakePolicy,
+): string[] {
   const keepMs = Math.max(windowMs, GRANTS_KEPT_MS);
-  return [...[atMs, windowMs, share, minLogins, surge, keepMs, logins].map(String), ...lids];
+  const numbers = [atMs, windowMs, share, minLogins, surge, keepMs, logins, MINUTES_KEPT_MS, HOURS_KEPT_MS];
+  return [...numbers.map(String), ...toEnd.flatMap(({ lid, userId }) => [lid, userTag(userId)])];
 }
 
 const stateOf = (trip: BrakeTrip | null): BrakeState =>

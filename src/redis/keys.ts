@@ -67,6 +67,8 @@ export interface Keys {
   brake(): string;
   /** The logins whose end the brake let pass lately, scored by when. */
   brakeGranted(): string;
+  /** The users of the logins that the brake was asked about lately, by their tags, scored by when last. */
+  brakeUsers(): string;
   workers(): string;
   registryAnswers(network: string): string;
   registryClaim(network: string): string;
@@ -134,6 +136,7 @@ export function keysFor(prefix: string): Keys {
     listsRevision: () => `${shared}:lists-revision`,
     brake: () => `${shared}:brake`,
     brakeGranted: () => `${shared}:brake-granted`,
+    brakeUsers: () => `${shared}:brake-users`,
     workers: () => `${shared}:workers`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,

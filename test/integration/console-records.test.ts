@@ -87,11 +87,11 @@ describe('after a theft', () => {
 describe('the safety brake', () => {
   test('is let go from the overview, which the audit tells', async () => {
     const { redis, keys, desk, pages } = open();
-    const lids = Array.from({ length: 3 }, (_, i) => `l-${i}`);
-    await redisBrake(redis, keys).ask(lids, 3, Date.now(), { ...DEFAULT_BRAKE, minLogins: 1, share: 0.1 });
+    const toEnd = Array.from({ length: 3 }, (_, i) => ({ lid: `l-${i}`, userId: `u-${i}` }));
+    await redisBrake(redis, keys).ask(toEnd, 3, Date.now(), { ...DEFAULT_BRAKE, minLogins: 1, share: 0.1 });
     const { text, html } = await pages.get('/');
     expect(text).toContain('The safety brake is on: no session is being ended.');
-    expect(text).toContain('3 of 3 logins in the window');
+    expect(text).toContain('3 users in 3 logins in the window');
     expect(html).toContain('id="brake"');
     const { flash } = await pages.post('/brake/reset', { why: 'the old file is back' });
     expect(flash).toBe('The brake is let go: sessions are ended again.');

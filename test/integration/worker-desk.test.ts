@@ -246,7 +246,7 @@ describe('a worker', () => {
     const brake = redisBrake(redis, keys);
     const policy = { windowMs: 1000, share: 0.01, minLogins: 1, surge: 20, resetAfterMs: 1000 };
     const longAgo = Date.now() - HOUR_MS;
-    expect((await brake.ask(['a'], 1, longAgo, policy)).isNew).toBe(true);
+    expect((await brake.ask([{ lid: 'a', userId: 'alice' }], 1, longAgo, policy)).isNew).toBe(true);
     const worker = await openWorker(prefix, { brake: policy });
     await until(async () => (await brake.state()).kind === 'enforcing');
     expect(await brake.lastTrip()).toMatchObject({ atMs: longAgo });

@@ -4,7 +4,7 @@ import type { Overview } from '../../desk-ports.ts';
 import type { BrakeCounts, BrakeTrip } from '../../domain/brake.ts';
 import { MAX_NOTE } from '../inputs.ts';
 import { type Ctx, mayAct, PostForm, Time } from '../kit.tsx';
-import { number } from '../words.ts';
+import { number, plural } from '../words.ts';
 
 export function BrakePanel({ c, overview }: { c: Ctx; overview: Overview }) {
   return (
@@ -49,7 +49,7 @@ function State({ c, overview: { brake, lastTrip } }: { c: Ctx; overview: Overvie
   }
 }
 
-const share = ({ revokes, logins }: BrakeCounts) => `${number(revokes)} of ${number(logins)} logins`;
+const share = ({ revokes, logins }: BrakeCounts) => `${plural(revokes, 'user')} in ${number(logins)} logins`;
 
 function Cause({ trip: { why, window, day } }: { trip: BrakeTrip }) {
   const cause =

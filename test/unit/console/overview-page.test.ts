@@ -224,7 +224,7 @@ describe('the safety brake', () => {
     const { store, console } = open(tripped);
     const { text, html } = await console.get('/');
     expect(text).toContain('It holds since 2026-03-08 11:34:00');
-    expect(text).toContain('40 of 400 logins in the window, 50 of 9,000 logins in the day');
+    expect(text).toContain('40 users in 400 logins in the window, 50 users in 9,000 logins in the day');
     expect(html).toContain('action="/brake/reset"');
     expect((await console.post('/brake/reset', { why: ' ' })).status).toBe(400);
     expect(store.acts).toEqual([]);
