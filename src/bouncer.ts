@@ -386,7 +386,7 @@ async function endReused(
   clock: Clock,
   log: Log,
 ): Promise<void> {
-  const caseId = caseOf(lid);
+  const caseId = caseOf(lid, 'session_reused');
   const [ended] = await sessions.revoke([{ lid, handle, reason: 'session_reused', caseId, atMs: clock() }]);
   if (ended instanceof Error) throw ended;
   log.warn({ event: 'session_reused', case: caseId }, 'An old session id came back: the whole login was ended');
@@ -402,6 +402,7 @@ interface ReuseDeps {
 /** To the worker, which locates the address and records the incident. The login itself has ended before. */
 async function tellReuse({ lid, handle, address, userAgent }: Reuse, deps: ReuseDeps): Promise<void> {
   const { registry, producer, clock, log } = deps;
+  const caseId = caseOf(lid, 'session_reused');
   try {
     const loginAtMs = clock();
     const userId = (await registry.find(lid, loginAtMs))?.userId;
@@ -410,9 +411,9 @@ async function tellReuse({ lid, handle, address, userAgent }: Reuse, deps: Reuse
     const signal = { lid, handle, userId, ...from, loginAtMs, userAgent: browser, signal: 'session_reused' };
     const event = loginEventSchema.safeParse(signal);
     if (event.success) await producer.report(event.data);
-    else log.warn({ event: 'reuse_untold', case: caseOf(lid) }, 'Nobody knows whose login was reused; no incident');
+    else log.warn({ event: 'reuse_untold', case: caseId }, 'Nobody knows whose login was reused; no incident');
   } catch (error) {
-    log.warn({ event: 'reuse_untold', case: caseOf(lid), error: errorName(error) }, 'A reuse could not be reported');
+    log.warn({ event: 'reuse_untold', case: caseId, error: errorName(error) }, 'A reuse could not be reported');
   }
 }
 

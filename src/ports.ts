@@ -1,6 +1,14 @@
 /** What the order of effects (src/detect.ts) needs of the world. Types only; each adapter implements one of these. */
 
-import type { Disposition, Incident, IncidentRecord, IncidentStatus, RevokeOutcome, Visit } from './domain/incident.ts';
+import type {
+  Disposition,
+  EndedAgain,
+  Incident,
+  IncidentRecord,
+  IncidentStatus,
+  RevokeOutcome,
+  Visit,
+} from './domain/incident.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { RegistryFinding, RegistryWord } from './domain/registry.ts';
 import type { AddressFlag, AddressProblem, Baseline, Evidence, LoginEvent, Sighting } from './domain/types.ts';
@@ -83,6 +91,8 @@ export interface RevokeResult {
   readonly atMs: number;
   /** A person has lifted this end (see `Undo`): nothing was ended, the outcome says `other_login`. */
   readonly lifted?: true | undefined;
+  /** The case of the end that stands: the login may have ended before, by another one. Left out where nothing was ended. */
+  readonly caseId?: string | undefined;
 }
 
 export interface IncidentFilter {
@@ -246,6 +256,8 @@ export interface LoginBrake {
   ask(toEnd: readonly LoginToEnd[], logins: number, atMs: number): Promise<readonly boolean[]>;
 }
 
+export type LoginToEnd = Pick<LoginEvent, 'lid' | 'userId'>;
+
 /** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */
 export interface Rechecks {
   schedule(revocations: readonly Revocation[]): Promise<void>;
@@ -384,11 +396,18 @@ export interface Refusal {
   readonly outcome: WriteOutcome | 'unavailable' | 'reserved_name';
 }
 
-/** The reviewable records. `record` is idempotent: once per case number; false means that it was there already. */
+/** An incident as it was recorded, and its newest end. */
+export type RecordedIncident = Incident & { readonly endedAgain?: EndedAgain | undefined };
+
+/**
+ * The reviewable records. `record` is idempotent: once per case number; false means that it was there already. Where its login
+ * was given back and has ended anew by the same case, that is noted, a `safe` or `dismissed` one is open again, and it says
+ * `ended_again`, once for each end.
+ */
 export interface Incidents {
-  record(incidents: readonly Incident[]): Promise<(boolean | Error)[]>;
-  /** Which of these cases are on record? For a retried job: what was decided once stays decided. */
-  existing(caseIds: readonly string[]): Promise<(Incident | null)[]>;
+  record(incidents: readonly Incident[]): Promise<(boolean | 'ended_again' | Error)[]>;
+  /** Which of these cases are on record? In the order asked. For a retried job: what was decided once stays decided. */
+  existing(caseIds: readonly string[]): Promise<(RecordedIncident | null)[]>;
   get(caseId: string): Promise<IncidentRecord | null>;
   /** Newest first. Never walks the keyspace. */
   list(filter: IncidentFilter, limit: number, cursor?: string | null): Promise<IncidentPage>;

@@ -147,6 +147,9 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const notifier = openNotifications(redis, keys, options, { incidents, ...shared });
   const tell = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
     void notifier.tell({ event: 'incident.recorded', caseId, atMs });
+  const tellAgain = (caseId: string, atMs: number | undefined) => {
+    if (atMs !== undefined) void notifier.tell({ event: 'session.ended_again', caseId, atMs });
+  };
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, policy.baselineTtlMs, log),
@@ -163,7 +166,11 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       tell(incident);
       asker?.noteIncident(incident);
     },
-    onIncidentAgain: tell,
+    onIncidentAgain: (incident) => {
+      tell(incident);
+      tellAgain(incident.id, incident.endedAgain?.atMs);
+    },
+    onEndedAgain: ({ id, revokedAtMs }) => tellAgain(id, revokedAtMs),
     onLocated: openRegistry(redis, keys, options, shared),
     afterEffect: options.afterEffect,
   };

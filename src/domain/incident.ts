@@ -38,6 +38,19 @@ export interface Incident {
   /** The entry of the lists that decided this. */
   readonly listEntryId?: string | undefined;
   readonly revokedAtMs?: number | undefined;
+  /** The login had ended before, by this other case; `revokedAtMs` is that end's. */
+  readonly endedByCase?: string | undefined;
+}
+
+/** A later end of a login whose incident was on record: its session had been given back in between. */
+export interface EndedAgain {
+  readonly reason: Reason;
+  /** When the session ended, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** When that happened which it was ended for. */
+  readonly eventAtMs: number;
+  /** The answer that stood then; the incident has been open since. */
+  readonly was: IncidentStatus;
 }
 
 /** One refused request, or one view of the gotcha page. All text is untrusted and bounded. */
@@ -58,6 +71,8 @@ export interface UserWord {
 
 /** An incident with what happened to it since. */
 export interface IncidentRecord extends Incident {
+  /** The newest one. */
+  readonly endedAgain?: EndedAgain | undefined;
   readonly status: IncidentStatus;
   readonly resolvedBy?: string | undefined;
   readonly resolvedAtMs?: number | undefined;

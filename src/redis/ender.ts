@@ -63,7 +63,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     await publishRevoked(redis, keys, told).catch(() => {});
     const before = await earlierLogin(redis, keys, one, done.get(one.handle));
     if (before !== null) return endAll({ ...one, lid: before, loginAtMs: undefined });
-    return summary(one.handle, done);
+    return { ...summary(one.handle, done), caseId };
   };
   return {
     revoke: (revocations) =>
@@ -77,8 +77,9 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
 
 /** The first mark stays: a repeated revoke gives every id the same reason, case and time. */
 async function writeMark(redis: Redis, keys: Keys, one: Revocation, ttlMs: number): Promise<StoredMark> {
-  const { lid, reason, caseId, atMs, again = false } = one;
-  const args = [reason, caseId, String(Math.trunc(atMs)), String(Math.ceil(ttlMs)), again ? '1' : '0'];
+  const { lid, reason, caseId, atMs, again = false, loginAtMs = atMs } = one;
+  const times = [atMs, Math.ceil(ttlMs)].map((ms) => String(Math.trunc(ms)));
+  const args = [reason, caseId, ...times, again ? '1' : '0', String(Math.trunc(loginAtMs))];
   const mark = (await runScript(redis, markScript, [keys.loginEnd(lid)], args)) as string;
   return parseStoredMark(mark) ?? { reason, caseId, atMs };
 }

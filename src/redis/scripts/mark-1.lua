@@ -8,6 +8,7 @@
   ARGV[3]  when the end was decided, milliseconds since the epoch
   ARGV[4]  how long the mark stands, in milliseconds
   ARGV[5]  '1': an end that was applied before, once more (a re-check); '0': anything else
+  ARGV[6]  when that happened which it is ended for, milliseconds since the epoch
 
   Output: the mark that stands now; with `liftedAtMs` the login is not to be ended
 ]]
@@ -24,9 +25,9 @@ if mark and not lifted then
 end
 local at, after = tonumber(ARGV[3]), ''
 if lifted then
-  -- A decision from before the lift may be repeated by a worker that had died over it.
+  -- A decision from before the lift may be repeated by a worker that had died over it, and made anew of what it was about.
   local repeated = ARGV[5] == '1' or string.match(mark, '"reason":"([%w_]+)"') == ARGV[1]
-  if repeated and at <= tonumber(lifted) then return mark end
+  if repeated and math.min(at, tonumber(ARGV[6])) <= tonumber(lifted) then return mark end
   at = math.max(at, tonumber(lifted) + 1)
   after = ',"afterMs":' .. lifted
 end
