@@ -314,7 +314,12 @@ export class SessionEngine {
 }
 
 function liveUnder(handle: string, { head, data, text }: Extract<LoadedSession, { kind: 'live' }>): OpenedLive {
-  return { kind: 'live', entry: { handle, head, first: false, blocked: null, text, brought: true }, data, forwardTo: null };
+  return {
+    kind: 'live',
+    entry: { handle, head, first: false, blocked: null, text, brought: true },
+    data,
+    forwardTo: null,
+  };
 }
 
 /** Lives under the very id that the cookie has. */

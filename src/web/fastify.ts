@@ -9,6 +9,7 @@ import { askGate, type HttpRequest } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { signedPart } from './sign.ts';
 import { type Screened, screenCookie } from './strict-id.ts';
+import { isUpgrade } from './upgrade.ts';
 
 export interface FastifyRequestLike {
   readonly method: string;
@@ -55,7 +56,8 @@ export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
     const name = options.cookieName ?? 'sessionId';
     app.addHook('onRequest', ((request, _reply, next) => {
       const screened = screen(request, name, options, deps);
-      const slot: FastifySlot = { session: new RequestSession(deps.engine), screened, ...IDLE };
+      const session = new RequestSession(deps.engine, !isUpgrade(request.headers));
+      const slot: FastifySlot = { session, screened, ...IDLE };
       slots.set(request, slot);
       current.run(slot, next);
     }) as Hook);
@@ -96,6 +98,7 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
     const slot = slots.get(request);
     if (slot === undefined) return next();
     const { session, screened } = slot;
+    session.begun = true;
     if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
     if (slot.moving !== null) putForwarded(request.session as FastifySession, slot.moving);
     slot.moving = null;

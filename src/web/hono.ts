@@ -6,6 +6,7 @@ import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { RequestSession } from './request-session.ts';
 import { signedPart, unsignId } from './sign.ts';
 import { screenCookie } from './strict-id.ts';
+import { isUpgrade } from './upgrade.ts';
 
 /** A Hono context, as far as we use it. */
 export interface HonoContext {
@@ -26,7 +27,7 @@ export function honoSessions(options: CookieSessionOptions, deps: AdapterDeps) {
       headers: c.req.header(),
       peer: peerOf(c.env),
     };
-    const session = new RequestSession(deps.engine);
+    const session = new RequestSession(deps.engine, !isUpgrade(http.headers));
     const own = await CookieSession.open(session, broughtId(http, rules, deps), rules);
     c.set('session', own);
     deps.ports.set(c, { http, session, begin: (lid, data) => own.begin(lid, data) });

@@ -27,7 +27,8 @@ export type Judgement =
 
 /** The gate for any framework: one GET, then the verdict. Never throws. */
 export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins: Logins }): Promise<Judgement> {
-  const session = new RequestSession(deps.engine);
+  // Its caller is not told of a new id, so none is given.
+  const session = new RequestSession(deps.engine, false);
   let data: Record<string, unknown> | null = null;
   let { state, lid } = { state: undefined as SessionState | undefined, lid: '' };
   if (request.sessionId !== undefined) {

@@ -5,6 +5,7 @@ import { endedCookies, type HeldCookie, heldBack } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { type Screened, screenCookie, withoutCookie } from './strict-id.ts';
+import { isUpgrade } from './upgrade.ts';
 
 interface KoaSession {
   regenerate(): Promise<void> | undefined;
@@ -35,7 +36,8 @@ export interface KoaSessionOptions extends CookieAttributes {
   readonly key?: string;
   readonly signed?: boolean;
   readonly maxAge?: number | 'session' | undefined;
-  readonly externalKey?: unknown;
+  /** Where the id travels in something else than a cookie. */
+  readonly externalKey?: { set(ctx: object, id: string): unknown } | undefined;
 }
 export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => Promise<unknown>;
 
@@ -62,7 +64,8 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
   });
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> => {
     if (slots.has(ctx)) return next();
-    const slot: Slot = { back: [], session: new RequestSession(deps.engine), screened: screen(ctx, options, deps) };
+    const session = new RequestSession(deps.engine, !isUpgrade(ctx.req.headers));
+    const slot: Slot = { back: [], session, screened: screen(ctx, options, deps) };
     slots.set(ctx, slot);
     try {
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
@@ -92,10 +95,11 @@ function screen(ctx: KoaContext, options: KoaSessionOptions, deps: AdapterDeps):
 
 function koaStore(slots: WeakMap<object, Slot>, deps: AdapterDeps) {
   // An app that calls the store itself may leave the context out: then it is nobody's session.
-  const sessionOf = (told?: Told) => (told && slots.get(told.ctx)?.session) ?? new RequestSession(deps.engine);
+  const told = (by?: Told) => by && slots.get(by.ctx)?.session;
+  const sessionOf = (by?: Told) => told(by) ?? new RequestSession(deps.engine);
   return {
-    async get(sessionId: string, _maxAge?: unknown, told?: Told): Promise<object | undefined> {
-      const loaded = await sessionOf(told).load(sessionId);
+    async get(sessionId: string, _maxAge?: unknown, by?: Told): Promise<object | undefined> {
+      const loaded = await (told(by)?.load(sessionId) ?? sessionOf(by).peek(sessionId));
       if (loaded.kind !== 'live') return loaded.kind === 'away' ? {} : undefined;
       return loaded.data;
     },
@@ -119,6 +123,7 @@ async function gate(
   next: () => Promise<unknown>,
 ): Promise<unknown> {
   const { session, screened } = slot;
+  session.begun = true;
   if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
   const { method, originalUrl: target, req } = ctx;
   const http: HttpRequest = { method, target, headers: req.headers, peer: req.socket.remoteAddress };
@@ -173,6 +178,7 @@ function unname({ res }: KoaContext, session: RequestSession, options: KoaSessio
 /** After koa-session, which would set the cookie to the id that it came with. */
 function nameForwarded(ctx: KoaContext, id: string | null, options: KoaSessionOptions): void {
   if (id === null || ctx.sessionOptions === undefined) return;
+  if (options.externalKey !== undefined) return void options.externalKey.set(ctx, id);
   const { maxAge } = ctx.sessionOptions;
   ctx.cookies.set(keyOf(options), id, {
     ...ctx.sessionOptions,
