@@ -156,6 +156,7 @@ export interface CountryCount {
   readonly checked: number;
   readonly flagged: number;
   readonly revoked: number;
+  /** A trip stands whatever the workers are told; `off` is where there is none, and no worker that lives has a brake. */
   /** Left out while 0. */
   readonly wouldRevoke?: number | undefined;
 }
@@ -168,6 +169,8 @@ export interface QueueDepth {
   readonly failed: number;
   /** Age of the oldest waiting job, milliseconds; null where nothing waits. */
   readonly lagMs: number | null;
+  /** Has it a safety brake? False: it only observes, or was told to have none. */
+  readonly brake?: boolean | undefined;
 }
 
 export interface Overview {

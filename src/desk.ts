@@ -21,6 +21,7 @@ import { redisLogins } from './redis/logins.ts';
 import { redisObserved } from './redis/observed.ts';
 import { redisRegistry } from './redis/registry.ts';
 import { redisSeries } from './redis/series.ts';
+import { sharedTime } from './redis/server-time.ts';
 import { guardedSessions } from './redis/sessions.ts';
 import { redisUndo } from './redis/undo.ts';
 import { redisWorkers } from './redis/workers.ts';
@@ -129,13 +130,14 @@ function sessionActs(options: DeskOptions, deps: DeskDeps): SessionActs {
   };
 }
 
-function brakeActs({ redis, keys }: DeskOptions, deps: DeskDeps): Pick<Desk, 'brake' | 'resetBrake'> {
+function brakeActs({ redis, keys, clock }: DeskOptions, deps: DeskDeps): Pick<Desk, 'brake' | 'resetBrake'> {
   const brake = redisBrake(redis, keys);
   return {
     brake: () => brake.state(),
     async resetBrake(why, { by }) {
-      const atMs = deps.clock();
+      const atMs = await now();
       const before = await brake.reset(by, atMs);
+  const now = sharedTime(redis, clock);
       const outcome = before.kind === 'tripped' ? 'enforcing' : before.kind;
       await note(deps, [{ what: 'brake_reset', by, why, userId: null, lid: null, outcome }]);
       if (before.kind === 'tripped') void deps.notifier.tell({ event: 'brake.reset', atMs, by });

@@ -293,7 +293,7 @@ async function mayEnd(
   const asked = deps.brake === undefined ? [] : toEnd.filter(({ decision }) => isBraked(decision.reason));
   if (asked.length === 0) return toEnd;
   const toAsk = asked.map(({ login }) => login);
-  const granted = await deps.brake?.ask(toAsk, logins, deps.clock());
+  const granted = await deps.brake?.ask(toAsk, logins);
   await deps.afterEffect?.('brake');
   for (const [i, { login }] of asked.entries()) if (granted?.[i] !== true) braked.add(login);
   return toEnd.filter(({ login }) => !braked.has(login));

@@ -253,7 +253,7 @@ export interface Standing {
  */
 export interface LoginBrake {
   /** In the order asked: may this login be ended? `logins`: how many were checked with them, not counted yet. */
-  ask(toEnd: readonly LoginToEnd[], logins: number, atMs: number): Promise<readonly boolean[]>;
+  ask(toEnd: readonly LoginToEnd[], logins: number): Promise<readonly boolean[]>;
 }
 
 export type LoginToEnd = Pick<LoginEvent, 'lid' | 'userId'>;

@@ -105,7 +105,7 @@ export interface WorkerOptions {
    * given is the default (see BrakePolicy); `false`: no brake.
    */
   readonly brake?: Partial<BrakePolicy> | false | undefined;
-  /** Told when this worker has tripped the brake. */
+  /** Told of each trip of the brake, at least once, by one of the workers that have this. */
   readonly onBrakeTrip?: ((trip: BrakeTrip) => unknown) | undefined;
   /** A pino logger, or anything with its four methods. */
   readonly log?: Log | undefined;

@@ -13,6 +13,7 @@ import { keysFor, LOGIN_QUEUE, userTag } from '../../src/redis/keys.ts';
 import { redisObserved } from '../../src/redis/observed.ts';
 import { redisSeries } from '../../src/redis/series.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
+import { redisWorkers } from '../../src/redis/workers.ts';
 import { random } from '../bench/support/stats.ts';
 import { captureLog, connect, release, testPrefix, until } from '../support/index.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
@@ -113,12 +114,25 @@ describe('the brake', () => {
     expect(minutes.map(({ counts }) => counts.suspect_users)).toEqual([1, 1]);
   });
 
-  test('what the workers are told: off, and on again', async () => {
-    const { brake } = open();
-    await brake.declare(false);
-    expect(await brake.state()).toEqual({ kind: 'off' });
-    await brake.declare(true);
+  test('is off only where no worker that lives has one; a trip stands whatever they are told', async () => {
+    const { redis, keys, brake } = open();
+    const workers = redisWorkers(redis, keys);
+    const say = (id: string, hasBrake: boolean, seenAtMs = NOW) =>
+      workers.say({
+        ...{ id, host: 'h', pid: 1, version: '0', mode: 'enforce', startedAtMs: NOW, sources: [] },
+        ...{ seenAtMs, brake: hasBrake },
+      });
     expect(await brake.state()).toEqual({ kind: 'enforcing' });
+    await say('gone long ago', true, NOW - HOUR_MS);
+    await say('a', false);
+    expect(await brake.state()).toEqual({ kind: 'off' });
+    await say('b', true);
+    expect(await brake.state()).toEqual({ kind: 'enforcing' });
+    await workers.leave('b');
+    const { trip } = await brake.ask(logins(11), 11, NOW, POLICY);
+    expect(await brake.state()).toEqual({ kind: 'tripped', trip });
+    expect(await brake.reset('ann', NOW + 1)).toEqual({ kind: 'tripped', trip });
+    expect(await brake.state()).toEqual({ kind: 'off' });
   });
 
   test('asks of hundreds of states say what judgeBrake says', async () => {

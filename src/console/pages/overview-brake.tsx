@@ -18,7 +18,7 @@ export function BrakePanel({ c, overview }: { c: Ctx; overview: Overview }) {
 function State({ c, overview: { brake, lastTrip } }: { c: Ctx; overview: Overview }) {
   switch (brake.kind) {
     case 'off':
-      return <p>It is off: the newest worker observes, or was told to have none.</p>;
+      return <p>It is off: each worker observes, or was told to have none.</p>;
     case 'enforcing':
       return (
         <>
