@@ -1,4 +1,4 @@
-import { keepsAll } from '../domain/grace.ts';
+import { holdsTheSame } from '../domain/grace.ts';
 import type { Clock, EndMark, GuardedSessions, LiveHead, Logins, Move, WriteOutcome } from '../ports.ts';
 import type { Entry } from './entry.ts';
 import { sealId } from './seal.ts';
@@ -101,12 +101,12 @@ export class Creation {
   }
 }
 
-/** Does everything that the old id's session had been loaded with stand in this data too? */
+/** Is this data just what the old id's session had been loaded with? */
 function isKept({ origin }: Entry, data: object): boolean {
   const text = origin?.entry.text;
   if (text === undefined) return false;
   // As it will be loaded: what has a `toJSON` (a session's cookie) is something else in memory.
-  return keepsAll(
+  return holdsTheSame(
     JSON.parse(text) as Record<string, unknown>,
     JSON.parse(JSON.stringify(data)) as Record<string, unknown>,
   );

@@ -73,7 +73,9 @@ local mark = redis.call('GET', KEYS[2]) or ''
 -- A person took that end back (see "lift"): the login lives.
 if string.find(mark, '"liftedAtMs"', 1, true) then mark = '' end
 local epoch = redis.call('GET', KEYS[3]) or '0'
-if mark ~= '' or tonumber(started) <= tonumber(epoch) then return { 'ended', mark, epoch } end
+-- Without an epoch nothing is said of a login whose beginning nobody knows.
+local isBarred = tonumber(epoch) > 0 and tonumber(started) <= tonumber(epoch)
+if mark ~= '' or isBarred then return { 'ended', mark, epoch } end
 
 redis.call('SET', KEYS[6], ARGV[7], 'PX', ARGV[8])
 if old then
