@@ -6,7 +6,6 @@ import type { BrakeState } from '../domain/brake.ts';
 import { assetPath } from './assets.ts';
 import type { Ctx } from './env.ts';
 import { plain } from './text.ts';
-import { plural } from './words.ts';
 
 /** What the desk is called where it was given no title. */
 export const DESK = 'Review desk';
@@ -123,7 +122,7 @@ function BrakeBanner({ base, brake }: { base: string; brake: BrakeState | null }
     <div class="banner" role="alert">
       <strong>The safety brake is on: no session is being ended.</strong> Since{' '}
       <time datetime={new Date(atMs).toISOString()}>{new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')}</time>{' '}
-      UTC, when those of {plural(window.revokes, 'user')} in {plural(window.logins, 'login')} would have been.{' '}
+      UTC, when those of {window.revokes} users in {window.logins} logins would have been.{' '}
       <a href={`${base}/#brake`}>Look at it</a>
     </div>
   );

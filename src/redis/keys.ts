@@ -74,6 +74,8 @@ export interface Keys {
   registryClaim(network: string): string;
   /** "This link to its user has been used", by a hash of the link's token. */
   linkUse(tokenHash: string): string;
+  /** Which mails "Was this you?" a user was sent lately, scored by when. */
+  questions(userTag: string): string;
   /** How often signing in at the console was tried under one name, by a hash of it. */
   attempts(nameTag: string): string;
 }
@@ -141,6 +143,7 @@ export function keysFor(prefix: string): Keys {
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,
     linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,
+    questions: (userTag) => `${shared}:questions:${userTag}`,
     attempts: (nameTag) => `${shared}:attempts:${nameTag}`,
   };
 }
