@@ -18,6 +18,8 @@ export async function openChromium(): Promise<Browser> {
   return browser;
 }
 
+const WINDOW = { width: 1280, height: 800 };
+
 /** A person at a browser of their own: no cookie is shared with anybody. */
 export interface Person {
   readonly page: Page;
@@ -27,8 +29,8 @@ export interface Person {
 }
 
 export async function newPerson(browser: Browser, options: BrowserContextOptions = {}): Promise<Person> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  context.setDefaultTimeout(7000);
+  const context = await browser.newContext({ viewport: WINDOW, reducedMotion: 'reduce', ...options });
+  context.setDefaultTimeout(15_000);
   const page = await context.newPage();
   const troubles: string[] = [];
   page.on('dialog', (dialog) => {
@@ -46,10 +48,21 @@ export async function newPerson(browser: Browser, options: BrowserContextOptions
   return { page, context, troubles };
 }
 
-/** What axe-core calls serious or critical, one line each. Needs a page on which scripts run. */
+/**
+ * What axe-core calls serious or critical, one line each: all its rules in light, and those about colours again in dark.
+ * Needs a page on which scripts run.
+ */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
-  const { violations: found } = (await page.evaluate('axe.run()')) as axe.AxeResults;
+  const light = await axeRun(page, { resultTypes: ['violations'] });
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await axeRun(page, { resultTypes: ['violations'], runOnly: ['color-contrast', 'link-in-text-block'] });
+  await page.emulateMedia({ colorScheme: 'light' });
+  return [...light, ...dark.map((line) => `dark: ${line}`)];
+}
+
+async function axeRun(page: Page, options: axe.RunOptions): Promise<string[]> {
+  const { violations: found } = (await page.evaluate(`axe.run(${JSON.stringify(options)})`)) as axe.AxeResults;
   return found
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.slice(0, 3).map(({ html }) => `${id}: ${html.slice(0, 160)}`));
@@ -59,4 +72,17 @@ export async function violations(page: Page): Promise<string[]> {
 export async function tooWide(page: Page): Promise<number> {
   const [width, window] = (await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')) as number[];
   return Math.max(0, (width ?? 0) - (window ?? 0));
+}
+
+/** Tab by Tab until the focus is there, as who has no mouse; where it is must be seen. */
+export async function tabTo(page: Page, selector: string): Promise<void> {
+  const where = `(() => { const at = document.activeElement; const { outlineStyle, boxShadow } = getComputedStyle(at);
+    return at.matches(${JSON.stringify(selector)}) ? outlineStyle + boxShadow : null; })()`;
+  for (let presses = 0; presses < 80; presses += 1) {
+    await page.keyboard.press('Tab');
+    const shown = await page.evaluate(where);
+    if (shown === 'nonenone') throw new Error(`The focus cannot be seen at ${selector}`);
+    if (shown !== null) return;
+  }
+  throw new Error(`The keyboard does not reach ${selector}`);
 }

@@ -60,6 +60,30 @@ export async function loginByHand({ shop }: ReviewStage, user: string, city: str
   await until(async () => (await checkedLogins(shop)) > before);
 }
 
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+export const WINDOWS = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/141.0 Safari/537.36';
+
+/** An ordinary morning: users at home, one on a journey, thieves, and a network that the databases do not agree on. */
+export async function morning(stage: ReviewStage): Promise<void> {
+  for (const [user, city] of [
+    ['alice', 'london'],
+    ['bob', 'paris'],
+    ['carol', 'new-york'],
+    ['alice', 'london-cafe'],
+    ['bob', 'paris'],
+  ] as const) {
+    await loginByHand(stage, user, city, FIREFOX);
+  }
+  for (const [user, city] of [
+    ['carol', 'sao-paulo'],
+    ['bob', 'tokyo'],
+    ['carol', 'cloud'],
+    ['alice', 'sydney'],
+  ] as const) {
+    await loginByHand(stage, user, city, WINDOWS);
+  }
+}
+
 export async function checkedLogins(shop: string): Promise<number> {
   const { counters } = (await (await fetch(`${shop}/incidents.json`)).json()) as { counters: Record<string, number> };
   return counters.logins ?? 0;
@@ -79,6 +103,11 @@ export async function untilBounced(page: Page, scripts: boolean): Promise<void> 
     { timeoutMs: 15_000, everyMs: 50 },
   );
   await page.waitForLoadState();
+}
+
+/** Where the page loads itself anew at the same moment, the browser gives up one of the two. */
+export async function openPage(page: Page, url: string): Promise<void> {
+  await until(async () => (await page.goto(url)) !== null, { timeoutMs: 15_000, everyMs: 50 });
 }
 
 export async function signIn(page: Page, { desk }: ReviewStage, name: Account, path = '/'): Promise<void> {
