@@ -6,7 +6,7 @@ import type { ListEntry, NewListEntry } from './domain/lists.ts';
 import type { Notice } from './domain/notification.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { Action, Baseline, Mode } from './domain/types.ts';
-import type { AuditEntry, IncidentPage, LoginEntry, SourceStatus } from './ports.ts';
+import type { AuditEntry, EndMark, IncidentPage, LoginEntry, SourceStatus } from './ports.ts';
 
 /** Who acts. `role` decides what they may do; `by` is what the audit says. */
 export type Role = 'viewer' | 'analyst' | 'admin';
@@ -36,7 +36,7 @@ export interface AnswerRequest {
   readonly disposition: Disposition;
   /** Up to 2000 characters. */
   readonly note: string;
-  /** `safe` only. Give the session back (lift the tombstone) where it can be. Default true. */
+  /** `safe` only. Give the session back (lift the tombstone) where it can be. Default true, but false of a reused session: two parties hold it. */
   readonly giveBack?: boolean | undefined;
   /** `confirmed` only: put the address on the block list for so long; null: for good. */
   readonly blockAddressForMs?: number | null | undefined;
@@ -73,7 +73,36 @@ export interface Undo {
     readonly atMs: number;
     /** When the login began: told, because the registry may have forgotten it. */
     readonly loginAtMs?: number | undefined;
+    /** Only this end; where another one stands it is `blocked`. Left out: any. */
+    readonly only?: MeantEnd | undefined;
   }): Promise<UndoOutcome>;
+}
+
+/** Which end of a login is to be taken back: it may have ended again since, for something else. */
+export interface MeantEnd {
+  readonly caseId: string;
+  /** Also where an old session id came back: two parties held that login, and both get it back. */
+  readonly reuse: boolean;
+  /** As it was shown to whoever decides, milliseconds since the epoch. */
+  readonly endedAtMs?: number | undefined;
+}
+
+export type UndoChoice = Partial<Omit<MeantEnd, 'caseId'>>;
+
+/** What opening an answered incident again came to. */
+export interface Reopened {
+  /** The answer that was taken off. */
+  readonly was: Disposition;
+  /** What the baseline had learned from it; null: nothing. */
+  readonly learned: Learned | null;
+  /** It was taken out of the baseline again. */
+  readonly forgotten: boolean;
+}
+
+/** What an answer `safe` taught of a login: what was not known of its user before. */
+export interface Learned {
+  readonly countries: readonly string[];
+  readonly networks: readonly string[];
 }
 
 /** One login as the worker saw it: the user page's timeline. Bounded per user, newest first. Text is untrusted. */
@@ -127,6 +156,7 @@ export interface SeriesPoint {
 }
 
 export interface Brake {
+  /** A trip stands whatever the workers are told; `off` is where there is none, and no worker that lives has a brake. */
   state(): Promise<BrakeState>;
   /** Back to enforcing. Returns what it was. */
   reset(by: string, atMs: number): Promise<BrakeState>;
@@ -139,6 +169,8 @@ export interface WorkerStatus {
   readonly pid: number;
   readonly version: string;
   readonly mode: Mode;
+  /** Has it a safety brake? False: it only observes, or was told to have none. */
+  readonly brake?: boolean | undefined;
   readonly startedAtMs: number;
   readonly seenAtMs: number;
   readonly sources: readonly SourceStatus[];
@@ -156,7 +188,6 @@ export interface CountryCount {
   readonly checked: number;
   readonly flagged: number;
   readonly revoked: number;
-  /** A trip stands whatever the workers are told; `off` is where there is none, and no worker that lives has a brake. */
   /** Left out while 0. */
   readonly wouldRevoke?: number | undefined;
 }
@@ -169,8 +200,6 @@ export interface QueueDepth {
   readonly failed: number;
   /** Age of the oldest waiting job, milliseconds; null where nothing waits. */
   readonly lagMs: number | null;
-  /** Has it a safety brake? False: it only observes, or was told to have none. */
-  readonly brake?: boolean | undefined;
 }
 
 export interface Overview {
@@ -331,8 +360,25 @@ export interface Desk {
   ): Promise<Readonly<Record<'user' | 'address' | 'network', readonly IncidentRecord[]>>>;
   /** Throws `incident_unknown`, `incident_closed`, `option_invalid`. */
   answer(caseId: string, request: AnswerRequest, actor: Actor): Promise<Answered>;
-  /** Gives the session of an incident back, whatever it was answered. Throws `incident_unknown`. */
-  undo(caseId: string, why: string, actor: Actor): Promise<UndoOutcome>;
+  /**
+   * Gives the session of an incident back, whatever it was answered; `blocked` where its login has ended again by another case.
+   * Throws `incident_unknown`, and `option_invalid` where the session was reused and the choice does not say `reuse`.
+   */
+  undo(caseId: string, why: string, actor: Actor, choice?: UndoChoice): Promise<UndoOutcome>;
+  /** The end of its login that stands now; null: it lives, or nobody knows. */
+  standingEnd(incident: IncidentRecord): Promise<EndMark | null>;
+  /** What `safe` taught of this login and the baseline still holds; null: nothing. */
+  learned(incident: IncidentRecord): Promise<Learned | null>;
+  /**
+   * Takes a `safe` or `dismissed` off again; with `forget` also what `safe` taught. What else it did (cases alike, a session
+   * given back) stays. Throws `incident_unknown`, `incident_closed` (answered anew meanwhile) and `option_invalid`.
+   */
+  reopen(
+    caseId: string,
+    why: string,
+    actor: Actor,
+    choice?: { readonly forget?: boolean | undefined },
+  ): Promise<Reopened>;
 
   sessions(userId: string): Promise<readonly LoginEntry[]>;
   endSession(userId: string, lid: string, why: string, actor: Actor): Promise<'ended' | 'already_ended' | 'unknown'>;

@@ -27,9 +27,11 @@ import { redisUndo } from './redis/undo.ts';
 import { redisWorkers } from './redis/workers.ts';
 import { Releasers } from './release.ts';
 import { answerIncident } from './review/answer.ts';
+import { learnedOf } from './review/baseline.ts';
 import { EXPORT_TYPES, exportIncidents } from './review/exports.ts';
 import { listActs } from './review/lists.ts';
 import { related } from './review/related.ts';
+import { reopenIncident } from './review/reopen.ts';
 import { trustActs } from './review/trust.ts';
 import { undoIncident } from './review/undo.ts';
 import { note, type ReviewDeps } from './review.ts';
@@ -71,7 +73,10 @@ export function openDesk(options: DeskOptions): OpenDesk {
     }),
     related: (incident, limit) => related(incidents, incident, limit),
     answer: (caseId, request, actor) => answerIncident(deps, caseId, request, actor),
-    undo: (caseId, why, actor) => undoIncident(deps, caseId, why, actor),
+    undo: (caseId, why, actor, choice) => undoIncident(deps, caseId, why, actor, choice),
+    reopen: (caseId, why, actor, choice) => reopenIncident(deps, caseId, why, actor, choice),
+    standingEnd: ({ lid }) => deps.logins.endMark(lid),
+    learned: (incident) => learnedOf(deps.baselines, incident),
     ...sessionActs(options, deps),
     ...trustActs(deps),
     ...listActs(deps),
@@ -132,12 +137,12 @@ function sessionActs(options: DeskOptions, deps: DeskDeps): SessionActs {
 
 function brakeActs({ redis, keys, clock }: DeskOptions, deps: DeskDeps): Pick<Desk, 'brake' | 'resetBrake'> {
   const brake = redisBrake(redis, keys);
+  const now = sharedTime(redis, clock);
   return {
     brake: () => brake.state(),
     async resetBrake(why, { by }) {
       const atMs = await now();
       const before = await brake.reset(by, atMs);
-  const now = sharedTime(redis, clock);
       const outcome = before.kind === 'tripped' ? 'enforcing' : before.kind;
       await note(deps, [{ what: 'brake_reset', by, why, userId: null, lid: null, outcome }]);
       if (before.kind === 'tripped') void deps.notifier.tell({ event: 'brake.reset', atMs, by });

@@ -14,7 +14,18 @@ import { type Chain, type ChainOptions, openChain, type ReloadOptions } from './
 import { defaultLog, safeUser } from './log.ts';
 import { openNotifier } from './notify.ts';
 import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
-import type { Clock, Counters, Incidents, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
+import type {
+  Clock,
+  Counters,
+  Incidents,
+  Locator,
+  Log,
+  Rechecks,
+  RecordedIncident,
+  Registry,
+  Sessions,
+  Sweeper,
+} from './ports.ts';
 import { type Consumer, type HandleBatch, startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
 import { registryAsks } from './queue/registry-queue.ts';
@@ -145,11 +156,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const ending = openEnding(redis, keys, options, shared);
   const incidents = redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS);
   const notifier = openNotifications(redis, keys, options, { incidents, ...shared });
-  const tell = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
-    void notifier.tell({ event: 'incident.recorded', caseId, atMs });
-  const tellAgain = (caseId: string, atMs: number | undefined) => {
-    if (atMs !== undefined) void notifier.tell({ event: 'session.ended_again', caseId, atMs });
-  };
+  const tells = tellsOf(notifier);
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, policy.baselineTtlMs, log),
@@ -163,14 +170,11 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     caseOf,
     onIncident: (incident) => {
       logIncident(log, incident);
-      tell(incident);
+      tells.recorded(incident);
       asker?.noteIncident(incident);
     },
-    onIncidentAgain: (incident) => {
-      tell(incident);
-      tellAgain(incident.id, incident.endedAgain?.atMs);
-    },
-    onEndedAgain: ({ id, revokedAtMs }) => tellAgain(id, revokedAtMs),
+    onIncidentAgain: tells.onIncidentAgain,
+    onEndedAgain: tells.onEndedAgain,
     onLocated: openRegistry(redis, keys, options, shared),
     afterEffect: options.afterEffect,
   };
@@ -273,6 +277,23 @@ function openNotifications(
   const notifier = openNotifier(redis, keys, log);
   releasers.add('notifier', () => notifier.close());
   return webhooks.length === 0 ? { tell: async () => {} } : notifier;
+}
+
+/** What other systems are told of incidents. Each has an id of its own, so that telling it again tells nothing new. */
+function tellsOf(notifier: Notifier) {
+  const recorded = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
+    void notifier.tell({ event: 'incident.recorded', caseId, atMs });
+  const endedAgain = (caseId: string, atMs: number | undefined) => {
+    if (atMs !== undefined) void notifier.tell({ event: 'session.ended_again', caseId, atMs });
+  };
+  return {
+    recorded,
+    onIncidentAgain: (incident: RecordedIncident) => {
+      recorded(incident);
+      endedAgain(incident.id, incident.endedAgain?.atMs);
+    },
+    onEndedAgain: ({ id, revokedAtMs }: Incident) => endedAgain(id, revokedAtMs),
+  };
 }
 
 /** The list of sessions: what the worker adds to it, and its sweep. */

@@ -1,15 +1,16 @@
 import type { Redis } from 'ioredis';
 import type { IncidentQuery } from '../desk-ports.ts';
-import type {
-  Disposition,
-  EndedAgain,
-  Incident,
-  IncidentRecord,
-  IncidentStatus,
-  UserWord,
-  Visit,
+import {
+  type Disposition,
+  type EndedAgain,
+  type Incident,
+  type IncidentRecord,
+  type IncidentStatus,
+  USER,
+  type UserWord,
+  type Visit,
 } from '../domain/incident.ts';
-import { type RegistryFinding, SETTLED_AS, SETTLED_BY } from '../domain/registry.ts';
+import { type RegistryFinding, SETTLED_BY } from '../domain/registry.ts';
 import type { Sighting } from '../domain/types.ts';
 import type { IncidentPage, Incidents } from '../ports.ts';
 import { listsOf } from './incident-lists.ts';
@@ -19,7 +20,7 @@ import { loadScript, runScript } from './script.ts';
 
 const record = loadScript('record-n');
 const visit = loadScript('visit-4');
-const resolve = loadScript('resolve-4');
+const resolve = loadScript('resolve-5');
 const reopen = loadScript('reopen-3');
 
 /**
@@ -67,7 +68,7 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
     async resolve(caseId, answer) {
-      const lists = ['open', answer.disposition, SETTLED_AS].map((status) => keys.incidentsByStatus(status));
+      const lists = ['open', 'confirmed', 'safe', 'dismissed'].map((status) => keys.incidentsByStatus(status));
       const args = [
         caseId,
         answer.disposition,
@@ -76,6 +77,7 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
         String(answer.atMs),
         String(keepMs),
         SETTLED_BY,
+        USER,
       ];
       return (await runScript(redis, resolve, [keys.incident(caseId), ...lists], args)) as
         | 'resolved'
@@ -167,6 +169,7 @@ function parsed(doc: Doc): Omit<IncidentRecord, 'visitCount' | 'visits'> | null 
     ...incident,
     ...endedAgainOf(doc.endedAgain),
     ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
+    ...(doc.overruled === undefined ? {} : { overruled: doc.overruled as Disposition }),
     ...(doc.userWord === undefined ? {} : { userWord: JSON.parse(doc.userWord) as UserWord }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Undo, UndoOutcome } from '../desk-ports.ts';
+import type { MeantEnd, Undo, UndoOutcome } from '../desk-ports.ts';
 import type { Keys } from './keys.ts';
 import { tagOf } from './keys.ts';
 import { parseMark, parseStoredMark, redisLogins } from './logins.ts';
@@ -32,18 +32,32 @@ export interface LiftedLogin {
  */
 export function redisUndo(redis: Redis, keys: Keys): Undo {
   return {
-    async lift({ atMs, ...login }) {
-      const outcome = await liftOne(redis, keys, login, atMs);
-      const earlier = await endedWithIt(redis, keys, login);
-      return earlier === null ? outcome : liftOne(redis, keys, { ...earlier, handle: login.handle }, atMs);
+    async lift({ atMs, only, ...login }) {
+      const outcome = await liftOne(redis, keys, login, atMs, only);
+      const earlier = outcome === 'blocked' ? null : await endedWithIt(redis, keys, login);
+      if (earlier === null) return outcome;
+      // Its mark has a time of its own.
+      const same = only && { ...only, endedAtMs: undefined };
+      return liftOne(redis, keys, { ...earlier, handle: login.handle }, atMs, same);
     },
   };
 }
 
-async function liftOne(redis: Redis, keys: Keys, login: LiftedLogin, atMs: number): Promise<UndoOutcome> {
-  const [outcome, liftedAtMs] = await liftMark(redis, keys, login, atMs);
+async function liftOne(
+  redis: Redis,
+  keys: Keys,
+  login: LiftedLogin,
+  atMs: number,
+  only: MeantEnd | undefined,
+): Promise<UndoOutcome> {
+  const [outcome, liftedAtMs] = await liftMark(redis, keys, login, atMs, only);
   if (outcome === 'blocked') return 'blocked';
-  if (outcome === 'none') return (await anyLives(redis, keys, login)) ? 'not_ended' : 'gone';
+  if (outcome === 'none') {
+    const heads = await ownHeads(redis, keys, login);
+    // Only tombstones are left of an end, and they name another case.
+    if (heads.some(({ kind }) => kind === 'revoked')) return 'blocked';
+    return heads.some(({ kind }) => kind === 'live') ? 'not_ended' : 'gone';
+  }
   const seen = await putBack(redis, keys, login, liftedAtMs, atMs);
   const endedAgain = parseMark(await redis.get(keys.loginEnd(login.lid))) !== null;
   return endedAgain ? 'blocked' : summary(seen);
@@ -62,13 +76,17 @@ async function liftMark(
   keys: Keys,
   login: LiftedLogin,
   atMs: number,
+  only: MeantEnd | undefined,
 ): Promise<['lifted' | 'blocked' | 'none', number]> {
   const { lid, loginAtMs = 0 } = login;
+  const isMeant = ({ kind, caseId }: Head) => kind === 'revoked' && (only === undefined || caseId === only.caseId);
   const tag = tagOf(lid);
   const where = [keys.loginEnd(lid), keys.epoch(tag), keys.userEntries(tag)];
   // A mark may be lost (its time is over, or Redis forgot it) while the tombstones stand: they are lifted all the same.
-  const ttlMs = (await anyRevoked(redis, keys, login)) ? 30 * DAY_MS : 0;
-  const args = [lid, whole(atMs), whole(loginAtMs), String(ttlMs)];
+  const ttlMs = (await ownHeads(redis, keys, login)).some(isMeant) ? 30 * DAY_MS : 0;
+  const times = [whole(atMs), whole(loginAtMs), String(ttlMs)];
+  const end = only?.endedAtMs === undefined ? '' : whole(only.endedAtMs);
+  const args = [lid, ...times, only?.caseId ?? '', only?.reuse ? '1' : '0', end];
   const [outcome, when] = (await runScript(redis, scripts.lift, where, args)) as ['lifted', string];
   return [outcome, Number(when)];
 }
@@ -125,17 +143,11 @@ async function handlesOf(redis: Redis, keys: Keys, { lid, handle }: LiftedLogin)
   return [...new Set([handle, ...(await redis.smembers(keys.loginIds(lid)))])];
 }
 
-async function anyRevoked(redis: Redis, keys: Keys, login: LiftedLogin): Promise<boolean> {
-  return (await headsOf(redis, keys, login)).some((head) => head?.kind === 'revoked' && head.lid === login.lid);
-}
-
-async function anyLives(redis: Redis, keys: Keys, login: LiftedLogin): Promise<boolean> {
-  return (await headsOf(redis, keys, login)).some((head) => head?.kind === 'live' && head.lid === login.lid);
-}
-
-async function headsOf(redis: Redis, keys: Keys, login: LiftedLogin): Promise<(Head | null)[]> {
+/** Of the ids that hold something of this login. */
+async function ownHeads(redis: Redis, keys: Keys, login: LiftedLogin): Promise<Head[]> {
   const handles = await handlesOf(redis, keys, login);
-  return Promise.all(handles.map((handle) => headAt(redis, keys, handle)));
+  const heads = await Promise.all(handles.map((handle) => headAt(redis, keys, handle)));
+  return heads.filter((head) => head !== null && head.lid === login.lid) as Head[];
 }
 
 /** The first bytes of a session's value, which all scripts go by. */

@@ -84,6 +84,40 @@ describe('a login that was given back and ends again', () => {
     expect(incidents.map(({ id }) => id)).toEqual([caseId]);
   });
 
+  test('undo of the first case leaves the end by the reuse alone; that one is lifted by a choice of its own', async () => {
+    const { desk, first, owner, reuse, time, shop } = await givenBack();
+    const { thief } = await reuse();
+    const kept = await owner.jar.getCookies(shop.url);
+    const caseId = caseOf(first.lid, 'session_reused');
+    await until(async () => (await desk.incident(caseId)) ?? undefined);
+    time.now += 1000;
+    expect(await desk.undo(first.id, 'ended again, says the user', ANN)).toBe('blocked');
+    const again = { disposition: 'safe', note: '', giveBack: true } as const;
+    await expect(desk.answer(first.id, again, ANN)).rejects.toMatchObject({ code: 'incident_closed' });
+    expect((await owner.get('/me')).status).toBe(303);
+    expect(await thief.user()).not.toBe('alice');
+    const end = await desk.standingEnd(first);
+    expect(end).toMatchObject({ reason: 'session_reused', caseId });
+    await expect(desk.undo(caseId, 'both hers', ANN)).rejects.toMatchObject({ code: 'option_invalid' });
+    expect(await desk.undo(caseId, 'both hers', ANN, { reuse: true, endedAtMs: (end?.atMs ?? 0) - 1 })).toBe('blocked');
+    const asShown = { reuse: true, endedAtMs: end?.atMs };
+    expect(await desk.undo(caseId, 'both hers', ANN, asShown)).toBe('given_back');
+    const back = shop.browser(ADDRESS.lagos);
+    for (const cookie of kept) await back.jar.setCookie(cookie, shop.url);
+    expect(await back.user()).toBe('alice');
+    expect(await desk.standingEnd(first)).toBeNull();
+  });
+
+  test('safe alone does not give a reused session back', async () => {
+    const { desk, first, owner, reuse, time } = await givenBack();
+    await reuse();
+    const caseId = caseOf(first.lid, 'session_reused');
+    await until(async () => (await desk.incident(caseId)) ?? undefined);
+    time.now += 1000;
+    expect(await desk.answer(caseId, { disposition: 'safe', note: '' }, ANN)).toMatchObject({ givenBack: null });
+    expect((await owner.get('/me')).status).toBe(303);
+  });
+
   test('not by a repeat of the job of its old end', async () => {
     const { desk, first, owner, prefix, time } = await givenBack();
     time.now += 1000;

@@ -3,13 +3,21 @@
  * can be removed once) and writes down each act. What the acts do in Redis has tests of its own.
  */
 
-import type { Actor, AnswerRequest, Desk, HistoryEntry, IncidentQuery, UndoOutcome } from '../../src/desk-ports.ts';
+import type {
+  Actor,
+  AnswerRequest,
+  Desk,
+  HistoryEntry,
+  IncidentQuery,
+  Learned,
+  UndoOutcome,
+} from '../../src/desk-ports.ts';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import { type ListEntry, namesUser } from '../../src/domain/lists.ts';
 import type { Baseline } from '../../src/domain/types.ts';
 import { BouncerError } from '../../src/errors.ts';
-import type { AuditEntry, LoginEntry } from '../../src/ports.ts';
+import type { AuditEntry, EndMark, LoginEntry } from '../../src/ports.ts';
 import { EXPORT_TYPES, exportIncidents } from '../../src/review/exports.ts';
 
 export interface MemoryDesk extends Desk {
@@ -23,6 +31,9 @@ export interface MemoryDesk extends Desk {
   readonly acts: { readonly what: string; readonly args: readonly unknown[]; readonly by: string }[];
   /** What `undo` says. */
   undoing: UndoOutcome;
+  /** What stands of the logins, and what was learned of them. */
+  end: EndMark | null;
+  learnedThen: Learned | null;
 }
 
 const isSeenIn = (one: IncidentRecord, country: string) =>
@@ -55,6 +66,8 @@ function newState(): State {
     noted: [],
     acts: [],
     undoing: 'given_back',
+    end: null,
+    learnedThen: null,
   };
 }
 
@@ -74,7 +87,9 @@ const reviewList = (state: State) => ({
   list: async (query: IncidentQuery) => ({ incidents: newestFirst(state, query), cursor: null }),
 });
 
-function reviewOf(state: State, act: Act): Pick<Desk, 'incidents' | 'incident' | 'related' | 'answer' | 'undo'> {
+type Review = 'incidents' | 'incident' | 'related' | 'answer' | 'undo' | 'reopen' | 'standingEnd' | 'learned';
+
+function reviewOf(state: State, act: Act): Pick<Desk, Review> {
   return {
     async incidents(query, limit, cursor) {
       if (cursor !== null && !/^\d+$/.test(cursor)) throw new BouncerError('cursor_invalid', 'cursor: pass it on');
@@ -107,11 +122,24 @@ function reviewOf(state: State, act: Act): Pick<Desk, 'incidents' | 'incident' |
       act('answer', actor, caseId, request);
       return { incident, ...effectsOf(request) };
     },
-    async undo(caseId, why, actor) {
+    async undo(caseId, why, actor, choice) {
       if (!state.cases.has(caseId)) throw new BouncerError('incident_unknown', 'no incident has this case number');
-      act('undo', actor, caseId, why);
+      act('undo', actor, caseId, why, choice);
       return state.undoing;
     },
+    async reopen(caseId, why, actor, choice) {
+      const was = state.cases.get(caseId);
+      if (was?.status !== 'safe' && was?.status !== 'dismissed') throw new BouncerError('option_invalid', 'case: open');
+      act('reopen', actor, caseId, why, choice);
+      state.cases.set(caseId, { ...was, status: 'open' });
+      return {
+        was: was.status,
+        learned: state.learnedThen,
+        forgotten: choice?.forget === true && state.learnedThen !== null,
+      };
+    },
+    standingEnd: async () => state.end,
+    learned: async () => state.learnedThen,
   };
 }
 
@@ -196,10 +224,7 @@ function listsOf(state: State, act: Act): Pick<Desk, 'lists' | 'addToList' | 're
   };
 }
 
-type Rest = Exclude<
-  keyof Desk,
-  Users | 'incidents' | 'incident' | 'related' | 'answer' | 'undo' | keyof ReturnType<typeof listsOf>
->;
+type Rest = Exclude<keyof Desk, Users | Review | keyof ReturnType<typeof listsOf>>;
 
 function restOf(state: State, act: Act): Pick<Desk, Rest> {
   return {

@@ -13,7 +13,6 @@ import {
   type Ctx,
   DoneBadge,
   incidentPath,
-  PostForm,
   page,
   ReasonText,
   refusal,
@@ -29,6 +28,7 @@ import { renderDocument } from '../layout.tsx';
 import { headline, meaningOf } from '../words.ts';
 import { ANSWERS, AnswerForm, isAnswerable, needsFresh } from './answer-form.tsx';
 import { EvidenceTable } from './evidence.tsx';
+import { learnedWords, ReopenForm, readUndo, Standing, UndoForm } from './incident-ends.tsx';
 import { Facts, Sides } from './incident-sides.tsx';
 import { Timeline, Visits } from './incident-story.tsx';
 import { IncidentTable } from './incident-table.tsx';
@@ -44,6 +44,7 @@ export function incidentRoutes(app: Hono<ConsoleEnv>): void {
   app.get(CASE, show);
   app.post(`${CASE}/answer`, requireRole('analyst'), answer);
   app.post(`${CASE}/undo`, requireRole('analyst'), requireFresh(), undo);
+  app.post(`${CASE}/reopen`, requireRole('analyst'), reopen);
 }
 
 async function find(c: Ctx): Promise<IncidentRecord | null> {
@@ -57,10 +58,12 @@ async function show(c: Ctx): Promise<Response> {
   const incident = await find(c);
   if (incident === null) return notThere(c);
   const { desk } = c.var;
-  const [related, audit, entry] = await Promise.all([
+  const [related, audit, entry, end, learned] = await Promise.all([
     desk.related(incident, RELATED),
     desk.audit(AUDIT_LOOKED_AT),
     listEntryOf(c, incident),
+    desk.standingEnd(incident),
+    incident.status === 'safe' ? desk.learned(incident) : null,
   ]);
   const acts = audit.filter(({ caseId }) => caseId === incident.id);
   return page(
@@ -68,11 +71,13 @@ async function show(c: Ctx): Promise<Response> {
     { title: `Case ${incident.id}`, active: 'incidents' },
     <>
       <Why c={c} incident={incident} entry={entry} />
+      <Standing c={c} incident={incident} end={end} />
       <Sides c={c} incident={incident} />
       <section id="answer">
         <h2>{isAnswerable(incident) ? 'Your answer' : 'Answered'}</h2>
         <Answer c={c} incident={incident} />
-        <UndoForm c={c} incident={incident} />
+        <UndoForm c={c} incident={incident} end={end} />
+        <ReopenForm c={c} incident={incident} learned={learned} />
       </section>
       <h2>Evidence</h2>
       <EvidenceTable c={c} incident={incident} />
@@ -159,29 +164,6 @@ function AnswerFacts({ incident: { status, resolvedBy, resolvedAtMs, note } }: {
         ['Note', note ? <Untrusted text={note} max={MAX_NOTE} /> : 'none'],
       ]}
     />
-  );
-}
-
-/** Was there an end that could be taken back? A `confirmed` ends what was only flagged or observed. */
-function mayHaveEnded({ outcome, status }: IncidentRecord): boolean {
-  return status === 'confirmed' || (outcome !== 'none' && outcome !== 'observed');
-}
-
-function UndoForm({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
-  if (!mayHaveEnded(incident)) return null;
-  return (
-    <details>
-      <summary>Give the session back</summary>
-      <p>
-        Lifts the end of this login, whatever was answered: within the session’s life the same browser is signed in
-        again.
-      </p>
-      <PostForm c={c} action={`${incidentPath(incident.id)}/undo`} needs="analyst" fresh>
-        <label for="undo-why">Why</label>
-        <input id="undo-why" name="why" required maxlength={MAX_NOTE} autocomplete="off" />
-        <button type="submit">Give the session back</button>
-      </PostForm>
-    </details>
   );
 }
 
@@ -273,8 +255,20 @@ function tooLate(c: Ctx, incident: IncidentRecord): Promise<Response> {
 async function undo(c: Ctx): Promise<Response> {
   const incident = await find(c);
   if (incident === null) return notThere(c);
-  const outcome = await c.var.desk.undo(incident.id, requiredText(c.var.form, 'why'), c.var.actor);
+  const why = requiredText(c.var.form, 'why');
+  const outcome = await c.var.desk.undo(incident.id, why, c.var.actor, readUndo(c));
   return seeOther(c, incidentPath(incident.id), UNDONE[outcome]);
+}
+
+async function reopen(c: Ctx): Promise<Response> {
+  const incident = await find(c);
+  if (incident === null) return notThere(c);
+  const forget = c.var.form.get('forget') === 'yes';
+  const done = await c.var.desk.reopen(incident.id, requiredText(c.var.form, 'why'), c.var.actor, { forget });
+  const { learned, forgotten } = done;
+  const place =
+    learned === null ? '' : ` ${forgotten ? 'Forgotten' : 'Still known of the user'}: ${learnedWords(learned)}.`;
+  return seeOther(c, incidentPath(incident.id), `The case is open again.${place}`);
 }
 
 const UNDONE: Readonly<Record<UndoOutcome, string>> = {
