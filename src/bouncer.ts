@@ -199,7 +199,8 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const gate = openGate(options, redis, keys, { registry, producer, clock, log, counts });
   const report = reporter({ producer, registry, absoluteTtlMs, clock, log, counts });
 
-  const ender = openEnder(redis, keys, log, releasers);
+  const sessions = redisSessions(redis, keys, Math.max(TOMBSTONE_TTL_MS, absoluteTtlMs));
+  const ender = openEnder(sessions, redis, keys, log, releasers);
   const refused = (name: string) => {
     counts.refused[name] = (counts.refused[name] ?? 0) + 1;
   };
@@ -217,6 +218,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     onRefusedId,
     onRefused: ({ operation, outcome }: Refusal) => refused(`${operation}:${outcome}`),
     onReused: (reuse) => endReused(ender, reuse, clock, log),
+    onLogout: (login) => endLoggedOut(sessions, login, clock),
   });
 
   eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
@@ -241,11 +243,11 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 }
 
 /** What the web tier itself ends is re-checked too. It does not wait for replicas: the worker's re-checks do. */
-function openEnder(redis: Redis, keys: Keys, log: Log, releasers: Releasers): Sessions {
+function openEnder(sessions: Sessions, redis: Redis, keys: Keys, log: Log, releasers: Releasers): Sessions {
   const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
   const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, log);
   releasers.add('recheck queue', () => rechecks.close());
-  return rechecked(redisSessions(redis, keys, TOMBSTONE_TTL_MS), rechecks, log);
+  return rechecked(sessions, rechecks, log);
 }
 
 function openGate(
@@ -377,6 +379,12 @@ function reporter({ producer, registry, absoluteTtlMs, clock, log, counts }: Rep
     );
     return { lid: '', status: 'rejected', field };
   };
+}
+
+/** No re-checks: what Redis forgets of a logout is told to nobody as a loss, and they would be three jobs a logout. */
+async function endLoggedOut(sessions: Sessions, login: { lid: string; handle: string }, clock: Clock): Promise<void> {
+  const [ended] = await sessions.revoke([{ ...login, reason: 'logout', caseId: 'NONE', atMs: clock() }]);
+  if (ended instanceof Error) throw ended;
 }
 
 /** Two parties hold one login: whoever is the thief, it ends for both, and the owner signs in again. */

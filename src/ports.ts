@@ -194,7 +194,9 @@ export interface GuardedSessions {
   load(handle: string): Promise<LoadedSession>;
   save(handle: string, first: boolean, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome>;
   touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
-  /** Logout. A moved id logs its successors out too. */
+  /** Of one session: a moved id logs its successors out too. `lid`: the login that it is (or was) of, or ''. */
+  logout(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<{ outcome: WriteOutcome; lid: string }>;
+  /** The same, for whom the login does not matter. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
   /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
   move(move: Move): Promise<WriteOutcome>;
@@ -263,8 +265,8 @@ export interface Rechecks {
   schedule(revocations: readonly Revocation[]): Promise<void>;
 }
 
-/** Why a login ended: what a decision found, or what a person or the store did. */
-export type EndReason = Reason | 'forced_logout';
+/** Why a login ended: what a decision found, what a person or the store did, or its user (`logout`). */
+export type EndReason = Reason | 'forced_logout' | 'logout';
 
 /** The one fact that ends a login: written before anything else, and looked at before any id of the login is created. */
 export interface EndMark {

@@ -33,6 +33,8 @@ export interface EngineDeps {
   onRefused(refusal: Refusal): void;
   /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
   onReused(reuse: { lid: string; handle: string }): Promise<void>;
+  /** A session of this login was logged out, and so the whole login ends. May throw when Redis is away. */
+  onLogout?(login: { lid: string; handle: string }): Promise<void>;
   /** For the mutation check of the tests only. */
   readonly mutation?: Mutation | undefined;
 }
@@ -256,10 +258,18 @@ export class SessionEngine {
     }
   }
 
-  /** Never throws. Null when Redis was away: then it is done when Redis is back (see `endLate`). */
+  /**
+   * A logout: the session first, then its login with whatever other ids and sockets it has. Never throws. Null when Redis was
+   * away: then it is done when Redis is back (see `endLate`).
+   */
   async end(handle: string): Promise<WriteOutcome | null> {
     const { sessions, clock, absoluteTtlMs } = this.#deps;
-    const outcome = await this.#write('destroy', () => sessions.destroy(handle, clock(), absoluteTtlMs));
+    const outcome = await this.#write('destroy', async () => {
+      const ended = await sessions.logout(handle, clock(), absoluteTtlMs);
+      // A revoked one's login has ended before.
+      if (ended.lid !== '' && ended.outcome !== 'revoked') await this.#deps.onLogout?.({ lid: ended.lid, handle });
+      return ended.outcome;
+    });
     if (outcome === null) this.#late.add(handle);
     else this.#late.delete(handle);
     return outcome;

@@ -1,6 +1,7 @@
 import type { EndMark, Logins } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import { askGate, type HttpRequest } from './http.ts';
+import { isLogout } from './moved.ts';
 import { RequestSession } from './request-session.ts';
 import type { SessionState } from './session-store.ts';
 
@@ -53,9 +54,8 @@ async function markOf(lid: string, logins: Logins): Promise<EndMark | null | 'aw
   }
 }
 
-/** Somebody whom a person logged out is simply logged out; the gotcha page is for thieves. */
 function stateOf(lid: string, mark: EndMark | null | 'away'): SessionState | undefined {
   if (mark === 'away') return { unavailable: true };
-  if (mark === null || mark.reason === 'forced_logout') return undefined;
+  if (mark === null || isLogout(mark.reason)) return undefined;
   return { revoked: { tombstone: { kind: 'revoked', lid, ...mark }, sessionId: '' } };
 }

@@ -1,5 +1,5 @@
 import { type GraceVerdict, judgeMoved } from '../domain/grace.ts';
-import type { Clock, GuardedSessions, LoadedSession, MovedTombstone, Tombstone } from '../ports.ts';
+import type { Clock, EndReason, GuardedSessions, LoadedSession, MovedTombstone, Tombstone } from '../ports.ts';
 import type { Looked, Opened } from './entry.ts';
 import { openId } from './seal.ts';
 
@@ -14,10 +14,14 @@ interface Successor {
   readonly found: LoadedSession;
 }
 
+/** Who has logged out, or was logged out by a person, is simply logged out; the gotcha page is for thieves. */
+export function isLogout(reason: EndReason): boolean {
+  return reason === 'logout' || reason === 'forced_logout';
+}
+
 /** What becomes of a request whose id ended. */
 export function endedBy(tombstone: Exclude<Tombstone, MovedTombstone>): Opened {
-  // Somebody whom a person logged out is simply logged out; the gotcha page is for thieves.
-  if (tombstone.kind !== 'revoked' || tombstone.reason === 'forced_logout') return { kind: 'anonymous' };
+  if (tombstone.kind !== 'revoked' || isLogout(tombstone.reason)) return { kind: 'anonymous' };
   return { kind: 'revoked', tombstone };
 }
 
