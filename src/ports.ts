@@ -172,7 +172,10 @@ export interface Move {
   readonly sealedId: string | null;
   readonly atMs: number;
   readonly tombstoneTtlMs: number;
-  /** Of two requests that move one session at the same time, the second is refused (`taken`). */
+  /**
+   * The store's own rotation: of two requests that move one session at the same time, the second is refused (`taken`), and
+   * the tombstone lives for `tombstoneTtlMs`, not to the session's absolute end.
+   */
   readonly onlyOnce?: boolean | undefined;
 }
 

@@ -108,7 +108,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
     serialise(head, data),
     whole(ttlMs),
     move?.sealedId ?? '-',
-    whole(tombstoneTtlMs),
+    whole(move?.tombstoneTtlMs ?? tombstoneTtlMs),
     move?.onlyOnce ? '1' : '0',
   ]);
   const [kind, ...rest] = reply as [WriteOutcome | 'ended', ...string[]];

@@ -1,4 +1,4 @@
-import { holdsTheSame } from '../domain/grace.ts';
+import { holdsTheSame, REISSUE_MS } from '../domain/grace.ts';
 import type { Clock, EndMark, GuardedSessions, LiveHead, Logins, Move, WriteOutcome } from '../ports.ts';
 import type { Entry } from './entry.ts';
 import { sealId } from './seal.ts';
@@ -30,10 +30,14 @@ export class Creation {
     return outcome;
   }
 
-  /** By the store's own choice: all data stays. Of two requests at the same time, one does. */
+  /**
+   * By the store's own choice: all data stays. Of two requests at the same time, one does. There may be thousands of old ids
+   * of one login, so each is remembered only for as long as it would have lived unused (and a slow request lasts).
+   */
   rotate(entry: Entry, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome> {
     const move = this.#moveOf(entry, true);
-    return this.#create(entry, head, data, ttlMs, move && { ...move, onlyOnce: true });
+    const tombstoneTtlMs = Math.max(ttlMs, REISSUE_MS);
+    return this.#create(entry, head, data, ttlMs, move && { ...move, tombstoneTtlMs, onlyOnce: true });
   }
 
   /**
