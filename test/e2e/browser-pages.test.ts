@@ -186,5 +186,6 @@ function pageTests(): void {
 if (CHROMIUM !== null) describe('in a real browser', pageTests);
 else
   test('NOT RUN, because no Chromium is installed here: the pages of the review desk in a real browser', () => {
+    console.warn('No chromium, chromium-browser or google-chrome was found: nothing was looked at in a browser.');
     expect(CHROMIUM).toBeNull();
   });

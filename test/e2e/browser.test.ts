@@ -123,5 +123,6 @@ function browserTests(): void {
 if (CHROMIUM !== null) describe('in a real browser', browserTests);
 else
   test('NOT RUN, because no Chromium is installed here: the review desk in a real browser', () => {
+    console.warn('No chromium, chromium-browser or google-chrome was found: nothing was looked at in a browser.');
     expect(CHROMIUM).toBeNull();
   });
