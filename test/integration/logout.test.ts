@@ -10,6 +10,7 @@ import { keysFor } from '../../src/redis/keys.ts';
 import { redisUndo } from '../../src/redis/undo.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { listening } from '../contract/frameworks/express.ts';
+import { commandsDuring } from '../support/admin.ts';
 import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { type Browser, openShop } from '../support/shop.ts';
 
@@ -147,6 +148,17 @@ test('a login in its place logs the one before out, with all its ids', async () 
   expect([await user(again.cookie), await user(one), await user(two)]).toEqual(['alice', null, null]);
   expect(await shop.bouncer.sessions.isLive(lid)).toBe(false);
   expect(await shop.bouncer.sessions.list('alice')).toHaveLength(1);
+});
+
+test('costs six commands behind the load', async () => {
+  const prefix = testPrefix();
+  const shop = await openShop(prefix);
+  const browser = shop.browser();
+  await loggedIn(browser);
+  const sent = await commandsDuring(connect(), prefix, () => browser.post('/logout'));
+  expect(sent.sort()).toEqual(['evalsha', 'evalsha', 'evalsha', 'get', 'get', 'publish', 'smembers']);
+  const anonymous = await commandsDuring(connect(), prefix, () => browser.post('/logout'));
+  expect(anonymous.length).toBeLessThan(3);
 });
 
 describe('a logout and another end of the same login', () => {
