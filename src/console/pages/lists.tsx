@@ -43,7 +43,8 @@ async function show(c: Ctx): Promise<Response> {
       <h1>Allow and block lists</h1>
       <p>
         What a person says here stands above what the databases say: an allowed login passes, a blocked one is refused.
-        Where two entries fit one login, the most specific decides, in the order of the kinds below.
+        Where two entries fit one login, the most specific decides, in the order of the kinds below; of the same kind,
+        block beats allow. So an allowed address lets a blocked user in: to keep somebody out, look whether one is.
       </p>
       <Find c={c} wanted={wanted} />
       <p>{countWords(all.length, found.length)}</p>

@@ -106,6 +106,47 @@ describe('adding', () => {
   });
 });
 
+describe('without a fresh proof', () => {
+  const STALE = { fresh: false };
+
+  test.each([
+    ['network', '203.0.113.0/24'],
+    ['asn', '64500'],
+    ['country', 'FR'],
+  ])('to block a %s is refused, and adds nothing; to allow it is not', async (kind, value) => {
+    const { store, console } = open();
+    const block = { ...FIELDS, kind, value, list: 'block' };
+    const refused = await console.post('/lists/add', block, STALE);
+    expect([refused.status, refused.text]).toEqual([403, expect.stringContaining('needs your password again')]);
+    expect(store.entries).toEqual([]);
+    expect((await console.post('/lists/add', { ...block, list: 'allow' }, STALE)).status).toBe(303);
+    expect((await console.post('/lists/add', block)).status).toBe(303);
+  });
+
+  test('one address or user is blocked all the same', async () => {
+    const { store, console } = open();
+    for (const [kind, value] of [
+      ['address', '203.0.113.7'],
+      ['user', 'eve'],
+    ] as const) {
+      const { status } = await console.post('/lists/add', { ...FIELDS, kind, value, list: 'block' }, STALE);
+      expect(status).toBe(303);
+    }
+    expect(store.entries).toHaveLength(2);
+  });
+
+  test('the form says so, with the way to give one', async () => {
+    const { console } = open();
+    expect((await console.get('/lists', STALE)).html).toContain('<a href="/again?back=%2Flists">');
+    expect((await console.get('/lists')).text).not.toContain('needs a fresh proof');
+    expect((await console.get('/user?id=eve', STALE)).text).not.toContain('needs a fresh proof');
+  });
+});
+
+test('says which entry decides: an allowed address stands above a blocked user', async () => {
+  expect((await open().console.get('/lists')).text).toContain('an allowed address lets a blocked user in');
+});
+
 test('removing takes a reason, and says when somebody was faster', async () => {
   const { store, console } = open(entry('e1'));
   expect((await console.post('/lists/remove', { entry: 'e1', why: '' })).status).toBe(400);
