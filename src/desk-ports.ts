@@ -16,7 +16,7 @@ export interface Actor {
   readonly role: Role;
 }
 
-/** Everything the queue of incidents can be narrowed to. Each field alone is one index; together they are checked on the record. */
+/** Everything the queue of incidents can be narrowed to. Each field but `brake` is one index; together they are checked on the record. */
 export interface IncidentQuery {
   readonly status?: IncidentStatus | undefined;
   readonly action?: 'flag' | 'revoke' | undefined;
@@ -27,6 +27,8 @@ export interface IncidentQuery {
   readonly address?: string | undefined;
   /** The /24 or /48, as `Located.network`. */
   readonly network?: string | undefined;
+  /** Only those that the safety brake held back. */
+  readonly brake?: true | undefined;
   /** Decided at or after / before, milliseconds since the epoch. */
   readonly fromMs?: number | undefined;
   readonly toMs?: number | undefined;

@@ -1,6 +1,5 @@
 /** `session-bouncer incidents list | show | resolve | undo | reopen`: the review, from a terminal. */
 
-import { userInfo } from 'node:os';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
@@ -19,6 +18,7 @@ import { incidentPage } from './incident-list.ts';
 import { incidentReport } from './incident-show.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
+import { actorOf } from './with-desk.ts';
 
 const DAY_MS = 86_400_000;
 const ANSWERS: readonly Disposition[] = ['confirmed', 'safe', 'dismissed'];
@@ -139,10 +139,6 @@ async function resolve(given: string, options: Options): Promise<void> {
   if (options.json) return printJson(done);
   const { incident } = done;
   print(`${incident.id}: ${[incident.status, ...consequences(done)].join('; ')}`);
-}
-
-function actorOf(options: Options) {
-  return { by: textOf(options, 'by') ?? userInfo().username, role: 'admin' } as const;
 }
 
 function consequences({ incident, closed, ended, givenBack, blocked }: Answered): string[] {

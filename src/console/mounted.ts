@@ -1,6 +1,7 @@
 /** The console within an app: the app says who its people are. */
 
 import type { Actor, Authorized, ConsoleOptions, Desk } from '../desk-ports.ts';
+import { isReservedName } from '../domain/actors.ts';
 import type { Clock, Log } from '../ports.ts';
 import { isRole } from './access.ts';
 import { consoleApp } from './app.tsx';
@@ -36,6 +37,12 @@ function accessOf(said: Authorized, nowMs: number): Access | null {
   if (typeof who !== 'object' || who === null || !isRole(who.role)) return null;
   const { role, name, provedAtMs } = who as Exclude<Authorized, string | null>;
   const fresh = provedAtMs === undefined || nowMs - provedAtMs < TEN_MINUTES_MS;
-  const actor: Actor = { by: typeof name === 'string' && name !== '' ? name.slice(0, NAME_LENGTH) : role, role };
+  const actor: Actor = { by: typeof name === 'string' && name !== '' ? nameOf(name, role) : role, role };
   return { actor, fresh, csrfKey: null };
+}
+
+/** Your `user` is somebody of the desk; ours is the one whose session it was. */
+function nameOf(name: string, role: string): string {
+  const by = name.slice(0, NAME_LENGTH);
+  return isReservedName(by) ? `${by.trim()} (${role})` : by;
 }

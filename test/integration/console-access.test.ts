@@ -299,6 +299,19 @@ describe('the app’s word', () => {
     expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('Incidents')]);
   });
 
+  test.each(['user', ' Brake ', '\uff55ser'])('%j acts as a person, not as what that name stands for', async (name) => {
+    const desk = memoryDesk();
+    const authorize = () => ({ role: 'analyst', name }) as const;
+    const app = mountedConsole({ authorize }, { desk, clock: Date.now, log: captureLog() });
+    const page = await app(new Request('http://desk.example/lists'), { base: '' });
+    const csrf = /name="csrf" value="([\w-]+)"/.exec(await page.text())?.[1] ?? '';
+    const fields = { csrf, kind: 'address', value: '203.0.113.7', list: 'block', for: '7d', why: 'x' };
+    const headers = { 'sec-fetch-site': 'same-origin', cookie: page.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
+    const sent = { method: 'POST', body: new URLSearchParams(fields), headers };
+    expect((await app(new Request('http://desk.example/lists/add', sent), { base: '' })).status).toBe(303);
+    expect(desk.entries.map(({ by }) => by)).toEqual([`${name.trim()} (analyst)`]);
+  });
+
   test('that throws opens nothing', async () => {
     const log = captureLog();
     const authorize = () => {
@@ -363,7 +376,7 @@ test('the brake’s banner is on every page while it is on', async () => {
   const trip = { atMs: Date.UTC(2026, 2, 1), why: 'share', window: counts, day: counts } as const;
   Object.assign(room.desk, { brake: async () => ({ kind: 'tripped', trip }) });
   const text = await (await room.get('/incidents')).text();
-  expect(text).toMatch(/role="alert"[\s\S]*safety brake[\s\S]*40 of 400/);
+  expect(text).toMatch(/role="alert"[\s\S]*safety brake[\s\S]*40 users in 400 logins/);
 });
 
 test('without HTML in the request’s Accept, a refusal is one line of text', async () => {

@@ -3,7 +3,7 @@
 import type { Overview } from '../../desk-ports.ts';
 import type { BrakeCounts, BrakeTrip } from '../../domain/brake.ts';
 import { MAX_NOTE } from '../inputs.ts';
-import { type Ctx, mayAct, PostForm, Time } from '../kit.tsx';
+import { type Ctx, mayAct, PostForm, Time, withQuery } from '../kit.tsx';
 import { number, plural } from '../words.ts';
 
 export function BrakePanel({ c, overview }: { c: Ctx; overview: Overview }) {
@@ -40,7 +40,8 @@ function State({ c, overview: { brake, lastTrip } }: { c: Ctx; overview: Overvie
             <Cause trip={brake.trip} />
           </p>
           <p>
-            Look first whether a database was replaced shortly before, and whether the incidents of that time are right.
+            Look first whether a database was replaced shortly before, and whether{' '}
+            <a href={c.var.base + withQuery('/incidents', { status: 'all', brake: 'held' })}>what it held</a> is right.
             What was held back stays as it is; only logins from now on are ended.
           </p>
           <Reset c={c} />
