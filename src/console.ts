@@ -232,7 +232,8 @@ function signInWith({ door, desk, bouncer, clock }: SignInDeps): SignIn {
       return outcome;
     },
     async confirm(env, actor, password) {
-      const outcome = await door.check(actor.by, password, addressOf(env));
+      const session = outerOf(env).get('session').data.csrf;
+      const outcome = await door.confirm(actor.by, password, { session: String(session), address: addressOf(env) });
       if (outcome.kind === 'ok') outerOf(env).get('session').data.provedAtMs = clock();
       return outcome;
     },

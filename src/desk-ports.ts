@@ -402,6 +402,8 @@ export interface Desk {
   brake(): Promise<BrakeState>;
   resetBrake(why: string, actor: Actor): Promise<BrakeState>;
   audit(limit: number): Promise<readonly AuditEntry[]>;
+  /** The acts on one case, newest first. */
+  actsOn(caseId: string): Promise<readonly AuditEntry[]>;
   /** For an act of the console itself (signed in, exported): the rest writes its own. */
   note(entry: Omit<AuditEntry, 'atMs'>): Promise<void>;
   deadLetters(limit: number): Promise<readonly DeadLetter[]>;
@@ -419,6 +421,13 @@ export interface Attempts {
   take(limits: readonly { readonly name: string; readonly most: number }[], windowMs: number): Promise<number | null>;
   /** Whoever got it right starts anew. */
   forgive(names: readonly string[]): Promise<void>;
+  /** Gives one try back under each name: it was none of those that are limited. Atomic. */
+  refund(names: readonly string[]): Promise<void>;
+  /** How often this happened in a window, this time included. Atomic. */
+  count(name: string, windowMs: number): Promise<number>;
+  /** Notes that this is known, for so long. */
+  remember(name: string, ms: number): Promise<void>;
+  knows(name: string): Promise<boolean>;
 }
 
 /** What an app says of a request to the mounted console. Whatever is none of these is nobody. */

@@ -83,6 +83,7 @@ export function openDesk(options: DeskOptions): OpenDesk {
     ...brakeActs(options, deps),
     ...overviewOf(options, deps, releasers),
     audit: (limit) => audit.list(limit),
+    actsOn: (caseId) => audit.ofCase(caseId),
     note: (entry) => audit.add([{ atMs: clock(), ...entry }]),
     history: (userId, limit) => redisHistory(redis, keys, 0).list(userId, limit),
     ...openPrivacy(options, { ...deps, sessions: adminOf(options, deps) }),

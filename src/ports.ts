@@ -392,6 +392,8 @@ export interface Audit {
   add(entries: readonly AuditEntry[]): Promise<void>;
   /** Newest first. */
   list(limit: number): Promise<AuditEntry[]>;
+  /** The newest ones of one case, newest first, however much was written since. */
+  ofCase(caseId: string): Promise<AuditEntry[]>;
 }
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */

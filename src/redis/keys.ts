@@ -46,6 +46,8 @@ export interface Keys {
   incidentsIndexed(): string;
   /** Cases with visits, scored by the oldest visit that is kept. */
   visited(): string;
+  /** The ids of the audit's entries about one case. */
+  auditOfCase(caseId: string): string;
   /** The audit without a forgotten user, while it is being written; and who writes it. */
   auditCopy(token: string): string;
   auditClaim(): string;
@@ -122,6 +124,7 @@ export function keysFor(prefix: string): Keys {
     incidentsByCountry: (country) => `${shared}:incidents:country:${country}`,
     incidentsIndexed: () => `${shared}:incidents:indexed`,
     visited: () => `${shared}:visited`,
+    auditOfCase: (caseId) => `${shared}:audit-of-case:${caseId}`,
     auditCopy: (token) => `${shared}:audit-copy:${token}`,
     auditClaim: () => `${shared}:audit-claim`,
     setAside: () => `${shared}:set-aside`,

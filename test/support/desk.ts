@@ -246,6 +246,7 @@ function restOf(state: State, act: Act): Pick<Desk, Rest> {
       return { kind: 'enforcing' };
     },
     audit: async (limit) => state.noted.slice(0, limit),
+    actsOn: async (id) => state.noted.filter(({ caseId }) => caseId === id),
     note: async (entry) => void state.noted.unshift({ ...entry, atMs: Date.now() }),
     deadLetters: async () => [],
     retryDeadLetter: async (id, actor) => act('retryDeadLetter', actor, id) < 0,

@@ -37,7 +37,7 @@ const OF_NO_CASE: Readonly<Partial<Record<string, string>>> = {
 
 function EndWords({ end: { reason } }: { end: EndMark }) {
   const words = OF_NO_CASE[reason];
-  return words === undefined ? <ReasonText reason={reason as Reason} brief /> : <>{words}</>;
+  return words === undefined ? <ReasonText reason={reason as Reason} brief /> : words;
 }
 
 function OtherCase({ c, end: { reason, caseId } }: { c: Ctx; end: EndMark }) {

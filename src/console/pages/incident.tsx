@@ -34,8 +34,6 @@ import { Timeline, Visits } from './incident-story.tsx';
 import { IncidentTable } from './incident-table.tsx';
 
 const RELATED = 10;
-/** So many of the newest acts are looked through for those of one case. */
-const AUDIT_LOOKED_AT = 300;
 
 /** With a hyphen, as case numbers have: other pages may lie below `/incidents` too. */
 const CASE = '/incidents/:caseId{[0-9A-Za-z]+-[0-9A-Za-z-]+}';
@@ -58,14 +56,13 @@ async function show(c: Ctx): Promise<Response> {
   const incident = await find(c);
   if (incident === null) return notThere(c);
   const { desk } = c.var;
-  const [related, audit, entry, end, learned] = await Promise.all([
+  const [related, acts, entry, end, learned] = await Promise.all([
     desk.related(incident, RELATED),
-    desk.audit(AUDIT_LOOKED_AT),
+    desk.actsOn(incident.id),
     listEntryOf(c, incident),
     desk.standingEnd(incident),
     incident.status === 'safe' ? desk.learned(incident) : null,
   ]);
-  const acts = audit.filter(({ caseId }) => caseId === incident.id);
   return page(
     c,
     { title: `Case ${incident.id}`, active: 'incidents' },
