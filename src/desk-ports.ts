@@ -452,4 +452,9 @@ export interface ConsoleOptions {
   readonly reauthenticateUrl?: string | undefined;
   /** At the head of every page. Default `Review desk`. */
   readonly title?: string | undefined;
+  /**
+   * People reach it over https although this process sees http: a proxy ends TLS, and nothing says so to us (`console.node()`,
+   * `fetch`). The desk's cookies are `Secure` then. Default: as each request says.
+   */
+  readonly secure?: boolean | undefined;
 }

@@ -12,7 +12,7 @@ const TEN_MINUTES_MS = 600_000;
 const NAME_LENGTH = 128;
 
 export function mountedConsole(
-  { authorize, reauthenticateUrl, title }: ConsoleOptions,
+  { authorize, reauthenticateUrl, title, secure }: ConsoleOptions,
   { desk, clock, log }: { readonly desk: Desk; readonly clock: Clock; readonly log: Log },
 ) {
   const app = consoleApp({
@@ -23,7 +23,7 @@ export function mountedConsole(
     authorize: async (request, env) => accessOf(await authorize((env.native ?? request) as object), clock()),
     reauthenticate: reauthenticateUrl === undefined ? undefined : (back) => withBack(reauthenticateUrl, back),
   });
-  return (request: Request, env: ConsoleBindings) => app.fetch(request, env);
+  return (request: Request, env: ConsoleBindings) => app.fetch(request, { ...env, secure: secure ?? env.secure });
 }
 
 function withBack(url: string, back: string): string {
@@ -43,6 +43,7 @@ function accessOf(said: Authorized, nowMs: number): Access | null {
 
 /** Your `user` is somebody of the desk; ours is the one whose session it was. */
 function nameOf(name: string, role: string): string {
-  const by = name.slice(0, NAME_LENGTH);
+  // Half a letter (a lone surrogate) would come back from Redis as another one, and be another person's name.
+  const by = name.slice(0, NAME_LENGTH).replace(/\p{Surrogate}/gu, '\ufffd');
   return isReservedName(by) ? `${by.trim()} (${role})` : by;
 }

@@ -79,7 +79,11 @@ export function namesUser({ kind, value }: Pick<NewListEntry, 'kind' | 'value'>,
   return kind === 'device' && value.slice(0, value.lastIndexOf(' ')) === userId;
 }
 
-const value = (entry: NewListEntry): string => (typeof entry.value === 'string' ? entry.value.trim() : '');
+/** Blanks around an address are a slip; around a user's id they are part of it: another user may have the id without. */
+function value({ kind, value: text }: NewListEntry): string {
+  if (typeof text !== 'string') return '';
+  return kind === 'user' || kind === 'device' ? text : text.trim();
+}
 
 const isText = (text: unknown, max: number): boolean =>
   typeof text === 'string' && text.trim() !== '' && text.length <= max;

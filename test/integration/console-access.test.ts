@@ -312,6 +312,25 @@ describe('the app’s word', () => {
     expect(desk.entries.map(({ by }) => by)).toEqual([`${name.trim()} (analyst)`]);
   });
 
+  test('may say that a proxy ended TLS: its cookie is Secure then, also where this process sees http', async () => {
+    const cookieOf = async (secure: boolean | undefined) => {
+      const authorize = () => ({ role: 'viewer', name: 'Ada' }) as const;
+      const app = mountedConsole({ authorize, secure }, { desk: memoryDesk(), clock: Date.now, log: captureLog() });
+      const page = await app(new Request('http://desk.example/incidents'), { base: '', secure: false });
+      return page.headers.getSetCookie()[0] ?? '';
+    };
+    expect(await cookieOf(true)).toMatch(/^__Host-desk-key=.*; Secure/);
+    expect(await cookieOf(undefined)).toMatch(/^desk-key=(?!.*Secure)/);
+  });
+
+  test('with half a letter in it is the name that Redis gives back', async () => {
+    const desk = memoryDesk();
+    const authorize = () => ({ role: 'analyst', name: 'Ada \ud800' }) as const;
+    const app = mountedConsole({ authorize }, { desk, clock: Date.now, log: captureLog() });
+    const page = await app(new Request('http://desk.example/lists'), { base: '' });
+    expect(await page.text()).toContain('Ada \ufffd');
+  });
+
   test('that throws opens nothing', async () => {
     const log = captureLog();
     const authorize = () => {

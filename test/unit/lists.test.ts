@@ -59,7 +59,7 @@ describe('checkListValue', () => {
     } else expect(checkListValue(kind, value)).toBe(canonical);
   });
 
-  const good = { list: 'block', kind: 'user', value: ' bob ', by: 'ann', why: 'stolen', expiresAtMs: null } as const;
+  const good = { list: 'block', kind: 'country', value: ' fr ', by: 'ann', why: 'stolen', expiresAtMs: null } as const;
   test.each([
     [{ list: 'deny' }],
     [{ kind: 'email' }],
@@ -70,11 +70,19 @@ describe('checkListValue', () => {
     [{ expiresAtMs: 1.5e300 }],
     [{ value: 7 }],
   ])('an entry with %p is refused', (wrong) => {
-    expect(checkListEntry(good, NOW)).toEqual({ ...good, value: 'bob' });
+    expect(checkListEntry(good, NOW)).toEqual({ ...good, value: 'FR' });
     expect(() => checkListEntry({ ...good, ...wrong } as never, NOW)).toThrow(
       expect.objectContaining({ code: 'option_invalid' }),
     );
   });
+});
+
+test.each(['user', 'device'] as const)('blanks around a user id are part of it, of a %s', (kind) => {
+  const value = kind === 'user' ? ' bob ' : ' bob  phone';
+  const entry = { list: 'block', kind, value, by: 'ann', why: 'stolen', expiresAtMs: null } as const;
+  expect(checkListEntry(entry, NOW)).toEqual(entry);
+  expect(namesUser(checkListEntry(entry, NOW), ' bob ')).toBe(true);
+  expect(namesUser(checkListEntry(entry, NOW), 'bob')).toBe(false);
 });
 
 let serial = 0;

@@ -98,7 +98,7 @@ function Queue({ c, found }: { c: Ctx; found: IncidentPage }) {
           </div>
           <label>
             <input type="checkbox" name="giveBack" value="yes" checked />
-            with safe: give the sessions back
+            with safe: give the sessions back, but for reused ones
           </label>
           <button type="submit">Answer</button>
         </div>
@@ -124,7 +124,8 @@ async function answerMany(c: Ctx): Promise<Response> {
   const request: AnswerRequest = {
     disposition: oneOf(form, 'disposition', ANSWERS),
     note: optionalText(form, 'note'),
-    giveBack: form.get('giveBack') === 'yes',
+    // Not of a reused session, which two browsers held: that is chosen case by case.
+    giveBack: form.get('giveBack') === 'yes' ? undefined : false,
   };
   if (needsFresh(request) && !c.var.fresh) return refusal(c, 403, 'This answer needs your password again.');
   const results = await answerEach(c, cases, request);

@@ -16,8 +16,8 @@ const MAX_VALUE = 400;
 const EXAMPLES: Readonly<Record<ListKind, string>> = {
   address: '203.0.113.7',
   network: '203.0.113.0/24 or 2001:db8::/32',
-  device: 'a user id, a blank, a device id',
-  user: 'a user id',
+  device: 'a user id, a blank, a device id; blanks before it count',
+  user: 'a user id, exactly: blanks around it count',
   asn: '64500',
   country_pair: 'DE>FR, from the known one to the one seen',
   country: 'FR',
@@ -27,7 +27,9 @@ export function listsRoutes(app: Hono<ConsoleEnv>): void {
   app.get('/lists', show);
   app.post('/lists/add', requireRole('analyst'), (c) => {
     const { form } = c.var;
-    return addEntry(c, oneOf(form, 'kind', LIST_KINDS), requiredText(form, 'value', MAX_VALUE), '/lists');
+    // Whatever kind it is: blanks around a user's id are part of it, and the desk takes them off where they are none.
+    requiredText(form, 'value', MAX_VALUE);
+    return addEntry(c, oneOf(form, 'kind', LIST_KINDS), form.get('value') ?? '', '/lists');
   });
   app.post('/lists/remove', requireRole('analyst'), (c) => removeEntry(c, '/lists'));
 }
