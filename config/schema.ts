@@ -221,19 +221,20 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
   brake: {
     type: 'switch',
     placeholder: '<true|false>',
-    description: 'The safety brake: nothing is ended while too large a share of the logins would be.',
+    description: 'The safety brake: nothing is ended while the sessions of too many users would be.',
     takes: 'true or false',
   },
   brakeShare: {
     type: 'number',
     placeholder: '<share>',
-    description: 'More than this share of the logins of a window trips the brake.',
+    description: 'More users than this share of the logins of a window trip the brake.',
     takes: 'a share above 0 and up to 1, e.g. 0.05',
   },
   brakeMinLogins: {
     type: 'number',
     placeholder: '<logins>',
-    description: 'A window counts as at least so many logins; times the share, so many may end in it anyway.',
+    description:
+      'A window counts as at least so many logins; times the share, so many users may lose sessions in it anyway.',
     takes: 'a whole number from 1 to 1000000',
   },
   brakeWindowMinutes: {

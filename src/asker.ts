@@ -64,6 +64,8 @@ export class Asker {
       this.#flagged.delete(login.lid);
       return flagged;
     }
+    // A signal is decided whatever its country.
+    if (login.signal !== undefined) return null;
     const sighting = this.#deps.locator.locate(login.address, login.addressProblem);
     if (sighting.kind !== 'unlocatable' || sighting.why !== WORTH_ASKING || login.address === null) return null;
     const { flags, evidence } = sighting;

@@ -199,7 +199,8 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const gate = openGate(options, redis, keys, { registry, producer, clock, log, counts });
   const report = reporter({ producer, registry, absoluteTtlMs, clock, log, counts });
 
-  const ender = openEnder(redis, keys, log, releasers);
+  const sessions = redisSessions(redis, keys, Math.max(TOMBSTONE_TTL_MS, absoluteTtlMs));
+  const ender = openEnder(sessions, redis, keys, log, releasers);
   const refused = (name: string) => {
     counts.refused[name] = (counts.refused[name] ?? 0) + 1;
   };
@@ -217,6 +218,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     onRefusedId,
     onRefused: ({ operation, outcome }: Refusal) => refused(`${operation}:${outcome}`),
     onReused: (reuse) => endReused(ender, reuse, clock, log),
+    onLogout: (login) => endLoggedOut(sessions, login, clock),
   });
 
   eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
@@ -224,7 +226,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 
   return {
     store: <S>(session: SessionModule<S>) => createSessionStore(session.Store as unknown as StoreClass, engine) as S,
-    gate: () => expressGate(gate, trust, log),
+    gate: () => expressGate({ gate, trust, log, engine }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
     ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins }),
@@ -241,11 +243,11 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 }
 
 /** What the web tier itself ends is re-checked too. It does not wait for replicas: the worker's re-checks do. */
-function openEnder(redis: Redis, keys: Keys, log: Log, releasers: Releasers): Sessions {
+function openEnder(sessions: Sessions, redis: Redis, keys: Keys, log: Log, releasers: Releasers): Sessions {
   const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
   const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, log);
   releasers.add('recheck queue', () => rechecks.close());
-  return rechecked(redisSessions(redis, keys, TOMBSTONE_TTL_MS), rechecks, log);
+  return rechecked(sessions, rechecks, log);
 }
 
 function openGate(
@@ -287,24 +289,28 @@ interface ConsoleParts {
 const DESK_TIMEOUT_MS = 3000;
 
 /** A web process that mounts no console loads none of it. */
-function openConsole(how: ConsoleOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+function openConsole(how: ConsoleOptions, options: BouncerOptions, parts: ConsoleParts): Mountable {
   checkConsoleOptions(how);
   return mountable(async () => {
-    const [{ mountedConsole }, { desk }] = await Promise.all([import('./console/mounted.ts'), loadDesk(target, parts)]);
+    const [{ mountedConsole }, { desk }] = await Promise.all([
+      import('./console/mounted.ts'),
+      loadDesk(options, parts),
+    ]);
     return mountedConsole(how, { desk, ...parts });
   }, parts.log);
 }
 
-function openAnswers(how: UserAnswersOptions, { redis: target }: BouncerOptions, parts: ConsoleParts): Mountable {
+function openAnswers(how: UserAnswersOptions, options: BouncerOptions, parts: ConsoleParts): Mountable {
   checkUserAnswersOptions(how);
-  return mountable(async () => openUserAnswers({ ...(await loadDesk(target, parts)), ...parts }, how), parts.log);
+  return mountable(async () => openUserAnswers({ ...(await loadDesk(options, parts)), ...parts }, how), parts.log);
 }
 
-async function loadDesk(target: RedisTarget, { keys, clock, log, releasers }: ConsoleParts) {
+async function loadDesk(options: BouncerOptions, { keys, clock, log, releasers }: ConsoleParts) {
   const { openDesk } = await import('./desk.ts');
-  const redis = openWebRedis(target, DESK_TIMEOUT_MS, log);
+  const redis = openWebRedis(options.redis, DESK_TIMEOUT_MS, log);
   releasers.add('desk redis', () => redis.disconnect());
-  const desk = openDesk({ redis, keys, clock, log });
+  const { absoluteTtlMs } = sessionTimes(options);
+  const desk = openDesk({ redis, keys, clock, log, absoluteTtlMs });
   releasers.add('desk', () => desk.close());
   return { redis, desk };
 }
@@ -375,6 +381,12 @@ function reporter({ producer, registry, absoluteTtlMs, clock, log, counts }: Rep
   };
 }
 
+/** No re-checks: what Redis forgets of a logout is told to nobody as a loss, and they would be three jobs a logout. */
+async function endLoggedOut(sessions: Sessions, login: { lid: string; handle: string }, clock: Clock): Promise<void> {
+  const [ended] = await sessions.revoke([{ ...login, reason: 'logout', caseId: 'NONE', atMs: clock() }]);
+  if (ended instanceof Error) throw ended;
+}
+
 /** Two parties hold one login: whoever is the thief, it ends for both, and the owner signs in again. */
 async function endReused(
   sessions: Sessions,
@@ -382,7 +394,7 @@ async function endReused(
   clock: Clock,
   log: Log,
 ): Promise<void> {
-  const caseId = caseOf(lid);
+  const caseId = caseOf(lid, 'session_reused');
   const [ended] = await sessions.revoke([{ lid, handle, reason: 'session_reused', caseId, atMs: clock() }]);
   if (ended instanceof Error) throw ended;
   log.warn({ event: 'session_reused', case: caseId }, 'An old session id came back: the whole login was ended');
@@ -398,6 +410,7 @@ interface ReuseDeps {
 /** To the worker, which locates the address and records the incident. The login itself has ended before. */
 async function tellReuse({ lid, handle, address, userAgent }: Reuse, deps: ReuseDeps): Promise<void> {
   const { registry, producer, clock, log } = deps;
+  const caseId = caseOf(lid, 'session_reused');
   try {
     const loginAtMs = clock();
     const userId = (await registry.find(lid, loginAtMs))?.userId;
@@ -406,9 +419,9 @@ async function tellReuse({ lid, handle, address, userAgent }: Reuse, deps: Reuse
     const signal = { lid, handle, userId, ...from, loginAtMs, userAgent: browser, signal: 'session_reused' };
     const event = loginEventSchema.safeParse(signal);
     if (event.success) await producer.report(event.data);
-    else log.warn({ event: 'reuse_untold', case: caseOf(lid) }, 'Nobody knows whose login was reused; no incident');
+    else log.warn({ event: 'reuse_untold', case: caseId }, 'Nobody knows whose login was reused; no incident');
   } catch (error) {
-    log.warn({ event: 'reuse_untold', case: caseOf(lid), error: errorName(error) }, 'A reuse could not be reported');
+    log.warn({ event: 'reuse_untold', case: caseId, error: errorName(error) }, 'A reuse could not be reported');
   }
 }
 

@@ -10,7 +10,7 @@ import { consoleApp } from './console/app.tsx';
 import type { Access, ConsoleBindings, SignIn } from './console/env.ts';
 import { type Account, accountsOf } from './console/password.ts';
 import { confirmLink } from './console/sign-in.tsx';
-import { openDesk } from './desk.ts';
+import { type DeskOptions, openDesk } from './desk.ts';
 import type { Desk } from './desk-ports.ts';
 import { BouncerError } from './errors.ts';
 import { defaultLog } from './log.ts';
@@ -40,6 +40,8 @@ export interface ConsoleServerOptions {
   /** As `createBouncer`'s: the proxies in front. */
   readonly trustProxy?: number | readonly string[] | undefined;
   readonly title?: string | undefined;
+  /** How long the worker and the web tier keep things, where they were told to. */
+  readonly kept?: Pick<DeskOptions, 'baselineTtlMs' | 'incidentTtlMs' | 'tombstoneTtlMs' | 'absoluteTtlMs'> | undefined;
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -136,7 +138,7 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
   const keys = keysFor(prefix);
   const redis = openWebRedis(options.redis, REDIS_TIMEOUT_MS, log);
   releasers.add('redis', () => redis.disconnect());
-  const desk = openDesk({ redis, keys, clock, log });
+  const desk = openDesk({ ...options.kept, redis, keys, clock, log });
   releasers.add('desk', () => desk.close());
   const bouncer = createBouncer({
     redis: options.redis,
@@ -144,6 +146,8 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
     trustProxy: options.trustProxy,
     session: { ttlSeconds: IDLE_SECONDS, absoluteTtlSeconds: ABSOLUTE_SECONDS },
     gotcha: { loginUrl: '/sign-in' },
+    // While Redis is away nobody is asked to sign in again: they are told to wait.
+    needsUser: ({ path }) => !path.startsWith('/assets/'),
     log,
     clock,
   });
@@ -220,14 +224,16 @@ function signInWith({ door, desk, bouncer, clock }: SignInDeps): SignIn {
     async signIn(env, name, password) {
       const outcome = await door.check(name, password, addressOf(env));
       if (outcome.kind !== 'ok') return outcome;
+      // First: where it cannot be noted, nobody gets in.
+      await desk.note(entry('sign_in', name, addressOf(env) ?? 'unknown'));
       const data: Session = { name: outcome.actor.by, provedAtMs: clock(), csrf: randomToken() };
       const { saved } = outerOf(env).get('session').begin(loginId(name), data);
       if (!(await saved)) throw new BouncerError('session_unavailable', 'The session could not be stored; try again');
-      await desk.note(entry('sign_in', name, addressOf(env) ?? 'unknown'));
       return outcome;
     },
     async confirm(env, actor, password) {
-      const outcome = await door.check(actor.by, password, addressOf(env));
+      const session = outerOf(env).get('session').data.csrf;
+      const outcome = await door.confirm(actor.by, password, { session: String(session), address: addressOf(env) });
       if (outcome.kind === 'ok') outerOf(env).get('session').data.provedAtMs = clock();
       return outcome;
     },

@@ -6,7 +6,7 @@ import type { ListEntry, NewListEntry } from './domain/lists.ts';
 import type { Notice } from './domain/notification.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { Action, Baseline, Mode } from './domain/types.ts';
-import type { AuditEntry, IncidentPage, LoginEntry, SourceStatus } from './ports.ts';
+import type { AuditEntry, EndMark, IncidentPage, LoginEntry, SourceStatus } from './ports.ts';
 
 /** Who acts. `role` decides what they may do; `by` is what the audit says. */
 export type Role = 'viewer' | 'analyst' | 'admin';
@@ -16,7 +16,7 @@ export interface Actor {
   readonly role: Role;
 }
 
-/** Everything the queue of incidents can be narrowed to. Each field alone is one index; together they are checked on the record. */
+/** Everything the queue of incidents can be narrowed to. Each field but `brake` is one index; together they are checked on the record. */
 export interface IncidentQuery {
   readonly status?: IncidentStatus | undefined;
   readonly action?: 'flag' | 'revoke' | undefined;
@@ -27,6 +27,8 @@ export interface IncidentQuery {
   readonly address?: string | undefined;
   /** The /24 or /48, as `Located.network`. */
   readonly network?: string | undefined;
+  /** Only those that the safety brake held back. */
+  readonly brake?: true | undefined;
   /** Decided at or after / before, milliseconds since the epoch. */
   readonly fromMs?: number | undefined;
   readonly toMs?: number | undefined;
@@ -36,7 +38,7 @@ export interface AnswerRequest {
   readonly disposition: Disposition;
   /** Up to 2000 characters. */
   readonly note: string;
-  /** `safe` only. Give the session back (lift the tombstone) where it can be. Default true. */
+  /** `safe` only. Give the session back (lift the tombstone) where it can be. Default true, but false of a reused session: two parties hold it. */
   readonly giveBack?: boolean | undefined;
   /** `confirmed` only: put the address on the block list for so long; null: for good. */
   readonly blockAddressForMs?: number | null | undefined;
@@ -73,7 +75,36 @@ export interface Undo {
     readonly atMs: number;
     /** When the login began: told, because the registry may have forgotten it. */
     readonly loginAtMs?: number | undefined;
+    /** Only this end; where another one stands it is `blocked`. Left out: any. */
+    readonly only?: MeantEnd | undefined;
   }): Promise<UndoOutcome>;
+}
+
+/** Which end of a login is to be taken back: it may have ended again since, for something else. */
+export interface MeantEnd {
+  readonly caseId: string;
+  /** Also where an old session id came back: two parties held that login, and both get it back. */
+  readonly reuse: boolean;
+  /** As it was shown to whoever decides, milliseconds since the epoch. */
+  readonly endedAtMs?: number | undefined;
+}
+
+export type UndoChoice = Partial<Omit<MeantEnd, 'caseId'>>;
+
+/** What opening an answered incident again came to. */
+export interface Reopened {
+  /** The answer that was taken off. */
+  readonly was: Disposition;
+  /** What the baseline had learned from it; null: nothing. */
+  readonly learned: Learned | null;
+  /** It was taken out of the baseline again. */
+  readonly forgotten: boolean;
+}
+
+/** What an answer `safe` taught of a login: what was not known of its user before. */
+export interface Learned {
+  readonly countries: readonly string[];
+  readonly networks: readonly string[];
 }
 
 /** One login as the worker saw it: the user page's timeline. Bounded per user, newest first. Text is untrusted. */
@@ -127,6 +158,7 @@ export interface SeriesPoint {
 }
 
 export interface Brake {
+  /** A trip stands whatever the workers are told; `off` is where there is none, and no worker that lives has a brake. */
   state(): Promise<BrakeState>;
   /** Back to enforcing. Returns what it was. */
   reset(by: string, atMs: number): Promise<BrakeState>;
@@ -139,6 +171,8 @@ export interface WorkerStatus {
   readonly pid: number;
   readonly version: string;
   readonly mode: Mode;
+  /** Has it a safety brake? False: it only observes, or was told to have none. */
+  readonly brake?: boolean | undefined;
   readonly startedAtMs: number;
   readonly seenAtMs: number;
   readonly sources: readonly SourceStatus[];
@@ -156,6 +190,8 @@ export interface CountryCount {
   readonly checked: number;
   readonly flagged: number;
   readonly revoked: number;
+  /** Left out while 0. */
+  readonly wouldRevoke?: number | undefined;
 }
 
 export interface QueueDepth {
@@ -302,6 +338,14 @@ export interface UserWords {
   write(caseId: string, word: UserWord): Promise<void>;
 }
 
+/** Incidents as a file, in pieces as they are read. Holds no session id, no handle and no login id. */
+export interface IncidentFile {
+  /** Its media type. */
+  readonly type: string;
+  readonly pieces: AsyncIterable<string>;
+}
+export type ExportFormat = 'csv' | 'ndjson';
+
 /**
  * Everything that a person may do at the desk. Each act checks nothing about roles (the console does) and writes its own audit
  * entry. All may throw BouncerError (bad input) and when Redis is away.
@@ -309,6 +353,8 @@ export interface UserWords {
 export interface Desk {
   incidents(query: IncidentQuery, limit: number, cursor: string | null): Promise<IncidentPage>;
   incident(caseId: string): Promise<IncidentRecord | null>;
+  /** All that match, newest first. Whoever hands it out notes it. The pieces may fail when Redis is away. */
+  exportIncidents(query: IncidentQuery, format: ExportFormat): IncidentFile;
   /** Other incidents of the same user, address and network, newest first, without this one. At most `limit` each. */
   related(
     incident: IncidentRecord,
@@ -316,8 +362,25 @@ export interface Desk {
   ): Promise<Readonly<Record<'user' | 'address' | 'network', readonly IncidentRecord[]>>>;
   /** Throws `incident_unknown`, `incident_closed`, `option_invalid`. */
   answer(caseId: string, request: AnswerRequest, actor: Actor): Promise<Answered>;
-  /** Gives the session of an incident back, whatever it was answered. Throws `incident_unknown`. */
-  undo(caseId: string, why: string, actor: Actor): Promise<UndoOutcome>;
+  /**
+   * Gives the session of an incident back, whatever it was answered; `blocked` where its login has ended again by another case.
+   * Throws `incident_unknown`, and `option_invalid` where the session was reused and the choice does not say `reuse`.
+   */
+  undo(caseId: string, why: string, actor: Actor, choice?: UndoChoice): Promise<UndoOutcome>;
+  /** The end of its login that stands now; null: it lives, or nobody knows. */
+  standingEnd(incident: IncidentRecord): Promise<EndMark | null>;
+  /** What `safe` taught of this login and the baseline still holds; null: nothing. */
+  learned(incident: IncidentRecord): Promise<Learned | null>;
+  /**
+   * Takes a `safe` or `dismissed` off again; with `forget` also what `safe` taught. What else it did (cases alike, a session
+   * given back) stays. Throws `incident_unknown`, `incident_closed` (answered anew meanwhile) and `option_invalid`.
+   */
+  reopen(
+    caseId: string,
+    why: string,
+    actor: Actor,
+    choice?: { readonly forget?: boolean | undefined },
+  ): Promise<Reopened>;
 
   sessions(userId: string): Promise<readonly LoginEntry[]>;
   endSession(userId: string, lid: string, why: string, actor: Actor): Promise<'ended' | 'already_ended' | 'unknown'>;
@@ -339,6 +402,8 @@ export interface Desk {
   brake(): Promise<BrakeState>;
   resetBrake(why: string, actor: Actor): Promise<BrakeState>;
   audit(limit: number): Promise<readonly AuditEntry[]>;
+  /** The acts on one case, newest first. */
+  actsOn(caseId: string): Promise<readonly AuditEntry[]>;
   /** For an act of the console itself (signed in, exported): the rest writes its own. */
   note(entry: Omit<AuditEntry, 'atMs'>): Promise<void>;
   deadLetters(limit: number): Promise<readonly DeadLetter[]>;
@@ -356,6 +421,13 @@ export interface Attempts {
   take(limits: readonly { readonly name: string; readonly most: number }[], windowMs: number): Promise<number | null>;
   /** Whoever got it right starts anew. */
   forgive(names: readonly string[]): Promise<void>;
+  /** Gives one try back under each name: it was none of those that are limited. Atomic. */
+  refund(names: readonly string[]): Promise<void>;
+  /** How often this happened in a window, this time included. Atomic. */
+  count(name: string, windowMs: number): Promise<number>;
+  /** Notes that this is known, for so long. */
+  remember(name: string, ms: number): Promise<void>;
+  knows(name: string): Promise<boolean>;
 }
 
 /** What an app says of a request to the mounted console. Whatever is none of these is nobody. */
@@ -380,4 +452,9 @@ export interface ConsoleOptions {
   readonly reauthenticateUrl?: string | undefined;
   /** At the head of every page. Default `Review desk`. */
   readonly title?: string | undefined;
+  /**
+   * People reach it over https although this process sees http: a proxy ends TLS, and nothing says so to us (`console.node()`,
+   * `fetch`). The desk's cookies are `Secure` then. Default: as each request says.
+   */
+  readonly secure?: boolean | undefined;
 }

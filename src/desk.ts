@@ -21,13 +21,17 @@ import { redisLogins } from './redis/logins.ts';
 import { redisObserved } from './redis/observed.ts';
 import { redisRegistry } from './redis/registry.ts';
 import { redisSeries } from './redis/series.ts';
+import { sharedTime } from './redis/server-time.ts';
 import { guardedSessions } from './redis/sessions.ts';
 import { redisUndo } from './redis/undo.ts';
 import { redisWorkers } from './redis/workers.ts';
 import { Releasers } from './release.ts';
 import { answerIncident } from './review/answer.ts';
+import { learnedOf } from './review/baseline.ts';
+import { EXPORT_TYPES, exportIncidents } from './review/exports.ts';
 import { listActs } from './review/lists.ts';
 import { related } from './review/related.ts';
+import { reopenIncident } from './review/reopen.ts';
 import { trustActs } from './review/trust.ts';
 import { undoIncident } from './review/undo.ts';
 import { note, type ReviewDeps } from './review.ts';
@@ -63,15 +67,23 @@ export function openDesk(options: DeskOptions): OpenDesk {
   return {
     incidents: (query, limit, cursor) => incidents.list(query, limit, cursor),
     incident: (caseId) => incidents.get(caseId),
+    exportIncidents: (query, format) => ({
+      type: EXPORT_TYPES[format],
+      pieces: exportIncidents({ incidents }, query, format),
+    }),
     related: (incident, limit) => related(incidents, incident, limit),
     answer: (caseId, request, actor) => answerIncident(deps, caseId, request, actor),
-    undo: (caseId, why, actor) => undoIncident(deps, caseId, why, actor),
+    undo: (caseId, why, actor, choice) => undoIncident(deps, caseId, why, actor, choice),
+    reopen: (caseId, why, actor, choice) => reopenIncident(deps, caseId, why, actor, choice),
+    standingEnd: ({ lid }) => deps.logins.endMark(lid),
+    learned: (incident) => learnedOf(deps.baselines, incident),
     ...sessionActs(options, deps),
     ...trustActs(deps),
     ...listActs(deps),
     ...brakeActs(options, deps),
     ...overviewOf(options, deps, releasers),
     audit: (limit) => audit.list(limit),
+    actsOn: (caseId) => audit.ofCase(caseId),
     note: (entry) => audit.add([{ atMs: clock(), ...entry }]),
     history: (userId, limit) => redisHistory(redis, keys, 0).list(userId, limit),
     ...openPrivacy(options, { ...deps, sessions: adminOf(options, deps) }),
@@ -124,12 +136,13 @@ function sessionActs(options: DeskOptions, deps: DeskDeps): SessionActs {
   };
 }
 
-function brakeActs({ redis, keys }: DeskOptions, deps: DeskDeps): Pick<Desk, 'brake' | 'resetBrake'> {
+function brakeActs({ redis, keys, clock }: DeskOptions, deps: DeskDeps): Pick<Desk, 'brake' | 'resetBrake'> {
   const brake = redisBrake(redis, keys);
+  const now = sharedTime(redis, clock);
   return {
     brake: () => brake.state(),
     async resetBrake(why, { by }) {
-      const atMs = deps.clock();
+      const atMs = await now();
       const before = await brake.reset(by, atMs);
       const outcome = before.kind === 'tripped' ? 'enforcing' : before.kind;
       await note(deps, [{ what: 'brake_reset', by, why, userId: null, lid: null, outcome }]);

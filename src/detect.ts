@@ -15,6 +15,7 @@ import type {
   Locator,
   LoginBrake,
   Rechecks,
+  RecordedIncident,
   Revocation,
   RevokeResult,
   Sessions,
@@ -55,12 +56,14 @@ export interface DetectDeps {
   readonly policy: Policy;
   readonly mode: Mode;
   readonly clock: Clock;
-  /** The case number of a login: derived, so that a repeated job writes the same one. */
-  caseOf(lid: string): string;
+  /** The case number of a login, or of a signal of it: derived, so that a repeated job writes the same one. */
+  caseOf(lid: string, signal?: LoginEvent['signal']): string;
   /** Told of each new incident, once. */
   onIncident(incident: Incident): void;
+  /** Told of each new end of a login whose incident was on record, once: it may have been answered, and is open again. */
+  onEndedAgain?(incident: Incident): void;
   /** Told of those that a worker had recorded before it died with this batch: perhaps it did no more. */
-  onIncidentAgain?(incident: Incident): void;
+  onIncidentAgain?(incident: RecordedIncident): void;
   /** Told where logins came from, for the list of a user's sessions. Never throws: nothing else waits on it. */
   onLocated?(logins: readonly LocatedLogin[]): Promise<void>;
   /** Told of the logins that were settled, once or more often: for their users' history. Never throws. */
@@ -149,10 +152,10 @@ export async function detect(
   const onRecord = new Set<string>();
   const seen: LocatedLogin[] = [];
   if (context.startedBefore) {
-    for (const incident of await recordedBefore(logins, deps)) {
+    for (const { login, incident } of await recordedBefore(logins, deps)) {
       deps.onIncidentAgain?.(incident);
-      const { lid, action, reason } = incident;
-      onRecord.add(eventKey({ lid, signal: reason === 'session_reused' ? reason : undefined }));
+      const { action, reason } = incident;
+      onRecord.add(eventKey(login));
       counts.decided(action, reason);
       counts.settled(settledBefore(incident));
     }
@@ -192,15 +195,23 @@ function oncePerLid(batch: readonly LoginEvent[]): readonly LoginEvent[] {
   return batch.filter((login) => !seen.has(eventKey(login)) && seen.add(eventKey(login)));
 }
 
-/** A login and a later signal of it are two events, although they share the case: the first record of it stays. */
+/** A login and a later signal of it are two events. */
 function eventKey({ lid, signal }: Pick<LoginEvent, 'lid' | 'signal'>): string {
   return signal === undefined ? lid : `${lid} ${signal}`;
 }
 
-async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps): Promise<Incident[]> {
-  const cases = new Set(logins.map((login) => deps.caseOf(login.lid)));
-  const known = await deps.incidents.existing([...cases]);
-  return known.filter((incident) => incident !== null);
+async function recordedBefore(logins: readonly LoginEvent[], deps: DetectDeps) {
+  const known = await deps.incidents.existing(logins.map(({ lid, signal }) => deps.caseOf(lid, signal)));
+  return logins.flatMap((login, i) => {
+    const incident = known[i] ?? null;
+    return incident !== null && isOnRecord(login, incident) ? [{ login, incident }] : [];
+  });
+}
+
+/** A case may be of a signal that came before this one, and was given back since. */
+function isOnRecord({ signal, loginAtMs }: LoginEvent, { reason, endedAgain, ...incident }: RecordedIncident): boolean {
+  if (signal === undefined) return reason !== 'session_reused';
+  return reason === signal && Math.max(incident.loginAtMs, endedAgain?.eventAtMs ?? 0) >= loginAtMs;
 }
 
 function located(judged: readonly Judged[]): LocatedLogin[] {
@@ -262,7 +273,8 @@ async function endAndRecord(judged: readonly Judged[], run: Run): Promise<string
       failed.add(login);
       return [];
     }
-    if (result) deps.onIncident(incident);
+    if (result === 'ended_again') deps.onEndedAgain?.(incident);
+    else if (result) deps.onIncident(incident);
     return [eventKey(login)];
   });
 }
@@ -280,8 +292,8 @@ async function mayEnd(
   const toEnd = suspicious.filter(({ decision }) => decision.action === 'revoke');
   const asked = deps.brake === undefined ? [] : toEnd.filter(({ decision }) => isBraked(decision.reason));
   if (asked.length === 0) return toEnd;
-  const lids = asked.map(({ login }) => login.lid);
-  const granted = await deps.brake?.ask(lids, logins, deps.clock());
+  const toAsk = asked.map(({ login }) => login);
+  const granted = await deps.brake?.ask(toAsk, logins);
   await deps.afterEffect?.('brake');
   for (const [i, { login }] of asked.entries()) if (granted?.[i] !== true) braked.add(login);
   return toEnd.filter(({ login }) => !braked.has(login));
@@ -292,12 +304,13 @@ async function revoke(toEnd: readonly Judged[], { deps, failed }: Run): Promise<
   if (toEnd.length === 0) return new Map();
   const atMs = deps.clock();
   const revocations = toEnd.map(
-    ({ login: { handle, lid, php }, decision: { reason } }): Revocation => ({
+    ({ login: { handle, lid, loginAtMs, signal, php }, decision: { reason } }): Revocation => ({
       handle,
       lid,
       reason,
-      caseId: deps.caseOf(lid),
+      caseId: deps.caseOf(lid, signal),
       atMs,
+      loginAtMs,
       ...(php === undefined ? {} : { php }),
     }),
   );
@@ -318,8 +331,10 @@ async function revoke(toEnd: readonly Judged[], { deps, failed }: Run): Promise<
 function describe(one: Judged, ended: RevokeResult | undefined, { context, deps, braked }: Run): Incident {
   const { login, sighting, decision, listEntryId, baseline, atMs } = one;
   const isBraked = braked.has(login);
+  const id = deps.caseOf(login.lid, login.signal);
+  const endedByCase = ended?.caseId === id ? undefined : ended?.caseId;
   return {
-    id: deps.caseOf(login.lid),
+    id,
     lid: login.lid,
     handle: login.handle,
     userId: login.userId,
@@ -339,6 +354,7 @@ function describe(one: Judged, ended: RevokeResult | undefined, { context, deps,
     decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
     ...(ended?.php === undefined ? {} : { php: ended.php }),
+    ...(endedByCase === undefined ? {} : { endedByCase }),
   };
 }
 
@@ -385,9 +401,10 @@ function count(judged: readonly Judged[], again: ReadonlySet<string>, run: Run):
 }
 
 function settledNow({ login, sighting, decision }: Judged, { deps, braked }: Run) {
+  const caseId = deps.caseOf(login.lid, login.signal);
   const { action, reason } = decision;
   const observed = deps.mode === 'observe' || braked.has(login);
-  return { login, action, reason, sighting, caseId: action === 'allow' ? null : deps.caseOf(login.lid), observed };
+  return { login, action, reason, sighting, caseId: action === 'allow' ? null : caseId, observed };
 }
 
 /** `recheck:waiting` counts all that ever waited: less `recheck:done` and `recheck:gave_up`, they are those that wait now. */

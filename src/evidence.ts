@@ -1,6 +1,8 @@
 import { networkOf, parseAddress } from './domain/address.ts';
 import { decide, emptyBaseline } from './domain/decide.ts';
+import { decideWithLists } from './domain/decide-listed.ts';
 import type { Incident } from './domain/incident.ts';
+import type { ListMatcher } from './domain/list-match.ts';
 import type { Policy } from './domain/policy.ts';
 import type { Reason } from './domain/reasons.ts';
 import type { RegistryWord } from './domain/registry.ts';
@@ -34,6 +36,8 @@ export interface EvidenceDeps {
   readonly counters: Counters;
   readonly policy: Policy;
   readonly mode: Mode;
+  /** The allow and block lists as they are now. Throws only where they were never read. */
+  readonly lists?: { fresh(): Promise<ListMatcher> } | undefined;
   readonly clock: Clock;
   caseOf(lid: string): string;
   onIncident(incident: Incident): void;
@@ -95,8 +99,11 @@ async function judgeAgain(ask: UnlocatableAsk, word: RegistryWord, deps: Evidenc
   if (sighting === null) return 'recorded';
   const nowMs = deps.clock();
   const loginAtMs = Math.min(login.loginAtMs, nowMs);
-  const [stored] = await deps.baselines.load([login.userId]);
+  const [[stored], lists] = await Promise.all([deps.baselines.load([login.userId]), deps.lists?.fresh()]);
   const baseline = stored?.baseline ?? emptyBaseline;
+  const facts = { login, baseline, sighting, atMs: loginAtMs, nowMs };
+  // Of the lists only an allow counts here: a block would end the session, which a geofeed's word must not.
+  if (decideWithLists(facts, deps.policy, lists).decision.reason === 'allowed_by_list') return 'recorded';
   const { action, reason } = decide(baseline, sighting, loginAtMs, deps.policy);
   if (action === 'allow') return MATCHES.has(reason) ? 'same_country' : 'recorded';
   const incident: Incident = {

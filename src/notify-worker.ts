@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { IncidentRecord } from './domain/incident.ts';
 import {
   caseOfNotice,
-  hasEnded,
   type Notice,
   type NotificationEvent,
   noticeData,
@@ -13,7 +11,7 @@ import {
   webhookProblem,
 } from './domain/notification.ts';
 import { BouncerError } from './errors.ts';
-import { mailContext, questionMail, type RenderMail } from './notify-mail.ts';
+import { type AskDeps, linkTtlMs, mayAsk, questionOf, type UserLinkOptions } from './notify-question.ts';
 import { type Sent, send, type Target } from './notify-send.ts';
 import type { Clock, Incidents, Log } from './ports.ts';
 import {
@@ -22,23 +20,11 @@ import {
   type NotificationConsumer,
   startNotificationConsumer,
 } from './queue/notifications.ts';
+import { redisCounters } from './redis/counters.ts';
 import { type Keys, NOTIFICATION_QUEUE } from './redis/keys.ts';
-import { linkTag, signLink } from './web/user-link.ts';
+import { redisQuestions } from './redis/questions.ts';
 
-const DAY_MS = 86_400_000;
-
-export interface UserLinkOptions {
-  /** The page of `bouncer.userAnswers`, as the user's browser finds it, e.g. `https://shop.example/was-this-you`. */
-  readonly url: string;
-  /** Each at least 32 characters. The first signs; the web tier knows the same. */
-  readonly secrets: readonly string[];
-  /** A link is good for so long after the login was judged. Default 7 days. */
-  readonly ttlDays?: number | undefined;
-  /** Whom to ask: those whose session was ended (default), or also those whose login was only flagged. */
-  readonly ask?: 'ended' | 'all' | undefined;
-  /** Your own mail in place of ours. What it throws counts as a failed attempt. */
-  readonly render?: RenderMail | undefined;
-}
+export type { UserLinkOptions };
 
 export interface NotificationOptions {
   readonly webhooks: readonly WebhookEndpoint[];
@@ -90,9 +76,11 @@ export function startNotifications(
 ): NotificationConsumer {
   checkNotificationOptions(options);
   const endpoints = options.webhooks.map(endpointOf);
+  const questions = redisQuestions(redis, keys, linkTtlMs(options.userLinks));
+  const asking = { ...deps, questions, counters: redisCounters(redis, keys) };
   const names = { queue: NOTIFICATION_QUEUE, prefix: keys.queuePrefix };
   return startNotificationConsumer(redis, names, {
-    route: (notice) => route(notice, endpoints, options, deps),
+    route: (notice) => route(notice, endpoints, options, asking),
     deliver: (delivery) => deliver(delivery, endpoints, options, deps),
     log: deps.log,
     retryDelaysMs: options.retryDelaysMs,
@@ -111,7 +99,7 @@ async function route(
   notice: Notice,
   endpoints: readonly Endpoint[],
   options: NotificationOptions,
-  deps: NotificationDeps,
+  deps: AskDeps,
 ): Promise<Delivery[]> {
   const of = (event: NotificationEvent, id: string): Delivery[] =>
     endpoints
@@ -121,13 +109,7 @@ async function route(
   if (notice.event !== 'incident.recorded' || options.userLinks === undefined) return told;
   const questions = of('user.question', `user-question-${notice.caseId}`);
   if (questions.length === 0) return told;
-  const incident = await deps.incidents.get(notice.caseId);
-  return incident !== null && isToBeAsked(incident, options.userLinks) ? [...told, ...questions] : told;
-}
-
-/** In observe mode nobody is asked: trying us out must not send mails. */
-function isToBeAsked(incident: IncidentRecord, { ask }: UserLinkOptions): boolean {
-  return incident.mode === 'enforce' && incident.status === 'open' && (ask === 'all' || hasEnded(incident));
+  return (await mayAsk(notice.caseId, options.userLinks, deps)) ? [...told, ...questions] : told;
 }
 
 const failed = (why: string, isFinal = true, retryAfterMs: number | null = null): DeliveryResult => ({
@@ -151,26 +133,11 @@ async function deliver(
   const nowMs = deps.clock();
   // Answered meanwhile, so there is nothing left to ask.
   if (event === 'user.question' && incident?.status !== 'open') return { kind: 'delivered' };
-  const data = event === 'user.question' ? question(incident, options.userLinks, nowMs) : noticeData(notice, incident);
-  if (typeof data === 'string') return failed(data);
+  const data = event === 'user.question' ? questionOf(incident, options.userLinks, deps) : noticeData(notice, incident);
+  // Code can be mended while the queue waits; the others come to nothing however often they are tried.
+  if (typeof data === 'string') return failed(data, data !== 'render_failed');
   const body = JSON.stringify({ type: event, timestamp: new Date(notice.atMs).toISOString(), data });
   return resultOf(await send(endpoint, { id, atMs: nowMs, body }, options.timeoutMs));
-}
-
-/** The mail and its link are made for each attempt, and lie nowhere. A text says why there is nothing to ask any more. */
-function question(
-  incident: IncidentRecord | null,
-  links: UserLinkOptions | undefined,
-  nowMs: number,
-): object | 'not_configured' | 'expired' {
-  const [secret] = links?.secrets ?? [];
-  if (incident === null || links === undefined || secret === undefined) return 'not_configured';
-  const { id, userId, decidedAtMs } = incident;
-  const expiresAtMs = decidedAtMs + (links.ttlDays ?? 7) * DAY_MS;
-  if (expiresAtMs <= nowMs) return 'expired';
-  const link = `${links.url}?t=${signLink({ caseId: id, userTag: linkTag(userId), expiresAtMs }, secret)}`;
-  const mail = (links.render ?? questionMail)(mailContext(incident, link, expiresAtMs));
-  return { case: id, userId, ...mail, link, expiresAt: new Date(expiresAtMs).toISOString() };
 }
 
 /** Any 2xx is taken for "received"; 410 for "never again". A redirect is not followed: it would be told to somebody else. */

@@ -2,6 +2,7 @@
 
 import type {
   Disposition,
+  EndedAgain,
   Incident,
   IncidentRecord,
   IncidentStatus,
@@ -69,6 +70,11 @@ export interface Revocation {
   readonly reason: EndReason;
   readonly caseId: string;
   readonly atMs: number;
+  /**
+   * When the user authenticated, milliseconds since the epoch. With it, a session under `handle` that an app's own code
+   * carried over from an earlier login ends too: this event says that it is the session which that user got into now.
+   */
+  readonly loginAtMs?: number | undefined;
   /** A re-check that found it standing: only who missed the news need hear of it. */
   readonly repeat?: boolean | undefined;
   /** It was applied before and is applied once more (a re-check): does nothing where a person has lifted it since. */
@@ -90,6 +96,8 @@ export interface RevokeResult {
   readonly lifted?: true | undefined;
   /** Of a login at a PHP site. */
   readonly php?: PhpEnd | undefined;
+  /** The case of the end that stands: the login may have ended before, by another one. Left out where nothing was ended. */
+  readonly caseId?: string | undefined;
 }
 
 /** The ids that a login at a PHP site has had, as PHP notes them before it saves them. May throw when Redis is away. */
@@ -190,7 +198,10 @@ export interface Move {
   readonly sealedId: string | null;
   readonly atMs: number;
   readonly tombstoneTtlMs: number;
-  /** Of two requests that move one session at the same time, the second is refused (`taken`). */
+  /**
+   * The store's own rotation: of two requests that move one session at the same time, the second is refused (`taken`), and
+   * the tombstone lives for `tombstoneTtlMs`, not to the session's absolute end.
+   */
   readonly onlyOnce?: boolean | undefined;
 }
 
@@ -212,7 +223,9 @@ export interface GuardedSessions {
   load(handle: string): Promise<LoadedSession>;
   save(handle: string, first: boolean, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome>;
   touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
-  /** Logout. A moved id logs its successors out too. */
+  /** Of one session: a moved id logs its successors out too. `lid`: the login that it is (or was) of, or ''. */
+  logout(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<{ outcome: WriteOutcome; lid: string }>;
+  /** The same, for whom the login does not matter. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
   /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
   move(move: Move): Promise<WriteOutcome>;
@@ -266,21 +279,23 @@ export interface Standing {
 
 /**
  * The safety brake, asked before logins are ended. Counts first, for all workers together and in one step: whoever would pass
- * the limit is refused, so that no more sessions are ended in a window than the policy allows. Idempotent by lid: what was
- * granted stays granted when a job is repeated. May throw when Redis is away: then nothing may be ended.
+ * the limit is refused, so that the sessions of no more users are ended in a window than the policy allows. Idempotent by lid: what
+ * was granted stays granted when a job is repeated. May throw when Redis is away: then nothing may be ended.
  */
 export interface LoginBrake {
   /** In the order asked: may this login be ended? `logins`: how many were checked with them, not counted yet. */
-  ask(lids: readonly string[], logins: number, atMs: number): Promise<readonly boolean[]>;
+  ask(toEnd: readonly LoginToEnd[], logins: number): Promise<readonly boolean[]>;
 }
+
+export type LoginToEnd = Pick<LoginEvent, 'lid' | 'userId'>;
 
 /** Has each revocation applied again later, in case Redis forgets it. Idempotent by lid; throws when Redis is away. */
 export interface Rechecks {
   schedule(revocations: readonly Revocation[]): Promise<void>;
 }
 
-/** Why a login ended: what a decision found, or what a person or the store did. */
-export type EndReason = Reason | 'forced_logout';
+/** Why a login ended: what a decision found, what a person or the store did, or its user (`logout`). */
+export type EndReason = Reason | 'forced_logout' | 'logout';
 
 /** The one fact that ends a login: written before anything else, and looked at before any id of the login is created. */
 export interface EndMark {
@@ -403,6 +418,8 @@ export interface Audit {
   add(entries: readonly AuditEntry[]): Promise<void>;
   /** Newest first. */
   list(limit: number): Promise<AuditEntry[]>;
+  /** The newest ones of one case, newest first, however much was written since. */
+  ofCase(caseId: string): Promise<AuditEntry[]>;
 }
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */
@@ -412,11 +429,18 @@ export interface Refusal {
   readonly outcome: WriteOutcome | 'unavailable' | 'reserved_name';
 }
 
-/** The reviewable records. `record` is idempotent: once per case number; false means that it was there already. */
+/** An incident as it was recorded, and its newest end. */
+export type RecordedIncident = Incident & { readonly endedAgain?: EndedAgain | undefined };
+
+/**
+ * The reviewable records. `record` is idempotent: once per case number; false means that it was there already. Where its login
+ * was given back and has ended anew by the same case, that is noted, a `safe` or `dismissed` one is open again, and it says
+ * `ended_again`, once for each end.
+ */
 export interface Incidents {
-  record(incidents: readonly Incident[]): Promise<(boolean | Error)[]>;
-  /** Which of these cases are on record? For a retried job: what was decided once stays decided. */
-  existing(caseIds: readonly string[]): Promise<(Incident | null)[]>;
+  record(incidents: readonly Incident[]): Promise<(boolean | 'ended_again' | Error)[]>;
+  /** Which of these cases are on record? In the order asked. For a retried job: what was decided once stays decided. */
+  existing(caseIds: readonly string[]): Promise<(RecordedIncident | null)[]>;
   get(caseId: string): Promise<IncidentRecord | null>;
   /** Newest first. Never walks the keyspace. */
   list(filter: IncidentFilter, limit: number, cursor?: string | null): Promise<IncidentPage>;

@@ -16,6 +16,7 @@ import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
 import { redisIncidents } from './redis/incidents.ts';
 import { keysFor, REGISTRY_QUEUE } from './redis/keys.ts';
+import { redisLists, watchLists } from './redis/lists.ts';
 import { redisRegistryCache } from './redis/registry-cache.ts';
 import { redisRegistryFindings } from './redis/registry-findings.ts';
 import { redisSetAside } from './redis/set-aside.ts';
@@ -83,6 +84,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
     counters: redisCounters(redis, keys),
     policy: { ...DEFAULT_POLICY, baselineTtlMs, anonymousNetwork },
     mode: options.mode ?? 'enforce',
+    lists: watchLists(redisLists(redis, keys), { clock, log }),
     clock,
     caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
     onIncident: (incident) => {

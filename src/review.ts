@@ -1,9 +1,9 @@
 /** What the use cases of the review share: what they need of the world, the checks of what is asked, and who hears of it. */
 
 import type { Actor, IncidentQuery, Lists, Notifier, Undo } from './desk-ports.ts';
-import type { Disposition, IncidentRecord } from './domain/incident.ts';
+import { isReservedName, RESERVED_NAMES } from './domain/actors.ts';
+import { type Disposition, type IncidentRecord, USER } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
-import { SETTLED_BY } from './domain/registry.ts';
 import { BouncerError, errorName } from './errors.ts';
 import type {
   Audit,
@@ -45,8 +45,9 @@ export function checkActor({ by }: Actor): void {
   if (by.trim() === '' || by.length > MAX_BY) {
     throw new BouncerError('option_invalid', `by: say who answers, in 1 to ${MAX_BY} characters`);
   }
-  if (by.trim() === SETTLED_BY) {
-    throw new BouncerError('option_invalid', `by: ${SETTLED_BY} is the name of the registry worker; give a person's`);
+  // As itself the user answers by the link in a mail; whoever may act as a person is kept from that name where they come in.
+  if (isReservedName(by) && by !== USER) {
+    throw new BouncerError('option_invalid', `by: ${RESERVED_NAMES.join(', ')} are no person's names; give a person's`);
   }
 }
 

@@ -27,8 +27,8 @@ export interface Settled {
  * history.
  *
  * A login counts in `logins`, `action:`, `reason:` and `why:` once, the first time; a recheck has totals of its own. Over time
- * it is `unchecked` first and `checked` when it could be decided. `suspect` is what the brake goes by: the ends that a
- * comparison decided, done or not. Of a country that an address may be in, each counts.
+ * it is `unchecked` first and `checked` when it could be decided. `suspect`: the ends that a comparison decided, done or not
+ * (their users, by which the brake goes, it counts itself). Of a country that an address may be in, each counts.
  */
 export class BatchCounts {
   readonly totals = new Map<string, number>();

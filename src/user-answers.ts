@@ -1,15 +1,12 @@
 import type { Redis } from 'ioredis';
 import type { Desk } from './desk-ports.ts';
-import type { Disposition, IncidentRecord } from './domain/incident.ts';
+import { type Disposition, type IncidentRecord, USER, wasReused } from './domain/incident.ts';
 import { BouncerError } from './errors.ts';
 import type { Clock, Log } from './ports.ts';
 import type { Keys } from './redis/keys.ts';
 import { redisLinkUses, redisUserWords } from './redis/user-words.ts';
 import { userAnswerPage } from './web/user-answer.ts';
 import type { Said } from './web/user-answer-page.ts';
-
-/** Under this name a user's own answers stand on incidents and in the audit. */
-export const USER = 'user';
 
 export interface UserAnswersOptions {
   /** The same as the worker's `userLinks.secrets`: each of 32 characters or more, newest first. */
@@ -21,7 +18,8 @@ export interface UserAnswersOptions {
   readonly answers?: 'act' | 'note' | undefined;
   /**
    * After a yes, give the ended session back as well. Default false: who pressed the wrong button then lost nothing, and the
-   * owner signs in again, now from a known country; a stolen session that lives again would be the thief's.
+   * owner signs in again, now from a known country; a stolen session that lives again would be the thief's. Never of a
+   * session that was reused: two parties hold it, and only one of them was asked.
    */
   readonly giveBack?: boolean | undefined;
 }
@@ -58,8 +56,10 @@ export function openUserAnswers(
     await desk.note({ what: 'answer', by: USER, why: `said ${said}`, userId, lid, caseId, outcome: 'noted' });
     return 'done' as const;
   };
-  const acted = async ({ id }: IncidentRecord, said: Said) => {
-    const request = { disposition: DISPOSITIONS[said], note: `said ${said} to the mail`, giveBack };
+  const acted = async (incident: IncidentRecord, said: Said) => {
+    const { id } = incident;
+    const note = `said ${said} to the mail`;
+    const request = { disposition: DISPOSITIONS[said], note, giveBack: giveBack && !wasReused(incident) };
     try {
       await desk.answer(id, request, { by: USER, role: 'analyst' });
       return 'done' as const;

@@ -9,7 +9,7 @@ import type { DetectDeps } from './detect.ts';
 import { type BrakePolicy, type BrakeTrip, calmSpanMs, hasCalmed } from './domain/brake.ts';
 import type { Mode } from './domain/types.ts';
 import { errorName } from './errors.ts';
-import type { AuditEntry, Clock, Counters, Locator, Log } from './ports.ts';
+import type { AuditEntry, Clock, Counters, Locator, Log, LoginToEnd } from './ports.ts';
 import { redisAudit } from './redis/audit.ts';
 import { redisBrake } from './redis/brake.ts';
 import { redisHistory } from './redis/history.ts';
@@ -17,7 +17,8 @@ import type { Keys } from './redis/keys.ts';
 import { redisLists, watchLists } from './redis/lists.ts';
 import { redisObserved } from './redis/observed.ts';
 import { redisSeries } from './redis/series.ts';
-import { redisWorkers, startPresence } from './redis/workers.ts';
+import { sharedTime } from './redis/server-time.ts';
+import { redisWorkers, SAY_EVERY_MS, startPresence } from './redis/workers.ts';
 import type { Releasers } from './release.ts';
 
 export interface WorkerDeskOptions {
@@ -30,7 +31,7 @@ export interface WorkerDeskOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly releasers: Releasers;
-  /** Told once of each trip, by the worker that tripped it. */
+  /** Told of each trip at least once: by the worker that tripped it, or by another one after its death. */
   readonly onBrakeTrip?: ((trip: BrakeTrip) => unknown) | undefined;
   /** Told when the policy has let the brake go. */
   readonly onBrakeReset?: ((atMs: number) => unknown) | undefined;
@@ -44,9 +45,8 @@ export function openWorkerDesk(redis: Redis, keys: Keys, options: WorkerDeskOpti
   const policy = mode === 'enforce' ? options.brake : null;
   const brake = new WatchedBrake(redis, keys, policy, options);
   const presence = startPresence(redisWorkers(redis, keys), statusOf(options), {
-    also: (nowMs) => brake.lookAfter(nowMs),
+    also: () => brake.lookAfter(),
     log,
-    clock,
   });
   releasers.add('presence', () => presence.close());
   const history = redisHistory(redis, keys, options.historyTtlMs);
@@ -63,7 +63,7 @@ export function openWorkerDesk(redis: Redis, keys: Keys, options: WorkerDeskOpti
   };
   return {
     lists: watchLists(redisLists(redis, keys), { clock, log }),
-    brake: policy === null ? undefined : { ask: (lids, logins, atMs) => brake.ask(lids, logins, atMs, policy) },
+    brake: policy === null ? undefined : { ask: (toEnd, logins) => brake.ask(toEnd, logins, policy) },
     onDecided: (logins, { startedBefore, recheck }) =>
       anyway('history', history.addAll(logins, startedBefore || recheck !== undefined)),
     onObserved: (userIds, atMs) => anyway('observed', observed.add(userIds, atMs)),
@@ -80,7 +80,7 @@ class WatchedBrake {
   readonly #audit: ReturnType<typeof redisAudit>;
   readonly #policy: BrakePolicy | null;
   readonly #options: WorkerDeskOptions;
-  #isDeclared = false;
+  readonly #now: () => Promise<number>;
   #saidAtMs = 0;
 
   constructor(redis: Redis, keys: Keys, policy: BrakePolicy | null, options: WorkerDeskOptions) {
@@ -89,21 +89,23 @@ class WatchedBrake {
     this.#audit = redisAudit(redis, keys);
     this.#policy = policy;
     this.#options = options;
+    this.#now = sharedTime(redis, options.clock);
   }
 
-  async ask(lids: readonly string[], logins: number, atMs: number, policy: BrakePolicy): Promise<readonly boolean[]> {
-    const { granted, trip, isNew } = await this.#brake.ask(lids, logins, atMs, policy);
+  async ask(toEnd: readonly LoginToEnd[], logins: number, policy: BrakePolicy): Promise<readonly boolean[]> {
+    const { granted, trip, isNew } = await this.#brake.ask(toEnd, logins, await this.#now(), policy);
     if (isNew && trip !== null) await this.#tell(trip);
     return granted;
   }
 
   /** Every few seconds. May throw when Redis is away: the next one does it. */
-  async lookAfter(nowMs: number): Promise<void> {
-    if (!this.#isDeclared) await this.#brake.declare(this.#policy !== null);
-    this.#isDeclared = true;
+  async lookAfter(): Promise<void> {
     if (this.#policy === null) return;
     const state = await this.#brake.state();
     if (state.kind !== 'tripped') return;
+    const nowMs = await this.#now();
+    // Whoever tripped it may have died before it had told all; while it lives, it is given the time to.
+    if (nowMs - state.trip.atMs >= SAY_EVERY_MS) await this.#tellRest(state.trip);
     if (await this.#letGo(state.trip, this.#policy, nowMs)) return;
     if (nowMs - Math.max(this.#saidAtMs, state.trip.atMs) >= SAY_AGAIN_MS) this.#say(state.trip, nowMs);
   }
@@ -112,42 +114,51 @@ class WatchedBrake {
     this.#saidAtMs = nowMs;
     this.#options.log.error(
       { event: 'brake_tripped', why, atMs, windowLogins: window.logins, windowRevokes: window.revokes },
-      'The safety brake holds: too many logins would be ended. Nothing is ended until it is reset; incidents are recorded',
+      'The safety brake holds: the sessions of too many users would be ended. Nothing is ended until it is reset; incidents are recorded',
     );
   }
 
   /** The trip stands already: whatever fails here, nothing is ended. */
   async #tell(trip: BrakeTrip): Promise<void> {
     this.#say(trip, trip.atMs);
-    const { counters, log, onBrakeTrip } = this.#options;
-    const { window } = trip;
-    const results = await Promise.allSettled([
-      counters.add(`brake-${trip.atMs}`, new Map([['brake:trips', 1]])),
-      this.#note(
-        'brake_trip',
-        trip,
-        `${trip.why}: ${window.revokes} of ${window.logins} logins would be ended`,
-        'observing',
-      ),
-      (async () => onBrakeTrip?.(trip))(),
-    ]);
-    for (const result of results) {
-      if (result.status === 'fulfilled') continue;
-      log.warn(
-        { event: 'brake_untold', error: errorName(result.reason) },
-        'A trip of the brake could not be told to all',
-      );
+    await this.#tellRest(trip).catch((error: unknown) => this.#untold(error));
+  }
+
+  /** At least once each: who was told is noted afterwards. May throw when Redis is away. */
+  async #tellRest(trip: BrakeTrip): Promise<void> {
+    const { counters, onBrakeTrip } = this.#options;
+    const { why, window } = trip;
+    const words = `${why}: sessions of ${window.revokes} users in ${window.logins} logins would be ended`;
+    const all: readonly (readonly [string, () => unknown])[] = [
+      ['totals', () => counters.add(`brake-${trip.atMs}`, new Map([['brake:trips', 1]]))],
+      ['audit', () => this.#note('brake_trip', trip, words, 'observing')],
+      ['others', () => onBrakeTrip?.(trip)],
+    ];
+    const told = await this.#brake.told(trip);
+    for (const [who, tell] of all) {
+      if (told.has(who)) continue;
+      try {
+        await tell();
+        await this.#brake.noteTold(trip, who);
+      } catch (error) {
+        this.#untold(error);
+      }
     }
+  }
+
+  #untold(error: unknown): void {
+    const fields = { event: 'brake_untold', error: errorName(error) };
+    this.#options.log.warn(fields, 'A trip of the brake could not be told to all; it is tried again');
   }
 
   /** Where the policy says so, and the share has been normal for long enough. */
   async #letGo(trip: BrakeTrip, policy: BrakePolicy, nowMs: number): Promise<boolean> {
     if (policy.resetAfterMs === null || nowMs - trip.atMs < policy.resetAfterMs) return false;
     const points = await this.#series.read(nowMs - calmSpanMs(policy), nowMs, 'minute');
-    const minutes = points.map(({ atMs, counts: { checked = 0, suspect = 0 } }) => ({
+    const minutes = points.map(({ atMs, counts: { checked = 0, suspect_users = 0 } }) => ({
       atMs,
       logins: checked,
-      revokes: suspect,
+      revokes: suspect_users,
     }));
     if (!hasCalmed(trip, minutes, nowMs, policy) || !(await this.#brake.release(trip, nowMs))) return false;
     this.#options.log.warn(
@@ -164,7 +175,7 @@ class WatchedBrake {
   }
 }
 
-function statusOf({ mode, locator, clock }: WorkerDeskOptions): () => WorkerStatus {
+function statusOf({ mode, brake, locator, clock }: WorkerDeskOptions): () => WorkerStatus {
   const id = randomUUID();
   const version = packageVersion();
   const startedAtMs = clock();
@@ -175,6 +186,7 @@ function statusOf({ mode, locator, clock }: WorkerDeskOptions): () => WorkerStat
     pid: process.pid,
     version,
     mode,
+    brake: mode === 'enforce' && brake !== null,
     startedAtMs,
     seenAtMs: clock(),
     sources: locator.sources(),

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Redis } from 'ioredis';
 import { Asker } from './asker.ts';
 import { caseOf } from './case-of.ts';
@@ -8,12 +9,23 @@ import type { Incident } from './domain/incident.ts';
 import type { WebhookEndpoint } from './domain/notification.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { Mode } from './domain/types.ts';
-import { errorName } from './errors.ts';
-import { type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
+import { BouncerError, errorName } from './errors.ts';
+import { type Chain, type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import { openNotifier } from './notify.ts';
 import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
-import type { Clock, Counters, Incidents, Locator, Log, Rechecks, Registry, Sessions, Sweeper } from './ports.ts';
+import type {
+  Clock,
+  Counters,
+  Incidents,
+  Locator,
+  Log,
+  Rechecks,
+  RecordedIncident,
+  Registry,
+  Sessions,
+  Sweeper,
+} from './ports.ts';
 import { type Consumer, type HandleBatch, startConsumer } from './queue/consumer.ts';
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
 import { registryAsks } from './queue/registry-queue.ts';
@@ -101,11 +113,11 @@ export interface WorkerOptions {
   /** Lets the webhook event `user.question` carry a mail to the user, with a link to the page of `bouncer.userAnswers`. */
   readonly userLinks?: UserLinkOptions | undefined;
   /**
-   * The safety brake: where too large a share of the logins would be ended, none is until somebody resets it. What is not
+   * The safety brake: where the sessions of too many users would be ended, none is until somebody resets it. What is not
    * given is the default (see BrakePolicy); `false`: no brake.
    */
   readonly brake?: Partial<BrakePolicy> | false | undefined;
-  /** Told when this worker has tripped the brake. */
+  /** Told of each trip of the brake, at least once, by one of the workers that have this. */
   readonly onBrakeTrip?: ((trip: BrakeTrip) => unknown) | undefined;
   /** Ends the sessions of PHP sites, too. Default: none are ended, and a login that asks for it is reported in the log. */
   readonly php?: PhpOptions | undefined;
@@ -136,7 +148,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const brake = options.brake === false ? null : brakePolicy(options.brake ?? {});
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
-  const locator = await openChain(chainOptions(options, log, clock));
+  const locator = await openLocator(options, log, clock);
   releasers.add('databases', () => locator.close());
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
@@ -148,8 +160,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const ending = openEnding(redis, keys, options, shared);
   const incidents = redisIncidents(redis, keys, (options.incidentTtlDays ?? 365) * DAY_MS);
   const notifier = openNotifications(redis, keys, options, { incidents, ...shared });
-  const tell = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
-    void notifier.tell({ event: 'incident.recorded', caseId, atMs });
+  const tells = tellsOf(notifier);
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, policy.baselineTtlMs, log),
@@ -163,10 +174,11 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     caseOf,
     onIncident: (incident) => {
       logIncident(log, incident);
-      tell(incident);
+      tells.recorded(incident);
       asker?.noteIncident(incident);
     },
-    onIncidentAgain: tell,
+    onIncidentAgain: tells.onIncidentAgain,
+    onEndedAgain: tells.onEndedAgain,
     onLocated: openRegistry(redis, keys, options, shared),
     afterEffect: options.afterEffect,
   };
@@ -274,6 +286,23 @@ function openNotifications(
   return webhooks.length === 0 ? { tell: async () => {} } : notifier;
 }
 
+/** What other systems are told of incidents. Each has an id of its own, so that telling it again tells nothing new. */
+function tellsOf(notifier: Notifier) {
+  const recorded = ({ id: caseId, decidedAtMs: atMs }: Incident) =>
+    void notifier.tell({ event: 'incident.recorded', caseId, atMs });
+  const endedAgain = (caseId: string, atMs: number | undefined) => {
+    if (atMs !== undefined) void notifier.tell({ event: 'session.ended_again', caseId, atMs });
+  };
+  return {
+    recorded,
+    onIncidentAgain: (incident: RecordedIncident) => {
+      recorded(incident);
+      endedAgain(incident.id, incident.endedAgain?.atMs);
+    },
+    onEndedAgain: ({ id, revokedAtMs }: Incident) => endedAgain(id, revokedAtMs),
+  };
+}
+
 /** The list of sessions: what the worker adds to it, and its sweep. */
 function openRegistry(
   redis: Redis,
@@ -323,6 +352,23 @@ function openAsker(redis: Redis, keys: Keys, deps: DetectDeps, log: Log, release
   const asks = registryAsks(redis, { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix }, log, deps.clock);
   releasers.add('registry queue', () => asks.close());
   return new Asker({ locator: deps.locator, incidents: deps.incidents, asks, log, caseOf: deps.caseOf });
+}
+
+/**
+ * The operator's overrides vouch for people (VPN exits, offices): a worker that began without them would end their sessions. A
+ * database that does not open only makes it less sure.
+ */
+async function openLocator(options: WorkerOptions, log: Log, clock: Clock): Promise<Chain> {
+  const chain = await openChain(chainOptions(options, log, clock));
+  const named = new Set((options.overrides ?? []).map((path) => resolve(path)));
+  const missing = chain.sources().find(({ origin, ok }) => !ok && named.has(origin));
+  if (missing === undefined) return chain;
+  chain.close();
+  const { origin, problem } = missing;
+  throw new BouncerError(
+    'database_unusable',
+    `overrides: ${origin}: ${problem}: a worker without them would end sessions of people they vouch for; correct the file, or take it out of the configuration`,
+  );
 }
 
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {

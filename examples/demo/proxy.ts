@@ -14,6 +14,8 @@ const MAX_BODY = 16_384;
 export function createProxy(appPort: number): Server {
   const agent = new Agent({ keepAlive: true });
   const server = createServer((req, res) => {
+    if (!isOurName(req))
+      return void res.writeHead(421, { 'Content-Type': 'text/plain' }).end('Open it as localhost.\n');
     forward(req, res, appPort, agent).catch(() => {
       if (!res.headersSent) res.writeHead(502, { 'Content-Type': 'text/plain' });
       res.end('The demo app does not answer.\n');
@@ -21,6 +23,17 @@ export function createProxy(appPort: number): Server {
   });
   server.on('close', () => agent.destroy());
   return server;
+}
+
+const LOOPBACK = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/;
+const LOCAL_NAME = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
+
+/**
+ * Whoever opens the demo's review desk is its administrator. So on this machine's own address it answers to no other name: a
+ * page elsewhere whose name was made to point here (DNS rebinding) must not read it.
+ */
+function isOurName({ socket, headers }: IncomingMessage): boolean {
+  return !LOOPBACK.test(socket.localAddress ?? '') || LOCAL_NAME.test(headers.host ?? '');
 }
 
 async function forward(req: IncomingMessage, res: ServerResponse, port: number, agent: Agent): Promise<void> {

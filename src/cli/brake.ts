@@ -20,10 +20,10 @@ export function brakeCommand(): Command {
 }
 
 /** Each cause as a person would say it. */
-const of = ({ revokes, logins }: BrakeCounts): string => `${revokes} of ${logins} logins`;
+const of = ({ revokes, logins }: BrakeCounts): string => `${revokes} users in ${logins} logins`;
 
 function sentence(state: BrakeState): string {
-  if (state.kind === 'off') return 'The brake is off: the newest worker observes, or was told to have none.';
+  if (state.kind === 'off') return 'The brake is off: each worker observes, or was told to have none.';
   if (state.kind === 'enforcing') return 'The brake does not hold: sessions are ended.';
   const { atMs, why, window, day } = state.trip;
   const share = why === 'share' ? 'too large a share of its window' : 'far more than in the day before';

@@ -5,6 +5,8 @@ import { BouncerError } from '../errors.ts';
 import { defaultLog } from '../log.ts';
 import { command, configOf, type Options } from './context.ts';
 
+const DAY_MS = 86_400_000;
+
 const HELP = `
 Accounts stand in the configuration: "consoleAccounts": {"anna": "admin:<what hash-password prints>"}; roles are viewer (reads),
 analyst (answers, lists, trust) and admin (ends sessions, forgets users, resets the brake). SIGTERM or SIGINT (Ctrl-C) stops it.`;
@@ -34,6 +36,11 @@ async function serve(options: Options): Promise<void> {
     port: config.consolePort,
     publicUrl: config.consoleUrl,
     trustProxy: config.consoleTrustProxy,
+    kept: {
+      baselineTtlMs: config.baselineTtlDays * DAY_MS,
+      incidentTtlMs: config.incidentTtlDays * DAY_MS,
+      tombstoneTtlMs: config.tombstoneTtlDays * DAY_MS,
+    },
     log: defaultLog(config.logLevel),
   });
   process.stdout.write(`The review desk is at ${server.url}\n`);

@@ -5,27 +5,31 @@ import type { BrakeState } from '../domain/brake.ts';
 import { redisBrake } from '../redis/brake.ts';
 import type { Keys } from '../redis/keys.ts';
 import { redisObserved, type WouldHaveEnded } from '../redis/observed.ts';
-import { type Check, fail, ok } from './doctor-check.ts';
+import { whoHasBrake } from '../redis/workers.ts';
+import { type Check, fail, ok, warn } from './doctor-check.ts';
 import { minute } from './time.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
 export interface BrakeFacts {
   readonly state: BrakeState;
+  /** Of each worker that lives: has it a brake? */
+  readonly workers: readonly boolean[];
   /** In the last seven days. */
   readonly observed: WouldHaveEnded | null;
 }
 
 export async function brakeFacts(redis: Redis, keys: Keys, nowMs: number): Promise<BrakeFacts> {
-  const [state, observed] = await Promise.all([
+  const [state, workers, observed] = await Promise.all([
     redisBrake(redis, keys).state(),
+    whoHasBrake(redis, keys),
     redisObserved(redis, keys).read(nowMs - WEEK_MS, nowMs),
   ]);
-  return { state, observed };
+  return { state, workers, observed };
 }
 
-export function brakeChecks({ state, observed }: BrakeFacts): Check[] {
-  const checks = [brakeCheck(state)];
+export function brakeChecks({ state, workers, observed }: BrakeFacts): Check[] {
+  const checks = [brakeCheck(state), ...differing(workers)];
   if (observed !== null) {
     const { sessions, users } = observed;
     checks.push(ok('observed', `would have ended ${sessions} sessions of about ${users} users in 7 days`));
@@ -33,11 +37,19 @@ export function brakeChecks({ state, observed }: BrakeFacts): Check[] {
   return checks;
 }
 
+/** Only what the workers with a brake would end is held by it. */
+function differing(workers: readonly boolean[]): Check[] {
+  const without = workers.filter((hasBrake) => !hasBrake).length;
+  if (without === 0 || without === workers.length) return [];
+  const finding = `${without} of ${workers.length} workers have none: they observe, or were told brake: false`;
+  return [warn('brake settings', finding, 'Give all workers the same mode and brake, and restart those that differ.')];
+}
+
 function brakeCheck(state: BrakeState): Check {
   if (state.kind === 'off') return ok('brake', 'off');
   if (state.kind === 'enforcing') return ok('brake', 'does not hold');
   const { atMs, window } = state.trip;
-  const finding = `holds since ${minute(atMs)} UTC: ${window.revokes} of ${window.logins} logins would have been ended`;
+  const finding = `holds since ${minute(atMs)} UTC: sessions of ${window.revokes} users in ${window.logins} logins would have been ended`;
   const remedy = 'Nothing is ended. Look at the incidents and the databases, then: session-bouncer brake reset.';
   return fail('brake', finding, remedy);
 }

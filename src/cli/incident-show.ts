@@ -93,6 +93,7 @@ function timesOf(incident: IncidentRecord): Time[] {
     ['queued', incident.queuedAtMs],
     ['decided', incident.decidedAtMs],
     ['revoked', incident.revokedAtMs],
+    ['ended again', incident.endedAgain?.atMs],
     ['first refused request', incident.firstRefusedAtMs],
     ['answered', incident.resolvedAtMs],
   ];

@@ -1,6 +1,5 @@
-/** `session-bouncer incidents list | show | resolve | undo`: the review, from a terminal. */
+/** `session-bouncer incidents list | show | resolve | undo | reopen`: the review, from a terminal. */
 
-import { userInfo } from 'node:os';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
@@ -19,6 +18,7 @@ import { incidentPage } from './incident-list.ts';
 import { incidentReport } from './incident-show.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
+import { actorOf } from './with-desk.ts';
 
 const DAY_MS = 86_400_000;
 const ANSWERS: readonly Disposition[] = ['confirmed', 'safe', 'dismissed'];
@@ -29,6 +29,7 @@ export function incidentsCommand(): Command {
   incidents.addCommand(showCommand());
   incidents.addCommand(resolveCommand());
   incidents.addCommand(undoCommand());
+  incidents.addCommand(reopenCommand());
   return incidents;
 }
 
@@ -107,7 +108,7 @@ function resolveCommand(): Command {
     .addOption(as.choices(ANSWERS).makeOptionMandatory())
     .option('--by <who>', 'who answers (default: your name on this machine)')
     .option('--note <text>', 'why', '')
-    .option('--give-back', 'with safe: the session lives again, where it can (default)')
+    .option('--give-back', 'with safe: the session lives again, where it can (default, but not of a reused one)')
     .option('--no-give-back', 'with safe: the session stays ended')
     .option('--block <duration>', 'with confirmed: block the address, for 30m, 12h, 7d, or forever', duration)
     .action(resolve);
@@ -140,10 +141,6 @@ async function resolve(given: string, options: Options): Promise<void> {
   print(`${incident.id}: ${[incident.status, ...consequences(done)].join('; ')}`);
 }
 
-function actorOf(options: Options) {
-  return { by: textOf(options, 'by') ?? userInfo().username, role: 'admin' } as const;
-}
-
 function consequences({ incident, closed, ended, givenBack, blocked }: Answered): string[] {
   const lines: string[] = [];
   if (incident.status === 'safe') lines.push(learned(incident));
@@ -173,15 +170,38 @@ function undoCommand(): Command {
     .addArgument(whose())
     .requiredOption('--why <text>', 'why, for the audit')
     .option('--by <who>', 'who does it (default: your name on this machine)')
+    .option('--reuse', 'also a session that was reused: two parties held it, and both get it back')
     .action(undo);
 }
 
 async function undo(given: string, options: Options): Promise<void> {
   const { config } = configOf(options);
   const caseId = caseOf(given);
-  const outcome = await withDesk(config, (desk) => desk.undo(caseId, String(options.why), actorOf(options)));
+  const choice = { reuse: options.reuse === true };
+  const outcome = await withDesk(config, (desk) => desk.undo(caseId, String(options.why), actorOf(options), choice));
   if (options.json) return printJson({ case: caseId, outcome });
   print(`${caseId}: ${UNDONE[outcome]}`);
+}
+
+function reopenCommand(): Command {
+  return command('reopen', 'take a wrong safe or dismissed off, so that it can be answered anew')
+    .addArgument(whose())
+    .requiredOption('--why <text>', 'why, for the audit')
+    .option('--forget', 'also forget what safe taught of this login')
+    .option('--by <who>', 'who does it (default: your name on this machine)')
+    .action(reopen);
+}
+
+async function reopen(given: string, options: Options): Promise<void> {
+  const { config } = configOf(options);
+  const caseId = caseOf(given);
+  const choice = { forget: options.forget === true };
+  const done = await withDesk(config, (desk) => desk.reopen(caseId, String(options.why), actorOf(options), choice));
+  if (options.json) return printJson({ case: caseId, ...done });
+  const { was, learned: place, forgotten } = done;
+  const names = place === null ? '' : [...place.countries, ...place.networks].join(', ');
+  const learnedToo = names === '' ? '' : `; ${forgotten ? 'forgotten' : 'still known of the user'}: ${names}`;
+  print(`${caseId}: open again, was ${was}${learnedToo}`);
 }
 
 /** Waits for what the act has to tell others: the process ends behind it. */

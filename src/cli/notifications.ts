@@ -1,6 +1,5 @@
 /** `session-bouncer notifications list | retry`: what webhooks could not be told. */
 
-import { userInfo } from 'node:os';
 import { Argument, Command } from 'commander';
 import type { Redis } from 'ioredis';
 import type { DeadLetter } from '../desk-ports.ts';
@@ -13,6 +12,7 @@ import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
 import { instant } from './time.ts';
+import { actorOf } from './with-desk.ts';
 
 const ROWS = 100;
 
@@ -53,7 +53,7 @@ async function list(options: Options): Promise<void> {
 
 async function retry(id: string, options: Options): Promise<void> {
   const { config } = configOf(options);
-  const by = textOf(options, 'by') ?? userInfo().username;
+  const { by } = actorOf(options);
   const why = textOf(options, 'why') ?? '';
   const isThere = await withRedis(config, async (redis, keys) => {
     const retried = await withLetters(redis, keys, (letters) => letters.retry(id));

@@ -18,6 +18,7 @@ import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
 import { instant, minute } from './time.ts';
+import { givenName } from './with-desk.ts';
 
 const DAY_MS = 86_400_000;
 const AUDIT_ROWS = 100;
@@ -91,7 +92,7 @@ async function list(user: string, options: Options): Promise<void> {
 }
 
 function reasonsOf(options: Options): { by: string; why: string } {
-  return { by: textOf(options, 'by') ?? '', why: textOf(options, 'why') ?? '' };
+  return { by: givenName(options) ?? '', why: textOf(options, 'why') ?? '' };
 }
 
 async function end(id: string, options: Options): Promise<void> {

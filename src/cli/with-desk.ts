@@ -5,6 +5,8 @@ import type { Command } from 'commander';
 import type { Config } from '../../config/load.ts';
 import type { OpenDesk } from '../desk.ts';
 import type { Actor } from '../desk-ports.ts';
+import { isReservedName, RESERVED_NAMES } from '../domain/actors.ts';
+import { BouncerError } from '../errors.ts';
 import { type Options, QUIET, textOf, withRedis } from './context.ts';
 
 const DAY_MS = 86_400_000;
@@ -39,7 +41,15 @@ export function withReasons(made: Command): Command {
 
 /** Whoever may type this may do everything. */
 export function actorOf(options: Options): Actor {
-  return { by: textOf(options, 'by') ?? userInfo().username, role: 'admin' };
+  const { username } = userInfo();
+  return { by: givenName(options) ?? (isReservedName(username) ? `${username} (terminal)` : username), role: 'admin' };
+}
+
+/** Of `--by`, or undefined. Throws BouncerError `option_invalid`. */
+export function givenName(options: Options): string | undefined {
+  const given = textOf(options, 'by');
+  if (given === undefined || !isReservedName(given)) return given;
+  throw new BouncerError('option_invalid', `--by: ${RESERVED_NAMES.join(', ')} are no person's names; give yours`);
 }
 
 export const whyOf = (options: Options): string => textOf(options, 'why') ?? '';

@@ -15,6 +15,7 @@ export const FILTER_FIELDS = [
   'user',
   'address',
   'network',
+  'brake',
   'from',
   'to',
 ] as const;
@@ -75,6 +76,11 @@ const READERS: Readonly<Record<FilterField, Reader>> = {
     const network = readNetwork(value);
     if (network === null) return 'give a /24 (IPv4) or /48 (IPv6), such as 192.0.2.0/24, or an address in it';
     query.network = network;
+    return null;
+  },
+  brake(value, query) {
+    if (value !== 'held') return 'give held';
+    query.brake = true;
     return null;
   },
   from: (value, query) => readTime(value, (atMs) => (query.fromMs = atMs)),

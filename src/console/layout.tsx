@@ -7,6 +7,9 @@ import { assetPath } from './assets.ts';
 import type { Ctx } from './env.ts';
 import { plain } from './text.ts';
 
+/** What the desk is called where it was given no title. */
+export const DESK = 'Review desk';
+
 /** The places of the head line, in order. */
 export const NAVIGATION = [
   { id: 'overview', path: '/', text: 'Overview' },
@@ -33,7 +36,7 @@ export async function renderDocument(c: Ctx, frame: PageFrame, children: Child):
 
 function Document({ c, frame, body }: { c: Ctx; frame: PageFrame; body: Child }) {
   const base = c.var.base ?? '';
-  const desk = c.var.deps?.title ?? 'Review desk';
+  const desk = c.var.deps?.title ?? DESK;
   return (
     <html lang="en">
       <head>
@@ -119,7 +122,8 @@ function BrakeBanner({ base, brake }: { base: string; brake: BrakeState | null }
     <div class="banner" role="alert">
       <strong>The safety brake is on: no session is being ended.</strong> Since{' '}
       <time datetime={new Date(atMs).toISOString()}>{new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')}</time>{' '}
-      UTC, when {window.revokes} of {window.logins} logins would have been. <a href={`${base}/#brake`}>Look at it</a>
+      UTC, when those of {window.revokes} users in {window.logins} logins would have been.{' '}
+      <a href={`${base}/#brake`}>Look at it</a>
     </div>
   );
 }

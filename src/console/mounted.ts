@@ -1,6 +1,7 @@
 /** The console within an app: the app says who its people are. */
 
 import type { Actor, Authorized, ConsoleOptions, Desk } from '../desk-ports.ts';
+import { isReservedName } from '../domain/actors.ts';
 import type { Clock, Log } from '../ports.ts';
 import { isRole } from './access.ts';
 import { consoleApp } from './app.tsx';
@@ -11,7 +12,7 @@ const TEN_MINUTES_MS = 600_000;
 const NAME_LENGTH = 128;
 
 export function mountedConsole(
-  { authorize, reauthenticateUrl, title }: ConsoleOptions,
+  { authorize, reauthenticateUrl, title, secure }: ConsoleOptions,
   { desk, clock, log }: { readonly desk: Desk; readonly clock: Clock; readonly log: Log },
 ) {
   const app = consoleApp({
@@ -22,7 +23,7 @@ export function mountedConsole(
     authorize: async (request, env) => accessOf(await authorize((env.native ?? request) as object), clock()),
     reauthenticate: reauthenticateUrl === undefined ? undefined : (back) => withBack(reauthenticateUrl, back),
   });
-  return (request: Request, env: ConsoleBindings) => app.fetch(request, env);
+  return (request: Request, env: ConsoleBindings) => app.fetch(request, { ...env, secure: secure ?? env.secure });
 }
 
 function withBack(url: string, back: string): string {
@@ -36,6 +37,13 @@ function accessOf(said: Authorized, nowMs: number): Access | null {
   if (typeof who !== 'object' || who === null || !isRole(who.role)) return null;
   const { role, name, provedAtMs } = who as Exclude<Authorized, string | null>;
   const fresh = provedAtMs === undefined || nowMs - provedAtMs < TEN_MINUTES_MS;
-  const actor: Actor = { by: typeof name === 'string' && name !== '' ? name.slice(0, NAME_LENGTH) : role, role };
+  const actor: Actor = { by: typeof name === 'string' && name !== '' ? nameOf(name, role) : role, role };
   return { actor, fresh, csrfKey: null };
+}
+
+/** Your `user` is somebody of the desk; ours is the one whose session it was. */
+function nameOf(name: string, role: string): string {
+  // Half a letter (a lone surrogate) would come back from Redis as another one, and be another person's name.
+  const by = name.slice(0, NAME_LENGTH).replace(/\p{Surrogate}/gu, '\ufffd');
+  return isReservedName(by) ? `${by.trim()} (${role})` : by;
 }

@@ -2,6 +2,7 @@
 
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Role } from '../desk-ports.ts';
+import { isReservedName, RESERVED_NAMES } from '../domain/actors.ts';
 import { BouncerError } from '../errors.ts';
 import { isRole } from './access.ts';
 
@@ -62,6 +63,10 @@ export function accountsOf(given: Readonly<Record<string, string>>): ReadonlyMap
         'config_invalid',
         'consoleAccounts: give names with viewer:, analyst: or admin: and what `session-bouncer console hash-password` prints',
       );
+    }
+    if (isReservedName(name)) {
+      const message = `consoleAccounts: ${RESERVED_NAMES.join(', ')} stand for machines in the audit; give the account another name`;
+      throw new BouncerError('config_invalid', message);
     }
     return [name, { name, role, hash }] as const;
   });

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import { geoArea, geoCentroid, geoDistance } from 'd3-geo';
 import { feature } from 'topojson-client';
-import type { GeometryCollection, Topology } from 'topojson-specification';
+import type { GeometryCollection, GeometryObject, Topology } from 'topojson-specification';
 import type { Country, Evidence, Place, Sighting } from '../domain/types.ts';
 import { countryName, plain } from './kit.tsx';
 
@@ -66,32 +66,56 @@ function distance(country: Country, to: Seen): Distance[] {
   return [{ km: Math.round(km), from: name, to: to.name, between: `the middle of ${name} and ${to.what}` }];
 }
 
-let middles: ReadonlyMap<Country, Point> | null = null;
+const middles = new Map<Country, Point | null>();
 
 /** Of its largest piece of land: French Guiana must not pull France into the Atlantic. Null where the atlas has none. */
 export function middleOf(country: Country): Point | null {
-  middles ??= readMiddles();
-  return middles.get(country) ?? null;
+  const known = middles.get(country);
+  if (known !== undefined) return known;
+  const found = middleOfLargest(country);
+  // Any text may be asked for; only what is on the map is remembered.
+  if (found !== null) middles.set(country, found);
+  return found;
 }
 
-type Atlas = Topology<{ readonly countries: GeometryCollection<{ readonly name: string }> }>;
-
-/** The countries of world-atlas by their ISO numbers, at a scale at which the small ones are there too. */
-function readMiddles(): ReadonlyMap<Country, Point> {
-  const require = createRequire(import.meta.url);
-  const atlas = require('world-atlas/countries-50m.json') as Atlas;
-  const largest = new Map<Country, number>();
-  const found = new Map<Country, Point>();
-  for (const { id, properties, geometry } of feature(atlas, atlas.objects.countries).features) {
-    const code = codeOf(id, properties.name);
-    for (const piece of code === null ? [] : piecesOf(geometry)) {
-      const area = geoArea(piece);
-      if (code === null || area <= (largest.get(code) ?? 0)) continue;
-      largest.set(code, area);
-      found.set(code, geoCentroid(piece));
-    }
+function middleOfLargest(country: Country): Point | null {
+  atlas ??= readAtlas();
+  const geometries = atlas.shapes.get(country);
+  if (geometries === undefined) return null;
+  const { features } = feature(atlas.topology, { type: 'GeometryCollection', geometries: [...geometries] });
+  let largest: Polygon | null = null;
+  let largestArea = 0;
+  for (const piece of features.flatMap(({ geometry }) => piecesOf(geometry))) {
+    const area = geoArea(piece);
+    if (area > largestArea) [largest, largestArea] = [piece, area];
   }
-  return found;
+  return largest === null ? null : geoCentroid(largest);
+}
+
+interface Named {
+  readonly name: string;
+}
+type World = Topology<{ readonly countries: GeometryCollection<Named> }>;
+type Shape = GeometryObject<Named>;
+
+interface Atlas {
+  readonly topology: World;
+  /** Australia has two. */
+  readonly shapes: ReadonlyMap<Country, readonly Shape[]>;
+}
+
+let atlas: Atlas | null = null;
+
+/** world-atlas, at a scale at which the small countries are there too. Shapes are unpacked one by one: all would take long. */
+function readAtlas(): Atlas {
+  const topology = createRequire(import.meta.url)('world-atlas/countries-50m.json') as World;
+  const shapes = new Map<Country, Shape[]>();
+  for (const shape of topology.objects.countries.geometries) {
+    const { name = '' } = (shape.properties ?? {}) as Partial<Named>;
+    const code = codeOf(shape.id, name);
+    if (code !== null) shapes.set(code, [...(shapes.get(code) ?? []), shape]);
+  }
+  return { topology, shapes };
 }
 
 /** The atlas names countries by UN M.49 numbers, for which Intl has the letters. Kosovo has no number. */

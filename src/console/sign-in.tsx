@@ -6,7 +6,7 @@ import type { ConsoleEnv, Ctx, SignIn, SignInOutcome } from './env.ts';
 import { takeFlash } from './flash.ts';
 import { checkForm, cookieKey } from './forms.ts';
 import { PostForm, page, seeOther } from './kit.tsx';
-import { renderDocument } from './layout.tsx';
+import { DESK, renderDocument } from './layout.tsx';
 import { withQuery } from './paths.ts';
 
 /** Only a page of ours: `//host` and `/\host` are elsewhere. */
@@ -74,6 +74,7 @@ function Problem({ refused, wrong }: { refused: Refused; wrong: string }) {
 function signInPage(c: Ctx, back: string, refused: Refused): Promise<Response> {
   const body = (
     <article class="narrow">
+      <p class="soft">{c.var.deps.title ?? DESK}</p>
       <h1>Sign in</h1>
       <Problem refused={refused} wrong="Name or password is wrong." />
       <form method="post" action={`${c.var.base}/sign-in`}>
@@ -101,6 +102,7 @@ async function confirmPage(c: Ctx, back: string, refused: Refused): Promise<Resp
       <p>Ending sessions and giving them back ask for your password again. It holds for ten minutes.</p>
       <Problem refused={refused} wrong="The password is wrong." />
       <PostForm c={c} action="/confirm" values={{ back }}>
+        <input type="text" autocomplete="username" value={c.var.actor.by} hidden readonly />
         <label>
           Password of {c.var.actor.by}
           <input type="password" name="password" required maxlength={256} autocomplete="current-password" />

@@ -143,6 +143,11 @@ export function span(ms: number): string {
   return `${Math.trunc(ms / size)} ${name}`;
 }
 
+/** e.g. `12,345`. */
+export const number = (count: number): string => count.toLocaleString('en');
+
+export const plural = (count: number, word: string): string => `${number(count)} ${word}${count === 1 ? '' : 's'}`;
+
 /** How old a database was when the login was decided, e.g. `12 days old`. Null where it does not say when it was built. */
 export function ageThen(builtOn: string | null, atMs: number): string | null {
   const builtAtMs = builtOn === null ? Number.NaN : Date.parse(builtOn);

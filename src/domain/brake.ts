@@ -1,6 +1,6 @@
 /**
  * The safety brake. A bad database update moves a tenth of the world to another country; a worker that believed it would end the
- * sessions of a tenth of the users. So where too large a share of the logins would be revoked, the workers go on deciding and
+ * sessions of a tenth of the users. So where the sessions of too many users would be ended, the workers go on deciding and
  * recording, but end nothing, until a person says so (or the share has been normal for long enough).
  */
 import { BouncerError } from '../errors.ts';
@@ -9,9 +9,9 @@ import type { Reason } from './reasons.ts';
 export interface BrakePolicy {
   /** The window, milliseconds. Default 5 minutes. */
   readonly windowMs: number;
-  /** More than this share (0 to 1) of the window's logins, counted as at least `minLogins`, trips it. Default 0.05. */
+  /** More users than this share (0 to 1) of the window's logins, counted as at least `minLogins`, trip it. Default 0.05. */
   readonly share: number;
-  /** Default 200: so, by default, ten sessions may end in five minutes however few log in. */
+  /** Default 200: so, by default, sessions of ten users may end in five minutes however few log in. */
   readonly minLogins: number;
   /** So many times the share of the trailing day trips it too, once the window has `minLogins`. Default 20. */
   readonly surge: number;
@@ -56,7 +56,10 @@ const wrong = (name: string, takes: string) => new BouncerError('option_invalid'
 
 export interface BrakeCounts {
   readonly logins: number;
-  /** Of them, those that a decision would revoke. Not those of a block list: a person ordered them. */
+  /**
+   * The users of those that a decision would revoke. Users, not logins: bad data strikes many users, and whoever knows one
+   * password and logs in again after each bounce must not disarm the comparison. Not those of a block list: a person ordered them.
+   */
   readonly revokes: number;
 }
 
@@ -74,7 +77,7 @@ export type BrakeState =
 
 /**
  * Would these counts trip it? Null: no. Both counts include what is about to be done. The script that asks this for all workers
- * at once (redis/scripts/brake-6.lua) says the same in Lua; a test holds the two together.
+ * at once (redis/scripts/brake-7.lua) says the same in Lua; a test holds the two together.
  */
 export function judgeBrake(window: BrakeCounts, day: BrakeCounts, policy: BrakePolicy): BrakeTrip['why'] | null {
   const allowed = policy.share * Math.max(window.logins, policy.minLogins);

@@ -35,11 +35,20 @@ export function hasSettled(firstUsedAtMs: number, nowMs: number): boolean {
 const BOOKKEEPING = new Set(['__bouncer', 'cookie', '_expire', '_maxAge', '_session']);
 
 /**
- * Has everything that stood in a session gone along to its new id, so that it is still the same user's? Only then may a
- * holder of the old id be told the new one: an app may sign somebody in with no more than `regenerate()`, and the old
- * session may have been planted in that browser by somebody else, whose login it was.
+ * Does a session hold under its new id just what it held under the old one, so that it is still the same user's, with the
+ * same rights? Only then may a holder of the old id be told the new one. An app may sign somebody in with no more than
+ * `regenerate()`, and the old session may have been planted in that browser by somebody else, whose login it was; and what an
+ * app adds in the same breath (`mfa: true`) is what it changes the id for: whoever has stolen the old one must not get that.
  */
-export function keepsAll(before: Readonly<Record<string, unknown>>, after: Readonly<Record<string, unknown>>): boolean {
-  const names = Object.keys(before).filter((name) => !BOOKKEEPING.has(name) && before[name] !== undefined);
-  return names.length > 0 && names.every((name) => JSON.stringify(before[name]) === JSON.stringify(after[name]));
+export function holdsTheSame(
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): boolean {
+  const names = new Set([...namesIn(before), ...namesIn(after)]);
+  const isSame = (name: string) => JSON.stringify(before[name]) === JSON.stringify(after[name]);
+  return namesIn(before).length > 0 && [...names].every(isSame);
+}
+
+function namesIn(data: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(data).filter((name) => !BOOKKEEPING.has(name) && data[name] !== undefined);
 }

@@ -62,6 +62,19 @@ export interface Incident {
   readonly revokedAtMs?: number | undefined;
   /** Of a login at a PHP site, where it was to be ended. */
   readonly php?: PhpEnd | undefined;
+  /** The login had ended before, by this other case; `revokedAtMs` is that end's. */
+  readonly endedByCase?: string | undefined;
+}
+
+/** A later end of a login whose incident was on record: its session had been given back in between. */
+export interface EndedAgain {
+  readonly reason: Reason;
+  /** When the session ended, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** When that happened which it was ended for. */
+  readonly eventAtMs: number;
+  /** The answer that stood then; the incident has been open since. */
+  readonly was: IncidentStatus;
 }
 
 /** One refused request, or one view of the gotcha page. All text is untrusted and bounded. */
@@ -82,10 +95,14 @@ export interface UserWord {
 
 /** An incident with what happened to it since. */
 export interface IncidentRecord extends Incident {
+  /** The newest one. */
+  readonly endedAgain?: EndedAgain | undefined;
   readonly status: IncidentStatus;
   readonly resolvedBy?: string | undefined;
   readonly resolvedAtMs?: number | undefined;
   readonly note?: string | undefined;
+  /** What the user's own link had answered, before a person did. */
+  readonly overruled?: Disposition | undefined;
   /** What a registry and its geofeed said since; its rows also stand at the end of `sighting.evidence`. */
   readonly registry?: RegistryFinding | undefined;
   readonly userWord?: UserWord | undefined;
@@ -107,7 +124,14 @@ export interface AnswerWish {
 }
 
 /** What follows from an answer. */
-export type AnswerEffect = 'end_login' | 'end_others' | 'block_address' | 'teach' | 'close_alike' | 'give_back';
+export type AnswerEffect =
+  | 'end_login'
+  | 'end_others'
+  | 'block_address'
+  | 'unlearn'
+  | 'teach'
+  | 'close_alike'
+  | 'give_back';
 
 /**
  * `answer`: it may be written. `complete`: the same person gives the same answer once more; what an interruption kept from
@@ -121,13 +145,15 @@ export type AnswerVerdict =
  * What an answer comes to, in each state of an incident.
  *
  *   open, or closed by the registry worker -> confirmed, safe or dismissed
+ *   answered by the user's own link        -> the same, by anybody else; of a `safe` what it taught is forgotten
  *   answered by a person                   -> the same again by the same person completes it; all else is refused
  *
- * A wrong `confirmed` is corrected by undo, which opens the incident again (`afterUndo`).
+ * A wrong `confirmed` is corrected by undo, which opens the incident again (`afterUndo`); a wrong `safe` or `dismissed` by
+ * opening it again.
  */
 export function judgeAnswer(incident: IncidentRecord, wish: AnswerWish): AnswerVerdict {
   const { status, resolvedBy, sighting } = incident;
-  const isOpen = status === 'open' || resolvedBy === SETTLED_BY;
+  const isOpen = status === 'open' || mayOverrule(resolvedBy, wish.by);
   const isSame = status === wish.disposition && resolvedBy === wish.by;
   if (!isOpen && !isSame) return { kind: 'refused', why: 'closed' };
   if (wish.blockAddress && wish.disposition !== 'confirmed') return { kind: 'refused', why: 'only_confirmed_blocks' };
@@ -138,9 +164,10 @@ export function judgeAnswer(incident: IncidentRecord, wish: AnswerWish): AnswerV
 const EFFECTS: Readonly<Record<Disposition, (incident: IncidentRecord, wish: AnswerWish) => readonly AnswerEffect[]>> =
   {
     // A flag, or a login that was only observed, ends now: a person says that it is a thief's.
-    confirmed: ({ sighting }, { blockAddress }) => [
+    confirmed: (incident, { blockAddress }) => [
       'end_login',
-      ...only('end_others', sighting.address !== null),
+      ...only('unlearn', wasTaughtByUser(incident)),
+      ...only('end_others', incident.sighting.address !== null),
       ...only('block_address', blockAddress),
     ],
     // The baseline first: what the owner does next is to be known. The session last: nothing else depends on it.
@@ -149,19 +176,37 @@ const EFFECTS: Readonly<Record<Disposition, (incident: IncidentRecord, wish: Ans
       ...only('close_alike', ALIKE.has(incident.reason)),
       ...only('give_back', giveBack && wasEnded(incident)),
     ],
-    dismissed: () => [],
+    dismissed: (incident) => only('unlearn', wasTaughtByUser(incident)),
   };
 
 const only = (effect: AnswerEffect, when: boolean): AnswerEffect[] => (when ? [effect] : []);
 
+/** Under this name a user's own answers stand on incidents and in the audit. */
+export const USER = 'user';
+
+/** Neither the registry worker nor whoever holds a link has the last word. */
+export function mayOverrule(resolvedBy: string | undefined, by: string): boolean {
+  return resolvedBy === SETTLED_BY || (resolvedBy === USER && by !== USER);
+}
+
+/** Said yes by the user's link, and no by a person: perhaps it was the thief who had the mail. */
+function wasTaughtByUser(incident: IncidentRecord): boolean {
+  return incident.overruled === 'safe' && maySpeakOfPlace(incident);
+}
+
 /** A place that nobody knows cannot be learned; and a reuse says which request came late, not where a login was from. */
-function maySpeakOfPlace({ sighting, reason }: Incident): boolean {
+export function maySpeakOfPlace({ sighting, reason }: Incident): boolean {
   return sighting.kind === 'located' && reason !== 'session_reused';
 }
 
 /** Did this incident end its login? A later end, for another reason, is not the business of an answer to this one. */
 export function wasEnded({ outcome }: Incident): boolean {
   return outcome !== 'none' && outcome !== 'observed';
+}
+
+/** Was an old session id its newest end? Two parties held that login: nobody can say which of them gets it back. */
+export function wasReused({ reason, endedAgain }: Pick<IncidentRecord, 'reason' | 'endedAgain'>): boolean {
+  return (endedAgain?.reason ?? reason) === 'session_reused';
 }
 
 /** Decisions that rest on the country alone: who was there once, by a person's word, may have been there each time. */

@@ -73,7 +73,17 @@ export function checkListEntry(entry: NewListEntry, nowMs: number): NewListEntry
 export const isLiveEntry = ({ expiresAtMs }: NewListEntry, nowMs: number): boolean =>
   expiresAtMs === null || expiresAtMs > nowMs;
 
-const value = (entry: NewListEntry): string => (typeof entry.value === 'string' ? entry.value.trim() : '');
+/** Does it speak of this user, or of a device of theirs? The last blank parts a device's user from it. */
+export function namesUser({ kind, value }: Pick<NewListEntry, 'kind' | 'value'>, userId: string): boolean {
+  if (kind === 'user') return value === userId;
+  return kind === 'device' && value.slice(0, value.lastIndexOf(' ')) === userId;
+}
+
+/** Blanks around an address are a slip; around a user's id they are part of it: another user may have the id without. */
+function value({ kind, value: text }: NewListEntry): string {
+  if (typeof text !== 'string') return '';
+  return kind === 'user' || kind === 'device' ? text : text.trim();
+}
 
 const isText = (text: unknown, max: number): boolean =>
   typeof text === 'string' && text.trim() !== '' && text.length <= max;

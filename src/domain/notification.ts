@@ -6,6 +6,7 @@ import type { Disposition, Incident, IncidentRecord } from './incident.ts';
 /** What a webhook may be told. `user.question` carries a mail to its user, with a link: only those that ask for it get it. */
 export type NotificationEvent =
   | 'incident.recorded'
+  | 'session.ended_again'
   | 'incident.answered'
   | 'session.given_back'
   | 'brake.tripped'
@@ -14,6 +15,7 @@ export type NotificationEvent =
 
 export const NOTIFICATION_EVENTS: readonly NotificationEvent[] = Object.freeze([
   'incident.recorded',
+  'session.ended_again',
   'incident.answered',
   'session.given_back',
   'brake.tripped',
@@ -24,6 +26,8 @@ export const NOTIFICATION_EVENTS: readonly NotificationEvent[] = Object.freeze([
 /** What happened. Names the case and no more: all else is read from the incident when it is told, so the queue holds no user. */
 export type Notice =
   | { readonly event: 'incident.recorded'; readonly caseId: string; readonly atMs: number }
+  /** Its login, given back before, has ended again; `atMs`: then. */
+  | { readonly event: 'session.ended_again'; readonly caseId: string; readonly atMs: number }
   | {
       readonly event: 'incident.answered';
       readonly caseId: string;
@@ -40,7 +44,7 @@ export function noticeId(notice: Notice): string {
   const name = notice.event.replace('.', '-');
   if (notice.event === 'incident.recorded') return `${name}-${notice.caseId}`;
   if (notice.event === 'incident.answered') return `${name}-${notice.caseId}-${notice.disposition}-${notice.atMs}`;
-  return notice.event === 'session.given_back' ? `${name}-${notice.caseId}-${notice.atMs}` : `${name}-${notice.atMs}`;
+  return 'caseId' in notice ? `${name}-${notice.caseId}-${notice.atMs}` : `${name}-${notice.atMs}`;
 }
 
 export function caseOfNotice(notice: Notice): string | null {
@@ -108,7 +112,7 @@ export function noticeData(notice: Notice, incident: IncidentRecord | null): obj
 
 function incidentData(incident: IncidentRecord | null): object {
   if (incident === null) return {};
-  const { id, userId, action, reason, mode, outcome, loginAtMs, decidedAtMs, revokedAtMs } = incident;
+  const { id, userId, action, reason, mode, outcome, loginAtMs, decidedAtMs, revokedAtMs, endedAgain } = incident;
   return {
     case: id,
     userId,
@@ -120,5 +124,6 @@ function incidentData(incident: IncidentRecord | null): object {
     loginAt: iso(loginAtMs),
     decidedAt: iso(decidedAtMs),
     ...(revokedAtMs === undefined ? {} : { revokedAt: iso(revokedAtMs) }),
+    ...(endedAgain === undefined ? {} : { endedAgain: { reason: endedAgain.reason, at: iso(endedAgain.atMs) } }),
   };
 }

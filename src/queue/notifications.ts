@@ -59,6 +59,7 @@ const by = z.string().max(128);
 const counts = z.object({ logins: z.int().min(0), revokes: z.int().min(0) });
 const noticeSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('incident.recorded'), caseId, atMs }),
+  z.object({ event: z.literal('session.ended_again'), caseId, atMs }),
   z.object({
     event: z.literal('incident.answered'),
     caseId,

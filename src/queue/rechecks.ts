@@ -17,6 +17,7 @@ const revocationSchema = z.object({
   caseId: z.string().regex(/^[\w-]{1,40}$/),
   atMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999),
   php: sealedIdSchema.optional(),
+  loginAtMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999).optional(),
 });
 
 export interface RecheckQueue extends Rechecks {
@@ -70,10 +71,10 @@ export function recheckQueue(
 }
 
 /** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
-function jobOf({ lid, handle, reason, caseId, atMs, php }: Revocation, step: string, delay: number) {
+function jobOf({ lid, handle, reason, caseId, atMs, loginAtMs, php }: Revocation, step: string, delay: number) {
   return {
     name: 'recheck',
-    data: { v: 1, lid, handle, reason, caseId, atMs, ...(php === undefined ? {} : { php }) },
+    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs, ...(php === undefined ? {} : { php }) },
     opts: { jobId: `${lid}-${reason}-${step}`, delay },
   };
 }

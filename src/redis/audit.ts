@@ -1,21 +1,45 @@
 import type { Redis } from 'ioredis';
 import type { Audit, AuditEntry } from '../ports.ts';
 import type { Keys } from './keys.ts';
+import { loadScript, runScript } from './script.ts';
+
+const noteScript = loadScript('note-2');
 
 /** About so many entries are kept, the newest ones. */
 const KEPT = 100_000;
+/** Of one case; as long as the incident is by default. */
+const KEPT_OF_CASE = 200;
+const KEPT_OF_CASE_MS = 365 * 86_400_000;
+/** Entries from before cases had a list: so many of the newest are looked through. */
+const LOOKED_AT = 300;
+
+type Row = [id: string, fields: string[]];
 
 /** Who ended which sessions, when and why: a stream, because nothing in it is ever changed. */
 export function redisAudit(redis: Redis, keys: Keys): Audit {
+  const add = (entry: AuditEntry): Promise<unknown> => {
+    const json = JSON.stringify(entry);
+    if (entry.caseId === undefined) return redis.xadd(keys.audit(), 'MAXLEN', '~', KEPT, '*', 'entry', json);
+    const bounds = [KEPT, KEPT_OF_CASE, KEPT_OF_CASE_MS].map(String);
+    return runScript(redis, noteScript, [keys.audit(), keys.auditOfCase(entry.caseId)], [json, ...bounds]);
+  };
+  const newest = async (limit: number) => (await redis.xrevrange(keys.audit(), '+', '-', 'COUNT', limit)) as Row[];
   return {
     async add(entries) {
-      const add = (entry: AuditEntry) =>
-        redis.xadd(keys.audit(), 'MAXLEN', '~', KEPT, '*', 'entry', JSON.stringify(entry));
       await Promise.all(entries.map(add));
     },
-    async list(limit) {
-      const rows = (await redis.xrevrange(keys.audit(), '+', '-', 'COUNT', limit)) as [string, string[]][];
-      return rows.map(([, [, json = '']]) => JSON.parse(json) as AuditEntry);
+    list: async (limit) => (await newest(limit)).map(entryOf),
+    async ofCase(caseId) {
+      // Only ids are kept there: what an entry says is in the audit alone, where it may be pseudonymised.
+      const ids = await redis.lrange(keys.auditOfCase(caseId), 0, -1);
+      const rows = await Promise.all(ids.map((id) => redis.xrange(keys.audit(), id, id) as Promise<Row[]>));
+      const listed = rows.flat();
+      const others = (await newest(LOOKED_AT)).filter((row) => entryOf(row).caseId === caseId && !ids.includes(row[0]));
+      return [...listed.reverse(), ...others].map(entryOf).sort((a, b) => b.atMs - a.atMs);
     },
   };
+}
+
+function entryOf([, [, json = '']]: Row): AuditEntry {
+  return JSON.parse(json) as AuditEntry;
 }

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Revocation, RevokeResult, Sessions } from '../ports.ts';
-import type { Keys } from './keys.ts';
+import { type Keys, tagOf } from './keys.ts';
 import { parseStoredMark, type StoredMark } from './logins.ts';
 import { publishRevoked } from './publisher.ts';
 import { loadScript, runScript } from './script.ts';
@@ -8,6 +8,9 @@ import { type EndOneResult, endOne } from './sessions.ts';
 import { putBack } from './undo.ts';
 
 const markScript = loadScript('mark-1');
+
+/** Ids ended at the same time: a login that has had thousands must not stop everything else. */
+const ABREAST = 100;
 
 /** For the mutation check of the tests: an order swapped, or the last look at the mark left out. */
 export type Mutation = 'mark_last' | 'no_last_look';
@@ -21,6 +24,9 @@ const LIFTED: RevokeResult = { outcome: 'other_login', atMs: 0, lifted: true };
  *   2 the event's own id, and every id it moved to
  *   3 the login's index, each id in it; read again until it holds nothing new
  *   4 the mark again        has a person lifted this end meanwhile (see undo)? Then what was ended here is put back
+ *
+ * An app that regenerates by itself and then only reports the login goes on under the login id that the session had before:
+ * that login ends with this one, if it began earlier (see `earlierLogin`).
  *
  * Whoever creates an id enrols it first, then reads the mark, then saves (see web/engine). So an id is either enrolled
  * before our last read of the index, and then we end it, or it reads the mark, and then it is never saved.
@@ -36,7 +42,11 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     let todo = [one.handle];
     let last: StoredMark | null = null;
     while (todo.length > 0) {
-      const results = await Promise.all(todo.map((handle) => endOne(redis, keys, handle, end)));
+      const results: EndOneResult[] = [];
+      for (let i = 0; i < todo.length; i += ABREAST) {
+        const some = todo.slice(i, i + ABREAST);
+        results.push(...(await Promise.all(some.map((handle) => endOne(redis, keys, handle, end)))));
+      }
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
       const [indexed, now] = await Promise.all([
         redis.smembers(keys.loginIds(one.lid)),
@@ -58,7 +68,9 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     // the re-checks tell again, and whoever reconnects reads the marks.
     const told = { lid: one.lid, handles, reason, caseId, atMs, repeat: one.repeat ?? false };
     await publishRevoked(redis, keys, told).catch(() => {});
-    return summary(one.handle, done);
+    const before = await earlierLogin(redis, keys, one, done.get(one.handle));
+    if (before !== null) return endAll({ ...one, lid: before, loginAtMs: undefined });
+    return { ...summary(one.handle, done), caseId };
   };
   return {
     revoke: (revocations) =>
@@ -72,14 +84,31 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
 
 /** The first mark stays: a repeated revoke gives every id the same reason, case and time. */
 async function writeMark(redis: Redis, keys: Keys, one: Revocation, ttlMs: number): Promise<StoredMark> {
-  const { lid, reason, caseId, atMs, again = false } = one;
-  const args = [reason, caseId, String(Math.trunc(atMs)), String(Math.ceil(ttlMs)), again ? '1' : '0'];
+  const { lid, reason, caseId, atMs, again = false, loginAtMs = atMs } = one;
+  const times = [atMs, Math.ceil(ttlMs)].map((ms) => String(Math.trunc(ms)));
+  const args = [reason, caseId, ...times, again ? '1' : '0', String(Math.trunc(loginAtMs))];
   const mark = (await runScript(redis, markScript, [keys.loginEnd(lid)], args)) as string;
   return parseStoredMark(mark) ?? { reason, caseId, atMs };
 }
 
 async function readMark(redis: Redis, keys: Keys, lid: string): Promise<StoredMark | null> {
   return parseStoredMark(await redis.get(keys.loginEnd(lid)));
+}
+
+/**
+ * The login that the reported session belongs to in truth: it holds the event's own id, and began before the event. One that
+ * began later has that id by a login of its own, and a late job must not touch it.
+ */
+async function earlierLogin(
+  redis: Redis,
+  keys: Keys,
+  { loginAtMs }: Revocation,
+  own: EndOneResult | undefined,
+): Promise<string | null> {
+  if (loginAtMs === undefined || own?.outcome !== 'other_login' || own.otherLid === undefined) return null;
+  const newest = await redis.hget(keys.userEntries(tagOf(own.otherLid)), `${own.otherLid}/h`);
+  const startedMs = Number(/ (\d{1,16})$/.exec(newest ?? '')?.[1] ?? Number.NaN);
+  return startedMs > 0 && startedMs < loginAtMs ? own.otherLid : null;
 }
 
 /** One id of the login that was found and ended makes it `revoked`; the event's own id may be gone since. */

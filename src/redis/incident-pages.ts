@@ -67,7 +67,7 @@ async function narrowest(redis: Redis, keys: Keys, query: IncidentQuery): Promis
 }
 
 function listsFor(keys: Keys, query: IncidentQuery): string[] {
-  const { status, action, reason, country, userId, address, network } = query;
+  const { status, action, reason, country, userId, address, network, brake } = query;
   const list = <T extends string>(value: T | undefined, key: (value: T) => string) =>
     value === undefined ? [] : [key(value)];
   return [
@@ -76,7 +76,8 @@ function listsFor(keys: Keys, query: IncidentQuery): string[] {
     ...list(network, keys.incidentsByNetwork),
     ...list(country, keys.incidentsByCountry),
     ...list(reason, keys.incidentsByReason),
-    ...list(action, keys.incidentsByAction),
+    // What the brake holds would have been ended.
+    ...list(action ?? (brake && 'revoke'), keys.incidentsByAction),
     ...list(status, keys.incidentsByStatus),
   ];
 }
@@ -88,6 +89,7 @@ function matches(one: Omit<IncidentRecord, 'visits' | 'visitCount'>, query: Inci
     is(query.status, one.status) &&
     is(query.action, one.action) &&
     is(query.reason, one.reason) &&
+    (query.brake === undefined || one.brake === true) &&
     is(query.userId, one.userId) &&
     is(query.address, sighting.address) &&
     is(query.network, sighting.kind === 'located' ? sighting.network : null) &&

@@ -1,7 +1,16 @@
 import type { Redis } from 'ioredis';
 import type { IncidentQuery } from '../desk-ports.ts';
-import type { Disposition, Incident, IncidentRecord, IncidentStatus, UserWord, Visit } from '../domain/incident.ts';
-import { type RegistryFinding, SETTLED_AS, SETTLED_BY } from '../domain/registry.ts';
+import {
+  type Disposition,
+  type EndedAgain,
+  type Incident,
+  type IncidentRecord,
+  type IncidentStatus,
+  USER,
+  type UserWord,
+  type Visit,
+} from '../domain/incident.ts';
+import { type RegistryFinding, SETTLED_BY } from '../domain/registry.ts';
 import type { Sighting } from '../domain/types.ts';
 import type { IncidentPage, Incidents } from '../ports.ts';
 import { listsOf } from './incident-lists.ts';
@@ -11,7 +20,7 @@ import { loadScript, runScript } from './script.ts';
 
 const record = loadScript('record-n');
 const visit = loadScript('visit-4');
-const resolve = loadScript('resolve-4');
+const resolve = loadScript('resolve-5');
 const reopen = loadScript('reopen-3');
 
 /**
@@ -42,11 +51,12 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
     async existing(caseIds) {
       if (caseIds.length === 0) return [];
       const pipeline = redis.pipeline();
-      for (const caseId of caseIds) pipeline.hget(keys.incident(caseId), 'json');
+      for (const caseId of caseIds) pipeline.hmget(keys.incident(caseId), 'json', 'endedAgain');
       const replies = (await pipeline.exec()) ?? [];
-      return replies.map(([error, json]) => {
+      return replies.map(([error, reply]) => {
         if (error) throw error;
-        return typeof json === 'string' ? (JSON.parse(json) as Incident) : null;
+        const [json, again] = reply as (string | null)[];
+        return json ? { ...(JSON.parse(json) as Incident), ...endedAgainOf(again) } : null;
       });
     },
     get: async (caseId) => (await read([caseId], () => true))[0] ?? null,
@@ -58,7 +68,7 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
     async resolve(caseId, answer) {
-      const lists = ['open', answer.disposition, SETTLED_AS].map((status) => keys.incidentsByStatus(status));
+      const lists = ['open', 'confirmed', 'safe', 'dismissed'].map((status) => keys.incidentsByStatus(status));
       const args = [
         caseId,
         answer.disposition,
@@ -67,6 +77,7 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
         String(answer.atMs),
         String(keepMs),
         SETTLED_BY,
+        USER,
       ];
       return (await runScript(redis, resolve, [keys.incident(caseId), ...lists], args)) as
         | 'resolved'
@@ -81,15 +92,28 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
   };
 }
 
-async function recordOne(redis: Redis, keys: Keys, keepMs: number, incident: Incident): Promise<boolean | Error> {
-  const where = [keys.incident(incident.id), ...listsOf(keys, incident, 'open')];
+const RECORDED = { 0: false, 1: true, 2: 'ended_again' } as const;
+
+async function recordOne(redis: Redis, keys: Keys, keepMs: number, incident: Incident) {
+  const answered = ['safe', 'dismissed'].map((status) => keys.incidentsByStatus(status));
+  const where = [keys.incident(incident.id), ...answered, ...listsOf(keys, incident, 'open')];
   const times = [String(incident.decidedAtMs), String(keepMs)];
-  const args = [incident.id, JSON.stringify(incident), ...times, String(EXPIRED_AT_ONCE)];
+  const args = [incident.id, JSON.stringify(incident), ...times, String(EXPIRED_AT_ONCE), ...endOf(incident)];
   try {
-    return (await runScript(redis, record, where, args)) === 1;
+    return RECORDED[(await runScript(redis, record, where, args)) as keyof typeof RECORDED];
   } catch (error) {
     return error instanceof Error ? error : new Error('record failed');
   }
+}
+
+/** When this case ended its login, and what is noted of that where the incident is on record. */
+function endOf({ reason, revokedAtMs: atMs, endedByCase, loginAtMs: eventAtMs }: Incident): [string, string] {
+  if (atMs === undefined || endedByCase !== undefined) return ['0', '{}'];
+  return [String(atMs), JSON.stringify({ reason, atMs, eventAtMs })];
+}
+
+function endedAgainOf(json: string | null | undefined): Pick<IncidentRecord, 'endedAgain'> {
+  return json ? { endedAgain: JSON.parse(json) as EndedAgain } : {};
 }
 
 /** Two round trips: the documents of all, then the visits of those that fit. */
@@ -143,7 +167,9 @@ function parsed(doc: Doc): Omit<IncidentRecord, 'visitCount' | 'visits'> | null 
   const registry = doc.registry === undefined ? undefined : (JSON.parse(doc.registry) as RegistryFinding);
   return {
     ...incident,
+    ...endedAgainOf(doc.endedAgain),
     ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
+    ...(doc.overruled === undefined ? {} : { overruled: doc.overruled as Disposition }),
     ...(doc.userWord === undefined ? {} : { userWord: JSON.parse(doc.userWord) as UserWord }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined

@@ -50,6 +50,8 @@ export interface Keys {
   incidentsIndexed(): string;
   /** Cases with visits, scored by the oldest visit that is kept. */
   visited(): string;
+  /** The ids of the audit's entries about one case. */
+  auditOfCase(caseId: string): string;
   /** The audit without a forgotten user, while it is being written; and who writes it. */
   auditCopy(token: string): string;
   auditClaim(): string;
@@ -71,11 +73,15 @@ export interface Keys {
   brake(): string;
   /** The logins whose end the brake let pass lately, scored by when. */
   brakeGranted(): string;
+  /** The users of the logins that the brake was asked about lately, by their tags, scored by when last. */
+  brakeUsers(): string;
   workers(): string;
   registryAnswers(network: string): string;
   registryClaim(network: string): string;
   /** "This link to its user has been used", by a hash of the link's token. */
   linkUse(tokenHash: string): string;
+  /** Which mails "Was this you?" a user was sent lately, scored by when. */
+  questions(userTag: string): string;
   /** How often signing in at the console was tried under one name, by a hash of it. */
   attempts(nameTag: string): string;
 }
@@ -124,6 +130,7 @@ export function keysFor(prefix: string): Keys {
     incidentsByCountry: (country) => `${shared}:incidents:country:${country}`,
     incidentsIndexed: () => `${shared}:incidents:indexed`,
     visited: () => `${shared}:visited`,
+    auditOfCase: (caseId) => `${shared}:audit-of-case:${caseId}`,
     auditCopy: (token) => `${shared}:audit-copy:${token}`,
     auditClaim: () => `${shared}:audit-claim`,
     setAside: () => `${shared}:set-aside`,
@@ -140,10 +147,12 @@ export function keysFor(prefix: string): Keys {
     listsRevision: () => `${shared}:lists-revision`,
     brake: () => `${shared}:brake`,
     brakeGranted: () => `${shared}:brake-granted`,
+    brakeUsers: () => `${shared}:brake-users`,
     workers: () => `${shared}:workers`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,
     linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,
+    questions: (userTag) => `${shared}:questions:${userTag}`,
     attempts: (nameTag) => `${shared}:attempts:${nameTag}`,
   };
 }

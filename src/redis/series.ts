@@ -13,8 +13,8 @@ const DAY_MS = 86_400_000;
 /** Longer than a job whose worker died waits for another one. */
 export const MARK_MS = 600_000;
 /** A bucket is written to for an hour or a day, and then kept for as long as anybody may ask for it. */
-const MINUTES_KEPT_MS = DAY_MS + HOUR_MS;
-const HOURS_KEPT_MS = 31 * DAY_MS;
+export const MINUTES_KEPT_MS = DAY_MS + HOUR_MS;
+export const HOURS_KEPT_MS = 31 * DAY_MS;
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
@@ -119,6 +119,7 @@ function countriesIn(hashes: readonly Readonly<Record<string, string>>[]): Count
     const [country = '', name] = field.split(':');
     const sum = found.get(country) ?? { country, checked: 0, flagged: 0, revoked: 0 };
     if (name === 'checked' || name === 'flagged' || name === 'revoked') sum[name] += Number(count);
+    if (name === 'would_revoke') sum.wouldRevoke = (sum.wouldRevoke ?? 0) + Number(count);
     found.set(country, sum);
   }
   return [...found.values()].sort((a, b) => b.checked - a.checked || (a.country < b.country ? -1 : 1));

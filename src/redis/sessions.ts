@@ -50,10 +50,10 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
   const run = (script: Script, handle: string, ...args: string[]) =>
     runScript(redis, script, [keys.session(handle)], args);
 
-  const destroy = async (handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome> => {
-    const [kind, successors] = (await run(scripts.destroy, handle, whole(nowMs), whole(ttlMs))) as [string, string];
-    await Promise.all(words(successors).map((one) => destroy(one, nowMs, ttlMs)));
-    return kind as WriteOutcome;
+  const logout: GuardedSessions['logout'] = async (handle, nowMs, ttlMs) => {
+    const [kind, successors, lid] = await logOut(redis, keys, handle, nowMs, ttlMs);
+    await Promise.all(words(successors).map((one) => logout(one, nowMs, ttlMs)));
+    return { outcome: kind, lid };
   };
 
   const move = async ({ from, to, sealedId, atMs, tombstoneTtlMs, onlyOnce = false }: Move): Promise<WriteOutcome> => {
@@ -87,7 +87,8 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
       )) as WriteOutcome,
     touch: async (handle, nowMs, ttlMs) =>
       (await run(scripts.touch, handle, whole(nowMs), whole(ttlMs))) as WriteOutcome,
-    destroy,
+    logout,
+    destroy: async (...how) => (await logout(...how)).outcome,
     move,
     ...arrivals(redis, keys, load),
     enter: isCluster(redis) ? null : (entrance) => enter(redis, keys, entrance),
@@ -107,7 +108,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
     serialise(head, data),
     whole(ttlMs),
     move?.sealedId ?? '-',
-    whole(tombstoneTtlMs),
+    whole(move?.tombstoneTtlMs ?? tombstoneTtlMs),
     move?.onlyOnce ? '1' : '0',
   ]);
   const [kind, ...rest] = reply as [WriteOutcome | 'ended', ...string[]];
@@ -123,7 +124,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
       redis,
       scripts.revoke,
       [keys.session(handle)],
-      [at, endedLid, reason, caseId, whole(tombstoneTtlMs)],
+      [at, endedLid, reason, caseId, whole(tombstoneTtlMs), '0'],
     );
   }
   return kind;
@@ -134,20 +135,32 @@ export interface EndOneResult {
   readonly atMs: number;
   /** The handles that this one moved to. */
   readonly successors: readonly string[];
+  /** With `other_login`: whose session stands there. */
+  readonly otherLid?: string | undefined;
 }
 
-/** Puts the tombstone of a revoked session at one handle. `afterMs`: when an earlier end of this login was lifted. */
+/** Puts the tombstone of an ended session at one handle. `afterMs`: when an earlier end of this login was lifted. */
 export async function endOne(
   redis: Redis,
   keys: Keys,
   handle: string,
   end: { lid: string; reason: EndReason; caseId: string; atMs: number; tombstoneTtlMs: number; afterMs?: number },
 ): Promise<EndOneResult> {
-  const { afterMs = 0 } = end;
-  const args = [whole(end.atMs), end.lid, end.reason, end.caseId, whole(end.tombstoneTtlMs), String(afterMs)];
+  const { afterMs = 0, atMs, tombstoneTtlMs } = end;
+  // Of a login that its user has ended nothing is kept to be given back, and nobody is told of a thief.
+  if (end.reason === 'logout') {
+    const [, successors] = await logOut(redis, keys, handle, atMs, tombstoneTtlMs);
+    return { outcome: 'revoked', atMs, successors: words(successors) };
+  }
+  const args = [whole(atMs), end.lid, end.reason, end.caseId, whole(tombstoneTtlMs), String(afterMs)];
   const reply = await runScript(redis, scripts.revoke, [keys.session(handle)], args);
-  const [outcome, at, successors] = reply as [EndOneResult['outcome'], string, string];
-  return { outcome, atMs: Number(at), successors: words(successors) };
+  const [outcome, at, successors, otherLid] = reply as [EndOneResult['outcome'], string, string, string?];
+  return { outcome, atMs: Number(at), successors: words(successors), otherLid };
+}
+
+async function logOut(redis: Redis, keys: Keys, handle: string, atMs: number, ttlMs: number) {
+  const reply = await runScript(redis, scripts.destroy, [keys.session(handle)], [whole(atMs), whole(ttlMs)]);
+  return reply as [kind: WriteOutcome, successors: string, lid: string];
 }
 
 function words(text: string): string[] {

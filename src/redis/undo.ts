@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
-import type { Undo, UndoOutcome } from '../desk-ports.ts';
+import type { MeantEnd, Undo, UndoOutcome } from '../desk-ports.ts';
 import type { Keys } from './keys.ts';
 import { tagOf } from './keys.ts';
-import { parseMark, redisLogins } from './logins.ts';
+import { parseMark, parseStoredMark, redisLogins } from './logins.ts';
 import { loadScript, runScript } from './script.ts';
 
 const scripts = { lift: loadScript('lift-3'), undo: loadScript('undo-1') };
@@ -32,15 +32,43 @@ export interface LiftedLogin {
  */
 export function redisUndo(redis: Redis, keys: Keys): Undo {
   return {
-    async lift({ atMs, ...login }) {
-      const [outcome, liftedAtMs] = await liftMark(redis, keys, login, atMs);
-      if (outcome === 'blocked') return 'blocked';
-      if (outcome === 'none') return (await anyLives(redis, keys, login)) ? 'not_ended' : 'gone';
-      const seen = await putBack(redis, keys, login, liftedAtMs, atMs);
-      const endedAgain = parseMark(await redis.get(keys.loginEnd(login.lid))) !== null;
-      return endedAgain ? 'blocked' : summary(seen);
+    async lift({ atMs, only, ...login }) {
+      const outcome = await liftOne(redis, keys, login, atMs, only);
+      const earlier = outcome === 'blocked' ? null : await endedWithIt(redis, keys, login);
+      if (earlier === null) return outcome;
+      // Its mark has a time of its own.
+      const same = only && { ...only, endedAtMs: undefined };
+      return liftOne(redis, keys, { ...earlier, handle: login.handle }, atMs, same);
     },
   };
+}
+
+async function liftOne(
+  redis: Redis,
+  keys: Keys,
+  login: LiftedLogin,
+  atMs: number,
+  only: MeantEnd | undefined,
+): Promise<UndoOutcome> {
+  const [outcome, liftedAtMs] = await liftMark(redis, keys, login, atMs, only);
+  if (outcome === 'blocked') return 'blocked';
+  if (outcome === 'none') {
+    const heads = await ownHeads(redis, keys, login);
+    // Only tombstones are left of an end, and they name another case.
+    if (heads.some(({ kind }) => kind === 'revoked')) return 'blocked';
+    return heads.some(({ kind }) => kind === 'live') ? 'not_ended' : 'gone';
+  }
+  const seen = await putBack(redis, keys, login, liftedAtMs, atMs);
+  const endedAgain = parseMark(await redis.get(keys.loginEnd(login.lid))) !== null;
+  return endedAgain ? 'blocked' : summary(seen);
+}
+
+/** The login that the session belonged to in truth, where it ended by this one's case (see the ender's `earlierLogin`). */
+async function endedWithIt(redis: Redis, keys: Keys, { lid, handle }: LiftedLogin): Promise<{ lid: string } | null> {
+  const found = await headAt(redis, keys, handle);
+  if (found?.kind !== 'revoked' || found.lid === lid || found.caseId === null) return null;
+  const mark = parseStoredMark(await redis.get(keys.loginEnd(lid)));
+  return mark?.caseId === found.caseId ? { lid: found.lid } : null;
 }
 
 async function liftMark(
@@ -48,13 +76,17 @@ async function liftMark(
   keys: Keys,
   login: LiftedLogin,
   atMs: number,
+  only: MeantEnd | undefined,
 ): Promise<['lifted' | 'blocked' | 'none', number]> {
   const { lid, loginAtMs = 0 } = login;
+  const isMeant = ({ kind, caseId }: Head) => kind === 'revoked' && (only === undefined || caseId === only.caseId);
   const tag = tagOf(lid);
   const where = [keys.loginEnd(lid), keys.epoch(tag), keys.userEntries(tag)];
   // A mark may be lost (its time is over, or Redis forgot it) while the tombstones stand: they are lifted all the same.
-  const ttlMs = (await anyRevoked(redis, keys, login)) ? 30 * DAY_MS : 0;
-  const args = [lid, whole(atMs), whole(loginAtMs), String(ttlMs)];
+  const ttlMs = (await ownHeads(redis, keys, login)).some(isMeant) ? 30 * DAY_MS : 0;
+  const times = [whole(atMs), whole(loginAtMs), String(ttlMs)];
+  const end = only?.endedAtMs === undefined ? '' : whole(only.endedAtMs);
+  const args = [lid, ...times, only?.caseId ?? '', only?.reuse ? '1' : '0', end];
   const [outcome, when] = (await runScript(redis, scripts.lift, where, args)) as ['lifted', string];
   return [outcome, Number(when)];
 }
@@ -111,17 +143,11 @@ async function handlesOf(redis: Redis, keys: Keys, { lid, handle }: LiftedLogin)
   return [...new Set([handle, ...(await redis.smembers(keys.loginIds(lid)))])];
 }
 
-async function anyRevoked(redis: Redis, keys: Keys, login: LiftedLogin): Promise<boolean> {
-  return (await headsOf(redis, keys, login)).some((head) => head?.kind === 'revoked' && head.lid === login.lid);
-}
-
-async function anyLives(redis: Redis, keys: Keys, login: LiftedLogin): Promise<boolean> {
-  return (await headsOf(redis, keys, login)).some((head) => head?.kind === 'live' && head.lid === login.lid);
-}
-
-async function headsOf(redis: Redis, keys: Keys, login: LiftedLogin): Promise<(Head | null)[]> {
+/** Of the ids that hold something of this login. */
+async function ownHeads(redis: Redis, keys: Keys, login: LiftedLogin): Promise<Head[]> {
   const handles = await handlesOf(redis, keys, login);
-  return Promise.all(handles.map((handle) => headAt(redis, keys, handle)));
+  const heads = await Promise.all(handles.map((handle) => headAt(redis, keys, handle)));
+  return heads.filter((head) => head !== null && head.lid === login.lid) as Head[];
 }
 
 /** The first bytes of a session's value, which all scripts go by. */
@@ -130,6 +156,8 @@ interface Head {
   readonly lid: string;
   /** Of a tombstone: what stood there. */
   readonly was: string | null;
+  /** Of a revoked one. */
+  readonly caseId: string | null;
   readonly endsAtMs: number;
 }
 
@@ -140,6 +168,7 @@ async function headAt(redis: Redis, keys: Keys, handle: string): Promise<Head | 
   return {
     kind,
     lid: /"l":"([\w-]*)"/.exec(bytes)?.[1] ?? '',
+    caseId: /"case":"([\w-]+)"/.exec(bytes)?.[1] ?? null,
     was: kind === 'revoked' ? (/"was":"([a-z]+)"/.exec(bytes)?.[1] ?? null) : null,
     endsAtMs: Number(/"e":(\d+)/.exec(bytes)?.[1] ?? 0),
   };

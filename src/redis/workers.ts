@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { WorkerStatus, Workers } from '../desk-ports.ts';
 import { errorName } from '../errors.ts';
-import type { Clock, Log } from '../ports.ts';
+import type { Log } from '../ports.ts';
 import type { Keys } from './keys.ts';
 
 /** A worker says that it lives so often, and has gone when it has not for thrice as long. */
@@ -28,6 +28,16 @@ export function redisWorkers(redis: Redis, keys: Keys): Workers {
   };
 }
 
+/**
+ * Has each worker of the list a safety brake? Needs no clock: one that fell silent long before the last one was heard has gone,
+ * and where none is heard any more, the list ends.
+ */
+export async function whoHasBrake(redis: Redis, keys: Keys): Promise<boolean[]> {
+  const all = (await redis.hvals(keys.workers())).map((json) => JSON.parse(json) as WorkerStatus);
+  const newestMs = Math.max(...all.map(({ seenAtMs }) => seenAtMs));
+  return all.filter(({ seenAtMs }) => newestMs - seenAtMs <= HEARD_WITHIN_MS).map(({ brake = true }) => brake);
+}
+
 export interface Presence {
   /** Stops, and takes the worker from the list: what cannot be told ends by itself. Never throws. */
   close(): Promise<void>;
@@ -37,7 +47,7 @@ export interface Presence {
 export function startPresence(
   workers: Workers,
   status: () => WorkerStatus,
-  { also, log, clock }: { also(nowMs: number): Promise<void>; log: Log; clock: Clock },
+  { also, log }: { also(): Promise<void>; log: Log },
 ): Presence {
   let isSaying = false;
   const say = async (): Promise<void> => {
@@ -45,7 +55,7 @@ export function startPresence(
     if (isSaying) return;
     isSaying = true;
     try {
-      await Promise.all([workers.say(status()), also(clock())]);
+      await Promise.all([workers.say(status()), also()]);
     } catch (error) {
       log.debug({ event: 'presence_failed', error: errorName(error) }, 'The list of workers could not be reached');
     } finally {

@@ -1,5 +1,12 @@
 import type { Actor, Answered, AnswerRequest } from '../desk-ports.ts';
-import { type AnswerVerdict, type AnswerWish, type IncidentRecord, judgeAnswer, wasEnded } from '../domain/incident.ts';
+import {
+  type AnswerVerdict,
+  type AnswerWish,
+  type IncidentRecord,
+  judgeAnswer,
+  wasEnded,
+  wasReused,
+} from '../domain/incident.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import { about, checkActor, checkNote, closedIncident, note, type ReviewDeps, unknownIncident } from '../review.ts';
 import { type EffectContext, RUN } from './effects.ts';
@@ -53,7 +60,8 @@ function checkRequest({ note: text, blockAddressForMs: forMs }: AnswerRequest, a
 type Allowed = Exclude<AnswerVerdict, { kind: 'refused' }>;
 
 function effectsOf(incident: IncidentRecord, request: AnswerRequest, { by }: Actor): Allowed {
-  const { disposition, giveBack = true, blockAddressForMs } = request;
+  const { disposition, blockAddressForMs } = request;
+  const giveBack = givesBack(incident, request);
   const wish: AnswerWish = { disposition, by, giveBack, blockAddress: blockAddressForMs !== undefined };
   const verdict = judgeAnswer(incident, wish);
   if (verdict.kind !== 'refused') return verdict;
@@ -66,6 +74,11 @@ function effectsOf(incident: IncidentRecord, request: AnswerRequest, { by }: Act
   );
 }
 
+/** Of a session that two parties held only where it is asked for. */
+function givesBack(incident: IncidentRecord, { giveBack }: AnswerRequest): boolean {
+  return giveBack ?? !wasReused(incident);
+}
+
 interface Done {
   readonly result: Omit<Answered, 'incident'>;
   readonly changed: boolean;
@@ -75,7 +88,7 @@ interface Done {
 
 async function run(deps: ReviewDeps, effects: Allowed['effects'], context: EffectContext): Promise<Done> {
   const { incident, request } = context;
-  const wanted = request.disposition === 'safe' && request.giveBack !== false;
+  const wanted = request.disposition === 'safe' && givesBack(incident, request);
   // A flag ended nothing, nor did observe mode.
   const givenBack = wanted && !wasEnded(incident) ? 'not_ended' : null;
   let result: Done['result'] = { taught: false, closed: [], ended: 0, givenBack, blocked: null };

@@ -1,6 +1,8 @@
+import type { Learned } from '../desk-ports.ts';
 import { learn } from '../domain/decide.ts';
-import type { IncidentRecord } from '../domain/incident.ts';
+import { type Incident, type IncidentRecord, maySpeakOfPlace } from '../domain/incident.ts';
 import type { Policy } from '../domain/policy.ts';
+import { forgetCountry, forgetNetwork } from '../domain/trust.ts';
 import type { Baseline } from '../domain/types.ts';
 import type { Baselines } from '../ports.ts';
 
@@ -43,4 +45,43 @@ export async function teach(
 ): Promise<boolean> {
   if (sighting.kind !== 'located') return false;
   return changeBaseline(baselines, userId, (baseline) => learn(baseline, sighting, resolvedAtMs, policy));
+}
+
+/** What `safe` taught, as far as the baseline still holds it; null: nothing. What was known before the login is not of it. */
+export async function learnedOf(baselines: Baselines, incident: Incident): Promise<Learned | null> {
+  const [stored] = await baselines.load([incident.userId]);
+  if (stored === undefined) throw new Error('no reply');
+  const [had, has] = [namesIn(incident.baseline), namesIn(stored.baseline)];
+  const { countries, networks } = namedBy(incident);
+  const isNew = (kind: keyof Learned) => (name: string) => has[kind].includes(name) && !had[kind].includes(name);
+  const learned = {
+    countries: countries.filter(isNew('countries')),
+    networks: networks.filter(isNew('networks')),
+  };
+  return learned.countries.length + learned.networks.length === 0 ? null : learned;
+}
+
+/** Takes that out again. What was forgotten; null: nothing was left. Idempotent. */
+export async function unlearn(baselines: Baselines, incident: Incident): Promise<Learned | null> {
+  const learned = await learnedOf(baselines, incident);
+  if (learned === null) return null;
+  await changeBaseline(baselines, incident.userId, (baseline) => {
+    const without = learned.countries.reduce(forgetCountry, baseline);
+    return learned.networks.reduce(forgetNetwork, without);
+  });
+  return learned;
+}
+
+function namedBy(incident: Incident): Learned {
+  const { sighting } = incident;
+  if (sighting.kind !== 'located' || !maySpeakOfPlace(incident)) return { countries: [], networks: [] };
+  return { countries: sighting.candidates, networks: [sighting.network] };
+}
+
+function namesIn({ v4, v6 }: Baseline): Learned {
+  const places = [...v4.places, ...v6.places];
+  return {
+    countries: places.flatMap(({ countries }) => countries),
+    networks: [...v4.networks, ...v6.networks].map(({ network }) => network),
+  };
 }

@@ -1,12 +1,12 @@
 /** What follows from an answer, one effect each. Every one bears a repeat, and says whether there was anything left to do. */
 
-import type { Actor, Answered, AnswerRequest } from '../desk-ports.ts';
+import type { Actor, Answered, AnswerRequest, Learned } from '../desk-ports.ts';
 import { networkOf, parseAddress } from '../domain/address.ts';
-import { type AnswerEffect, type IncidentRecord, isAlike } from '../domain/incident.ts';
+import { type AnswerEffect, type IncidentRecord, isAlike, wasReused } from '../domain/incident.ts';
 import type { ListEntry } from '../domain/lists.ts';
 import type { AuditEntry, LoginEntry, Revocation } from '../ports.ts';
 import { about, note, type ReviewDeps } from '../review.ts';
-import { teach } from './baseline.ts';
+import { teach, unlearn } from './baseline.ts';
 import { giveBack } from './undo.ts';
 
 /** What an effect adds to the answer's result. */
@@ -27,18 +27,34 @@ export const RUN: Readonly<Record<AnswerEffect, (deps: ReviewDeps, context: Effe
   end_others: endOthers,
   block_address: blockAddress,
   close_alike: closeAlike,
+  async unlearn(deps, { incident, actor: { by } }) {
+    const learned = await unlearn(deps.baselines, incident);
+    if (learned === null) return { changed: false, result: {} };
+    await note(deps, [forgot(incident, by, `case ${incident.id} was no owner's`, learned)]);
+    return { changed: true, result: {} };
+  },
   async teach(deps, { incident }) {
     const taught = await teach(deps, incident);
     return { changed: taught, result: { taught } };
   },
   async give_back(deps, { incident, actor }) {
     const mark = await deps.logins.endMark(incident.lid);
-    // Ended for something else since (it was given back before): not what this answer is about.
-    if (mark !== null && mark.reason !== incident.reason) return { changed: false, result: { givenBack: 'blocked' } };
-    const givenBack = await giveBack(deps, incident, `answered ${incident.status}`, actor);
+    // Whoever asks for it where the session was reused has chosen that: it is not done unasked.
+    const choice = { reuse: wasReused(incident) };
+    const givenBack = await giveBack(deps, incident, `answered ${incident.status}`, actor, choice);
     return { changed: mark !== null && givenBack === 'given_back', result: { givenBack } };
   },
 };
+
+/** For the audit: what was learned from a case, taken out again. */
+export function forgot(
+  incident: IncidentRecord,
+  by: string,
+  why: string,
+  { countries, networks }: Learned,
+): Omit<AuditEntry, 'atMs'> {
+  return { what: 'forget_trust', by, why, ...about(incident), outcome: [...countries, ...networks].join(', ') };
+}
 
 /** Logins ended at the same time: a user with thousands must not stop everything else. */
 const ABREAST = 100;

@@ -1,4 +1,4 @@
-import type { IncidentQuery } from '../desk-ports.ts';
+import type { ExportFormat, IncidentQuery } from '../desk-ports.ts';
 import type { IncidentRecord } from '../domain/incident.ts';
 import type { IncidentPage } from '../ports.ts';
 
@@ -7,7 +7,7 @@ export interface ExportDeps {
   readonly incidents: { list(query: IncidentQuery, limit: number, cursor: string | null): Promise<IncidentPage> };
 }
 
-export type ExportFormat = 'csv' | 'ndjson';
+export type { ExportFormat };
 
 export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
   csv: 'text/csv; charset=utf-8; header=present',

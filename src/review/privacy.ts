@@ -12,7 +12,7 @@ import type {
   WaitingJobs,
 } from '../desk-ports.ts';
 import type { Incident, IncidentRecord, IncidentStatus } from '../domain/incident.ts';
-import type { ListEntry } from '../domain/lists.ts';
+import { type ListEntry, namesUser } from '../domain/lists.ts';
 import type { Baseline, Unlocatable } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
 import type { Audit, Baselines, Clock, IncidentPage, LoginEntry, Registry } from '../ports.ts';
@@ -107,11 +107,7 @@ function checkUser(userId: string): void {
 }
 
 async function entriesNaming({ lists, clock }: PrivacyDeps, userId: string): Promise<ListEntry[]> {
-  return (await lists.list(clock())).filter((entry) => isNamedBy(entry, userId));
-}
-
-function isNamedBy({ kind, value }: ListEntry, userId: string): boolean {
-  return (kind === 'user' && value === userId) || (kind === 'device' && value.startsWith(`${userId} `));
+  return (await lists.list(clock())).filter((entry) => namesUser(entry, userId));
 }
 
 async function removeEntries(deps: PrivacyDeps, userId: string): Promise<number> {

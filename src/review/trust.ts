@@ -3,7 +3,7 @@
 import type { Actor, Desk, Trust } from '../desk-ports.ts';
 import { networkOf, parseAddress, parseCidr } from '../domain/address.ts';
 import { normaliseCountry } from '../domain/country.ts';
-import type { ListEntry } from '../domain/lists.ts';
+import { namesUser } from '../domain/lists.ts';
 import { forgetCountry, forgetNetwork, isUnknown, trustCountry, trustNetwork } from '../domain/trust.ts';
 import type { AddressFamily, Baseline } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
@@ -57,11 +57,7 @@ export function trustActs(deps: TrustDeps): Acts {
 async function trustOf({ baselines, lists, clock }: TrustDeps, userId: string): Promise<Trust> {
   const [[stored], entries] = await Promise.all([baselines.load([userId]), lists.list(clock())]);
   if (stored === undefined) throw new Error('no reply');
-  return { baseline: stored.baseline, entries: entries.filter((entry) => names(entry, userId)) };
-}
-
-function names({ kind, value }: ListEntry, userId: string): boolean {
-  return kind === 'user' ? value === userId : kind === 'device' && value.startsWith(`${userId} `);
+  return { baseline: stored.baseline, entries: entries.filter((entry) => namesUser(entry, userId)) };
 }
 
 function countryOf(given: string): string {

@@ -1,19 +1,27 @@
-import type { Actor, UndoOutcome } from '../desk-ports.ts';
-import { afterUndo, type IncidentRecord } from '../domain/incident.ts';
-import { errorName } from '../errors.ts';
+import type { Actor, UndoChoice, UndoOutcome } from '../desk-ports.ts';
+import { afterUndo, type IncidentRecord, wasReused } from '../domain/incident.ts';
+import { BouncerError, errorName } from '../errors.ts';
 import { about, checkActor, checkWhy, note, type ReviewDeps, unknownIncident } from '../review.ts';
 
 /**
  * Gives the session of an incident back, whatever it was answered; one that was `confirmed` is open again afterwards, as that
- * answer no longer holds. Each step bears a repeat, so an undo that was interrupted is completed by another one. Throws
- * `incident_unknown`, `option_invalid`, and whatever the ports throw when Redis is away.
+ * answer no longer holds. Only the end by this incident: what its login ended for since stays (`blocked`). Each step bears a
+ * repeat, so an undo that was interrupted is completed by another one. Throws `incident_unknown`, `option_invalid`, and whatever
+ * the ports throw when Redis is away.
  */
-export async function undoIncident(deps: ReviewDeps, caseId: string, why: string, actor: Actor): Promise<UndoOutcome> {
+export async function undoIncident(
+  deps: ReviewDeps,
+  caseId: string,
+  why: string,
+  actor: Actor,
+  choice: UndoChoice = {},
+): Promise<UndoOutcome> {
   checkActor(actor);
   checkWhy(why);
   const incident = await deps.incidents.get(caseId);
   if (incident === null) throw unknownIncident(caseId);
-  const outcome = await giveBack(deps, incident, why, actor);
+  if (wasReused(incident) && !choice.reuse) throw reuseUnsaid();
+  const outcome = await giveBack(deps, incident, why, actor, choice);
   if (incident.status !== 'open' && afterUndo(incident.status) === 'reopen') {
     const reopened = await deps.incidents.reopen(caseId, incident.status, deps.clock());
     const act = { what: 'answer', by: actor.by, why, ...about(incident), outcome: 'reopened' } as const;
@@ -22,16 +30,24 @@ export async function undoIncident(deps: ReviewDeps, caseId: string, why: string
   return outcome;
 }
 
+function reuseUnsaid(): BouncerError {
+  return new BouncerError(
+    'option_invalid',
+    'reuse: two parties held this session, and both would get it back; say that this is meant, or let the user sign in anew',
+  );
+}
+
 /** Lifts the end, puts the login on the user's list again, and tells of it. */
 export async function giveBack(
   deps: ReviewDeps,
   incident: IncidentRecord,
   why: string,
   { by }: Actor,
+  { reuse = false, endedAtMs }: UndoChoice,
 ): Promise<UndoOutcome> {
   const { lid, handle, loginAtMs, id: caseId } = incident;
   const atMs = deps.clock();
-  const outcome = await deps.undo.lift({ lid, handle, atMs, loginAtMs });
+  const outcome = await deps.undo.lift({ lid, handle, atMs, loginAtMs, only: { caseId, reuse, endedAtMs } });
   await note(deps, [{ what: 'undo', by, why, ...about(incident), outcome }]);
   if (outcome !== 'given_back') return outcome;
   await list(deps, incident);

@@ -1,4 +1,4 @@
-import { keepsAll } from '../domain/grace.ts';
+import { holdsTheSame, REISSUE_MS } from '../domain/grace.ts';
 import type { Clock, EndMark, GuardedSessions, LiveHead, Logins, Move, WriteOutcome } from '../ports.ts';
 import type { Entry } from './entry.ts';
 import { sealId } from './seal.ts';
@@ -30,10 +30,14 @@ export class Creation {
     return outcome;
   }
 
-  /** By the store's own choice: all data stays. Of two requests at the same time, one does. */
+  /**
+   * By the store's own choice: all data stays. Of two requests at the same time, one does. There may be thousands of old ids
+   * of one login, so each is remembered only for as long as it would have lived unused (and a slow request lasts).
+   */
   rotate(entry: Entry, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome> {
     const move = this.#moveOf(entry, true);
-    return this.#create(entry, head, data, ttlMs, move && { ...move, onlyOnce: true });
+    const tombstoneTtlMs = Math.max(ttlMs, REISSUE_MS);
+    return this.#create(entry, head, data, ttlMs, move && { ...move, tombstoneTtlMs, onlyOnce: true });
   }
 
   /**
@@ -101,12 +105,12 @@ export class Creation {
   }
 }
 
-/** Does everything that the old id's session had been loaded with stand in this data too? */
+/** Is this data just what the old id's session had been loaded with? */
 function isKept({ origin }: Entry, data: object): boolean {
   const text = origin?.entry.text;
   if (text === undefined) return false;
   // As it will be loaded: what has a `toJSON` (a session's cookie) is something else in memory.
-  return keepsAll(
+  return holdsTheSame(
     JSON.parse(text) as Record<string, unknown>,
     JSON.parse(JSON.stringify(data)) as Record<string, unknown>,
   );

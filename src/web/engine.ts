@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { hasSettled, REISSUE_MS } from '../domain/grace.ts';
+import { hasSettled, judgeMoved, REISSUE_MS } from '../domain/grace.ts';
 import { errorName, sessionUnavailable } from '../errors.ts';
 import type { Clock, GuardedSessions, LiveHead, LoadedSession, Log, Logins, Refusal, WriteOutcome } from '../ports.ts';
 import { Creation, type Mutation } from './creation.ts';
-import type { Entry, Opened, OpenedLive } from './entry.ts';
+import type { Entry, Looked, Opened, OpenedLive } from './entry.ts';
+import { lifeIn, renewalOf } from './expiry.ts';
 import { randomToken, sessionHandle } from './handle.ts';
 import { LateEnds } from './late-ends.ts';
-import { endedBy, openMoved } from './moved.ts';
+import { endedBy, endedByReuse, followMoved } from './moved.ts';
 import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
 
 export interface EngineDeps {
@@ -32,18 +33,13 @@ export interface EngineDeps {
   onRefused(refusal: Refusal): void;
   /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
   onReused(reuse: { lid: string; handle: string }): Promise<void>;
+  /** A session of this login was logged out, and so the whole login ends. May throw when Redis is away. */
+  onLogout?(login: { lid: string; handle: string }): Promise<void>;
   /** For the mutation check of the tests only. */
   readonly mutation?: Mutation | undefined;
 }
 
 export type { Entry, Opened } from './entry.ts';
-
-/** Milliseconds that a stored session's cookie asks for, as express-session and @fastify/session, or koa-session, write it. */
-function lifeIn(data: Record<string, unknown>): number | null {
-  const { cookie, _maxAge } = data as { cookie?: { originalMaxAge?: unknown } | null; _maxAge?: unknown };
-  const life = cookie?.originalMaxAge ?? _maxAge;
-  return typeof life === 'number' && life > 0 ? life : null;
-}
 
 /** Sessions for any framework: which store calls may happen when, in which order, and what each outcome means. */
 export class SessionEngine {
@@ -64,57 +60,74 @@ export class SessionEngine {
     return { handle: sessionHandle(sessionId), head, first: true, ...login, blocked: null };
   }
 
-  /** What the cookie's id stands for: one plain GET, unless the session has moved. Never throws. */
-  async open(sessionId: string): Promise<Opened> {
+  /** What an id stands for: one plain GET, unless the session has moved. Reads only. Never throws. */
+  async look(sessionId: string): Promise<Looked> {
     const problem = idProblem(sessionId, this.#deps.idPattern ?? ID_PATTERN);
     if (problem !== null) {
       this.#deps.onRefusedId?.(problem);
-      return { kind: 'anonymous' };
+      return { opened: { kind: 'anonymous' }, reused: null };
     }
     const handle = sessionHandle(sessionId);
     try {
       const found = await this.#deps.sessions.load(handle);
-      if (found.kind === 'absent') return { kind: 'anonymous' };
-      if (found.kind === 'live') {
-        const opened = this.#live(handle, found);
-        return this.#isDue(found.head) ? await this.#rotate(sessionId, opened) : opened;
-      }
-      if (found.tombstone.kind !== 'moved') return endedBy(found.tombstone);
-      return await openMoved(this.#deps, sessionId, handle, found.tombstone);
+      if (found.kind === 'absent') return { opened: { kind: 'anonymous' }, reused: null };
+      if (found.kind === 'live') return { opened: liveUnder(handle, found), reused: null };
+      if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
+      return await followMoved(this.#deps, sessionId, handle, found.tombstone);
     } catch (error) {
-      this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be loaded');
-      return { kind: 'unavailable', entry: { ...this.fresh(sessionId), blocked: 'unavailable' } };
+      return { opened: this.#away(sessionId, error), reused: null };
     }
   }
 
-  #live(handle: string, { head, data, text }: Extract<LoadedSession, { kind: 'live' }>): OpenedLive {
-    const { movedFrom } = head;
-    if (movedFrom !== '') this.#arrived(handle, movedFrom);
-    // It has arrived: a save of this request must not write the predecessor's name back.
-    const own = movedFrom === '' ? head : { ...head, movedFrom: '', firstUsedAtMs: this.#deps.clock() };
-    const entry: Entry = { handle, head: own, first: false, blocked: null, text, brought: true };
-    return { kind: 'live', entry, data, forwardTo: null };
+  #away(sessionId: string, error: unknown): Opened {
+    this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A session could not be loaded');
+    return { kind: 'unavailable', entry: { ...this.fresh(sessionId), blocked: 'unavailable' } };
   }
 
-  /** Not waited for: it only starts the old id's tail. */
-  #arrived(handle: string, predecessor: string): void {
-    this.#deps.sessions.arrive(handle, predecessor, this.#deps.clock()).catch((error: unknown) => {
+  /** A look at the id in the request's cookie, and what follows from its having been brought. Once a request. Never throws. */
+  async open(sessionId: string, mayRotate = true): Promise<Opened> {
+    const looked = await this.look(sessionId);
+    if (looked.reused !== null) return this.alarm(sessionId, looked.reused);
+    const { opened } = looked;
+    if (!isBrought(opened)) return opened;
+    this.arrived(opened.entry);
+    return mayRotate && this.isDue(opened.entry.head) ? this.rotate(sessionId, opened) : opened;
+  }
+
+  /** Two parties hold this login: it ends for both. Never throws. */
+  async alarm(sessionId: string, reused: NonNullable<Looked['reused']>): Promise<Opened> {
+    try {
+      await this.#deps.onReused(reused);
+      return endedByReuse(reused.handle, await this.#deps.sessions.load(reused.handle));
+    } catch (error) {
+      return this.#away(sessionId, error);
+    }
+  }
+
+  /** Its holder has the id: starts the old id's tail, where it has one. Not waited for. */
+  arrived(entry: Entry): void {
+    const { handle, head } = entry;
+    if (head.movedFrom === '') return;
+    const nowMs = this.#deps.clock();
+    this.#deps.sessions.arrive(handle, head.movedFrom, nowMs).catch((error: unknown) => {
       this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A first use could not be noted');
     });
+    // A save of this request must not write the predecessor's name back.
+    entry.head = { ...head, movedFrom: '', firstUsedAtMs: nowMs };
   }
 
   /**
    * By chance, once in n: an exact count would need a write with every request, or requests that always reach the same
    * process. Never an id that its holder has only now begun to use, nor an anonymous session.
    */
-  #isDue({ lid, movedFrom, firstUsedAtMs = 0 }: LiveHead): boolean {
+  isDue({ lid, movedFrom, firstUsedAtMs = 0 }: LiveHead): boolean {
     const { rotateEvery = 0, random = Math.random, clock } = this.#deps;
     if (rotateEvery <= 0 || lid === '' || movedFrom !== '' || !hasSettled(firstUsedAtMs, clock())) return false;
     return random() * rotateEvery < 1;
   }
 
   /** The session goes on under a new id, its data kept. When Redis fails, this request is served as it would have been. */
-  async #rotate(sessionId: string, old: OpenedLive): Promise<Opened> {
+  async rotate(sessionId: string, old: OpenedLive): Promise<Opened> {
     const newId = randomBytes(24).toString('base64url');
     const entry = this.move(old.entry, sessionId, newId);
     const nowMs = this.#deps.clock();
@@ -156,13 +169,15 @@ export class SessionEngine {
     const endsAtMs = entry.head.endsAtMs > 0 ? entry.head.endsAtMs : nowMs + Math.max(absoluteTtlMs, wanted);
     const ttlMs = Math.min(wanted, endsAtMs - nowMs);
     if (ttlMs <= 0) return this.#endBoth(entry);
-    const head: LiveHead = { ...entry.head, renewedAtMs: nowMs, endsAtMs };
+    const head: LiveHead = { ...entry.head, renewedAtMs: renewalOf(data, wanted, nowMs), endsAtMs };
     const outcome = await this.#write('save', async () => {
       const came = await this.#creation.save(entry, head, data, ttlMs);
       if (came === 'moved') await this.#movedOn(entry);
       return came;
     });
     if (outcome === 'live') Object.assign(entry, { head, first: false, saved: true });
+    // It never came to be: what it was to go on from is not this request's to end any more.
+    else if (entry.first && outcome === 'revoked') entry.blocked = 'revoked';
     return outcome;
   }
 
@@ -227,10 +242,34 @@ export class SessionEngine {
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
 
-  /** Never throws. Null when Redis was away: then it is done when Redis is back (see `endLate`). */
+  /** What has become of an id that was bounced; reads only. `gone`: no session of a login, and none to come. Never throws. */
+  async stands(sessionId: string): Promise<'live' | 'ended' | 'gone' | 'unknown'> {
+    try {
+      const found = await this.#deps.sessions.load(sessionHandle(sessionId));
+      if (found.kind === 'live') return found.head.lid === '' ? 'gone' : 'live';
+      if (found.kind === 'absent') return 'gone';
+      const { tombstone } = found;
+      if (tombstone.kind === 'revoked') return 'ended';
+      // An old id past its time would be taken for a thief's.
+      if (tombstone.kind !== 'moved' || tombstone.lid === '') return 'gone';
+      return judgeMoved(tombstone.successorUsedAtMs, this.#deps.clock()) === 'reused' ? 'gone' : 'live';
+    } catch {
+      return 'unknown';
+    }
+  }
+
+  /**
+   * A logout: the session first, then its login with whatever other ids and sockets it has. Never throws. Null when Redis was
+   * away: then it is done when Redis is back (see `endLate`).
+   */
   async end(handle: string): Promise<WriteOutcome | null> {
     const { sessions, clock, absoluteTtlMs } = this.#deps;
-    const outcome = await this.#write('destroy', () => sessions.destroy(handle, clock(), absoluteTtlMs));
+    const outcome = await this.#write('destroy', async () => {
+      const ended = await sessions.logout(handle, clock(), absoluteTtlMs);
+      // A revoked one's login has ended before.
+      if (ended.lid !== '' && ended.outcome !== 'revoked') await this.#deps.onLogout?.({ lid: ended.lid, handle });
+      return ended.outcome;
+    });
     if (outcome === null) this.#late.add(handle);
     else this.#late.delete(handle);
     return outcome;
@@ -282,4 +321,18 @@ export class SessionEngine {
     this.#deps.onRefused({ operation, outcome });
     return null;
   }
+}
+
+function liveUnder(handle: string, { head, data, text }: Extract<LoadedSession, { kind: 'live' }>): OpenedLive {
+  return {
+    kind: 'live',
+    entry: { handle, head, first: false, blocked: null, text, brought: true },
+    data,
+    forwardTo: null,
+  };
+}
+
+/** Lives under the very id that the cookie has. */
+export function isBrought(opened: Opened): opened is OpenedLive {
+  return opened.kind === 'live' && opened.entry.brought === true && opened.entry.id === undefined;
 }

@@ -1,3 +1,4 @@
+import { BouncerError } from '../errors.ts';
 import type { LiveHead, Refusal, RevokedTombstone } from '../ports.ts';
 
 /**
@@ -57,6 +58,16 @@ export type Opened =
   /** Redis could not be asked. The entry is blocked. */
   | { readonly kind: 'unavailable'; readonly entry: Entry };
 
+/** A look at an id, which changes nothing. */
+export interface Looked {
+  readonly opened: Opened;
+  /**
+   * The id was brought long after its session had moved on, and the login lives: two parties hold it. Where the browser
+   * brought it, the login ends; where an app has only asked about an id that it has kept, nobody brought anything.
+   */
+  readonly reused: { readonly lid: string; readonly handle: string } | null;
+}
+
 export type OpenedLive = Extract<Opened, { kind: 'live' }>;
 
 /** What the gate asks about a request. */
@@ -67,4 +78,23 @@ export interface SessionState {
   unavailable?: boolean;
   /** The login that this request's session belongs to; '' or absent for an anonymous one. */
   lid?: string;
+}
+
+/** The request's own session, looked at once more: what the request has done to it and its cookie before still counts. */
+export function lookedAgain(before: Entry, now: Entry): Entry {
+  if (before.handle === now.handle)
+    return {
+      ...before,
+      head: now.head,
+      ...(now.text === undefined ? {} : { text: now.text }),
+      first: false,
+      blocked: null,
+    };
+  const { brought = false, named = false, saved = false } = before;
+  return { ...now, brought, named, saved };
+}
+
+/** In express-session's own words, which an app may know. */
+export function notReloaded(): BouncerError {
+  return new BouncerError('session_ended', 'failed to load session: it has ended; send the user to the login page');
 }

@@ -1,6 +1,17 @@
+import { sessionUnavailable } from '../errors.ts';
 import type { WriteOutcome } from '../ports.ts';
-import type { SessionEngine } from './engine.ts';
-import type { Entry, Opened, SessionState } from './entry.ts';
+import { isBrought as isUnderItsId, type SessionEngine } from './engine.ts';
+import {
+  type Entry,
+  type Looked,
+  lookedAgain,
+  notReloaded,
+  type Opened,
+  type OpenedLive,
+  type SessionState,
+} from './entry.ts';
+import { withExpiry } from './expiry.ts';
+import { isUpgrade } from './upgrade.ts';
 
 export interface SessionLike {
   cookie?: { expires?: Date | string | null };
@@ -10,7 +21,9 @@ export interface RequestLike {
   session: SessionLike;
   /** Express puts the response there. */
   res?: { once?(event: 'finish', listener: () => void): unknown };
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
+type Create = (data: object) => object;
 
 /** Milliseconds that the cookie asks for, or null where it says none. */
 function ttlOf(session: SessionLike): number | null {
@@ -18,9 +31,18 @@ function ttlOf(session: SessionLike): number | null {
   return expires ? new Date(expires).getTime() - Date.now() : null;
 }
 
+type Found = Exclude<Opened, { kind: 'anonymous' }>;
+type Pending =
+  | { readonly kind: 'alarm'; readonly sessionId: string; readonly ended: Promise<Opened> }
+  | { readonly kind: 'rotate'; readonly sessionId: string; readonly opened: OpenedLive };
+
 /** As express-session compares: without the cookie, which changes with every request. */
 function textOf(session: object): string {
   return JSON.stringify({ ...session, cookie: undefined });
+}
+
+function dataOf({ data, entry }: OpenedLive): Record<string, unknown> {
+  return withExpiry(data, entry.head.renewedAtMs);
 }
 
 /** More regenerated sessions than this that are neither saved nor destroyed, at the same time: the oldest are forgotten. */
@@ -34,7 +56,11 @@ export class ExpressCore {
   /** express-session always saves a session under another id than the cookie's; an unchanged one is stored already. */
   readonly #asLoaded = new WeakMap<object, string>();
   /** What a loaded value turned out to be, until express-session makes a session object of it. */
-  readonly #opened = new WeakMap<object, Exclude<Opened, { kind: 'anonymous' }>>();
+  readonly #opened = new WeakMap<object, Found>();
+  /** Of loaded values: the id had been left long ago. */
+  readonly #reused = new WeakMap<object, NonNullable<Looked['reused']>>();
+  /** What a request's cookie calls for and no store call can do: the gate waits for it. */
+  readonly #pending = new WeakMap<object, Pending>();
 
   /** By their ids: those that go on from another session and are not stored yet. */
   readonly #unsaved = new Map<string, Entry>();
@@ -43,35 +69,104 @@ export class ExpressCore {
     this.#engine = engine;
   }
 
+  /**
+   * A look, which changes nothing: express-session asks by the id alone, and so does an app that wants to know about a session.
+   * Whose cookie brought the id is known when a session is made of the answer.
+   */
   async load(sessionId: string): Promise<object | null> {
-    const opened = await this.#engine.open(sessionId);
+    const { opened, reused } = await this.#engine.look(sessionId);
     if (opened.kind === 'anonymous') return null;
     // express-session sets the cookie of a session that differs from what was loaded: so a forwarded one does.
     const forwarded = opened.kind === 'live' && opened.forwardTo !== null;
-    const data = opened.kind === 'live' ? { ...opened.data, ...(forwarded ? { forwarded } : {}) } : { cookie: {} };
+    const data = opened.kind === 'live' ? { ...dataOf(opened), ...(forwarded ? { forwarded } : {}) } : { cookie: {} };
     this.#opened.set(data, opened);
+    if (reused !== null) this.#reused.set(data, reused);
     return data;
   }
 
-  inflate(req: RequestLike, data: object, create: (data: object) => object, generate: () => void): object {
+  inflate(req: RequestLike, data: object, create: Create, generate: () => void): object {
     const opened = this.#opened.get(data);
     if (opened === undefined) return create(data);
-    if (opened.kind === 'revoked') {
-      // A fresh anonymous session, so that the open routes work; the gate bounces the others.
-      this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId: req.sessionID } });
+    // `store.load` has no request, and a request that has its session has had its cookie looked at.
+    const isBrought = req.session === undefined && req.headers !== undefined;
+    const reused = this.#reused.get(data);
+    if (isBrought && reused !== undefined) {
+      const { sessionID: sessionId } = req;
+      this.#pending.set(req, { kind: 'alarm', sessionId, ended: this.#engine.alarm(sessionId, reused) });
       generate();
       return req.session;
     }
+    if (opened.kind === 'live') return this.#inflateLive(req, data, opened, create, isBrought);
     if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, create, generate);
-    if (opened.forwardTo !== null) req.sessionID = opened.forwardTo;
-    const session = create(opened.forwardTo === null ? data : opened.data);
-    this.#entries.set(session, opened.entry);
-    if (opened.forwardTo !== null) this.#asLoaded.set(session, textOf(session));
+    this.#bounce(req, req.sessionID, opened, generate);
+    return req.session;
+  }
+
+  /** A fresh anonymous session, so that the open routes work; the gate bounces the others. */
+  #bounce(req: RequestLike, sessionId: string, opened: Opened, generate: () => void): void {
+    if (opened.kind === 'revoked') this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId } });
+    if (opened.kind === 'unavailable') this.#states.set(req, { unavailable: true });
+    generate();
+  }
+
+  #inflateLive(req: RequestLike, data: object, opened: OpenedLive, create: Create, isBrought: boolean): object {
+    const { entry, forwardTo } = opened;
+    const sessionId = req.sessionID;
+    if (forwardTo !== null) req.sessionID = forwardTo;
+    const session = create(forwardTo === null ? data : dataOf(opened));
+    this.#entries.set(session, entry);
+    if (forwardTo !== null) this.#asLoaded.set(session, textOf(session));
+    if (!isBrought || !isUnderItsId(opened)) return session;
+    this.#engine.arrived(entry);
+    if (!isUpgrade(req.headers ?? {}) && this.#engine.isDue(entry.head)) {
+      this.#pending.set(req, { kind: 'rotate', sessionId, opened });
+    }
     return session;
   }
 
+  /** The rest of what a request's cookie calls for, before any handler; null where that is nothing. */
+  settle(req: RequestLike, create: Create, generate: () => void): Promise<void> | null {
+    const pending = this.#pending.get(req);
+    if (pending === undefined) return null;
+    this.#pending.delete(req);
+    const { sessionId } = pending;
+    if (pending.kind === 'rotate') return this.#rotate(req, sessionId, pending.opened, create, generate);
+    // The fresh session stays.
+    return pending.ended.then((opened) => this.#bounce(req, sessionId, opened, () => {}));
+  }
+
+  async #rotate(
+    req: RequestLike,
+    sessionId: string,
+    old: OpenedLive,
+    create: Create,
+    generate: () => void,
+  ): Promise<void> {
+    const opened = await this.#engine.rotate(sessionId, old);
+    if (opened === old) return;
+    if (opened.kind !== 'live') return this.#bounce(req, sessionId, opened, generate);
+    const { forwardTo, entry } = opened;
+    // What a middleware before the gate has put into it goes along.
+    const { cookie, ...own } = req.session;
+    const isChanged = textOf(own) !== textOf(old.data);
+    req.sessionID = forwardTo ?? sessionId;
+    const session = create(isChanged ? { ...own, cookie: JSON.parse(JSON.stringify(cookie ?? {})) } : dataOf(opened));
+    this.#entries.set(session, entry);
+    this.#asLoaded.set(session, textOf(opened.data));
+  }
+
+  /** The app's own `reload`: the session as it stands now. Resolves to the error, or null. */
+  async reload(sessionId: string, session: object, create: Create): Promise<Error | null> {
+    const { opened } = await this.#engine.look(sessionId);
+    if (opened.kind === 'unavailable') return sessionUnavailable('reload: Redis is away');
+    if (opened.kind !== 'live') return notReloaded();
+    const before = this.#entries.get(session);
+    this.#entries.set(create(dataOf(opened)), before === undefined ? opened.entry : lookedAgain(before, opened.entry));
+    return null;
+  }
+
   /** Keeps the id, so that the browser's cookie is not replaced and the user is logged in again after the outage. */
-  #whileAway(req: RequestLike, entry: Entry, create: (data: object) => object, generate: () => void): object {
+  #whileAway(req: RequestLike, entry: Entry, create: Create, generate: () => void): object {
     this.#states.set(req, { unavailable: true });
     const { sessionID } = req;
     generate(); // for the cookie with the app's own attributes
@@ -156,8 +251,8 @@ export class ExpressCore {
   #leave(newId: string): Entry | null {
     const entry = this.#unsaved.get(newId);
     this.#unsaved.delete(newId);
-    if (entry?.origin === undefined || !entry.first) return null;
-    entry.blocked ??= 'logout';
+    if (entry?.origin === undefined || !entry.first || entry.blocked !== null) return null;
+    entry.blocked = 'logout';
     return entry.origin.entry;
   }
 

@@ -1,9 +1,8 @@
-import type { TrustProxy } from '../domain/forwarded.ts';
-import type { Log } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
-import { type CookieAttributes, clearCookie } from './cookie.ts';
-import type { Gate, GateAnswer } from './gate.ts';
+import type { CookieAttributes } from './cookie.ts';
+import type { GateAnswer } from './gate.ts';
 import { guardedRequest } from './guard-context.ts';
+import { endedCookies, giveBack, type HeldCookie, holdsCookie } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { isBouncerStore, type SessionState } from './session-store.ts';
 import { signedPart, unsignId } from './sign.ts';
@@ -48,46 +47,90 @@ export function expressHttp(
   };
 }
 
+export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine'>;
+
 /** Express's middleware. */
-export function expressGate(gate: Gate, trust: TrustProxy, log: Log): ExpressMiddleware {
+export function expressGate(parts: GateParts, name: string | null = null): ExpressMiddleware {
   let warned = false;
   return (req, res, next) => {
     const store = req.sessionStore;
     const guarded = guardedRequest(req);
     if (!isBouncerStore(store) && (guarded === undefined || guarded.bypassed())) {
       if (!warned)
-        log.error(
+        parts.log.error(
           { event: 'gate_without_store' },
           'The gate sees no session of our store: mount it after session({ store }), which a guarded store has after context()',
         );
       warned = true;
       return next();
     }
-    const state = isBouncerStore(store) ? store.stateOf(req) : guarded?.state;
-    nameOnly(req, res, () => {
-      if (isBouncerStore(store)) return store.mayName(req.session as object | undefined);
-      const entry = guarded?.entry() ?? null;
-      return entry === null || (guarded?.mayName?.(entry) ?? true);
-    });
-    const answer = askGate(gate, state, expressHttp(req), trust);
+    const settled = isBouncerStore(store) ? store.settle(req) : null;
+    if (settled === null) letPass(parts, name, req, res, next);
+    else void settled.then(() => letPass(parts, name, req, res, next));
+  };
+}
+
+/** What the gate goes by: the session in our store, or in a guarded one. */
+function sessionOf(req: ExpressRequest) {
+  const store = req.sessionStore;
+  const guarded = guardedRequest(req);
+  if (isBouncerStore(store)) {
+    const session = () => req.session as object | undefined;
+    return { state: store.stateOf(req), lid: () => store.lidOf(session()), mayName: () => store.mayName(session()) };
+  }
+  const mayName = () => {
+    const entry = guarded?.entry() ?? null;
+    return entry === null || (guarded?.mayName?.(entry) ?? true);
+  };
+  return { state: guarded?.state, lid: () => guarded?.lid() ?? '', mayName };
+}
+
+function letPass(
+  { gate, trust, engine }: GateParts,
+  name: string | null,
+  ...[req, res, next]: Parameters<ExpressMiddleware>
+) {
+  const { state, lid, mayName } = sessionOf(req);
+  nameOnly(req, res, name, mayName);
+  const http = expressHttp(req);
+  const goOn = () => {
+    const answer = askGate(gate, state, http, trust);
+    const guarded = guardedRequest(req);
     // A body parser before us may have lost the context that a guarded store needs.
     if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
     send(req, res, answer, state);
   };
+  if (state !== undefined || !holdsCookie(http)) return goOn();
+  const how = { loggedIn: lid() !== '', gotchaPath: gate.gotchaPath };
+  void giveBack(http, heldCookie(req, []), engine, how).then((back) => {
+    // express-session would set the cookie of an anonymous session after ours.
+    if (back?.location) Reflect.deleteProperty(req, 'session');
+    if (back !== null) append(res, back.cookies);
+    if (!back?.location) return goOn();
+    res.statusCode = 303;
+    res.setHeader('Location', back.location);
+    res.setHeader('Cache-Control', 'no-store');
+    res.end();
+  });
 }
 
 /**
  * express-session decides about its cookie before it saves, and asks nobody. So the header is looked at when it is set: the
  * cookie of this request's session goes out only where it may.
  */
-function nameOnly(req: ExpressRequest, res: ExpressResponse, mayName: () => boolean): void {
+function nameOnly(req: ExpressRequest, res: ExpressResponse, name: string | null, mayName: () => boolean): void {
   const setHeader = res.setHeader.bind(res);
-  res.setHeader = (name, value) => {
-    if (name.toLowerCase() !== 'set-cookie') return setHeader(name, value);
+  res.setHeader = (header, value) => {
+    if (header.toLowerCase() !== 'set-cookie') return setHeader(header, value);
     const id = encodeURIComponent(req.sessionID ?? '');
     const lines = typeof value === 'string' ? [value] : value;
-    const isOfSession = (line: string) => id !== '' && line.includes(id);
-    return setHeader(name, lines.some(isOfSession) && !mayName() ? lines.filter((line) => !isOfSession(line)) : value);
+    // `name=s:id.signature`, escaped; where we do not know the name, no other cookie looks like that.
+    const isOfSession = (line: string) => {
+      const at = line.indexOf('=');
+      return id !== '' && (name ?? line.slice(0, at)) === line.slice(0, at) && line.startsWith(`s%3A${id}.`, at + 1);
+    };
+    const hold = lines.some(isOfSession) && !mayName();
+    return setHeader(header, hold ? lines.filter((line) => !isOfSession(line)) : value);
   };
 }
 
@@ -98,8 +141,8 @@ export function expressSessions(
   deps: AdapterDeps,
 ): ExpressMiddleware {
   const inner = session as ExpressMiddleware;
-  const gate = expressGate(deps.gate, deps.trust, deps.log);
   const name = options.name ?? options.key ?? 'connect.sid';
+  const gate = expressGate(deps, name);
   return (req, res, next) => {
     const screened = screen(req, name, deps);
     inner(req, res, (error) => {
@@ -145,20 +188,24 @@ function send(
 ): void {
   res.statusCode = answer.status;
   for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
-  const clear = answer.clearCookie && state?.revoked ? clearedCookie(req, state.revoked.sessionId) : null;
-  if (clear !== null) {
-    const before = res.getHeader('Set-Cookie');
-    res.setHeader('Set-Cookie', [...(Array.isArray(before) ? before : before ? [String(before)] : []), clear]);
+  if (answer.clearCookie && state?.revoked) {
+    const name = cookieNameOf(headerOf(req, 'cookie'), state.revoked.sessionId);
+    if (name !== null) append(res, endedCookies(expressHttp(req), heldCookie(req, [name])));
   }
   res.end(answer.body);
+}
+
+function append(res: ExpressResponse, cookies: readonly string[]): void {
+  const before = res.getHeader('Set-Cookie');
+  res.setHeader('Set-Cookie', [...(Array.isArray(before) ? before : before ? [String(before)] : []), ...cookies]);
 }
 
 /**
  * The name is the one under which this request brought the session id; the attributes are those of the fresh session that
  * took its place.
  */
-function clearedCookie(req: ExpressRequest, sessionId: string): string | null {
-  const name = cookieNameOf(headerOf(req, 'cookie'), sessionId);
-  const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes };
-  return name === null ? null : clearCookie(name, cookie);
+function heldCookie(req: ExpressRequest, names: readonly string[]): HeldCookie {
+  const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes & { originalMaxAge?: unknown } };
+  const { originalMaxAge } = cookie;
+  return { names, attributes: cookie, maxAgeMs: typeof originalMaxAge === 'number' ? originalMaxAge : null };
 }

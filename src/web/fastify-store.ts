@@ -1,5 +1,7 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
+import { sessionUnavailable } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
+import { notReloaded } from './entry.ts';
 import { RequestSession } from './request-session.ts';
 import type { Screened } from './strict-id.ts';
 
@@ -30,13 +32,13 @@ export const IDLE = { moving: null, still: false, changing: false };
 export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: AdapterDeps) {
   return {
     get(sessionId: string, done: Done): void {
-      const session = current.getStore()?.session ?? new RequestSession(deps.engine);
       const slot = current.getStore();
+      if (slot === undefined || slot.session.begun) return look(sessionId, slot?.session, done, deps);
+      const { session } = slot;
       session.load(sessionId).then((loaded) => {
         if (loaded.kind === 'none') return done(null, null);
         if (loaded.kind === 'away') return done(null, {});
-        if (session.forwardTo === null || slot === undefined || !session.owns(sessionId))
-          return done(null, loaded.data);
+        if (session.forwardTo === null) return done(null, loaded.data);
         // A fresh object under the new id: the gate's hook puts the data in, and the change has the cookie set.
         session.makeForwarded();
         slot.moving = loaded.data;
@@ -79,4 +81,18 @@ export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: Adap
       session.end(sessionId).then(() => done(null), done);
     },
   };
+}
+
+/**
+ * The app asks: for another session, or by `reload()` for its own again. There @fastify/session would go on with an empty
+ * session as if it had found one; so what is gone is an error, as it is in express-session.
+ */
+function look(id: string, session: RequestSession | undefined, done: Done, { engine }: AdapterDeps): void {
+  const isOwn = session?.owns(id) ?? false;
+  const looked = session?.load(id) ?? new RequestSession(engine).peek(id);
+  looked.then((loaded) => {
+    if (loaded.kind === 'live') return done(null, loaded.data);
+    if (loaded.kind === 'away') return done(sessionUnavailable('get: Redis is away'));
+    done(isOwn ? notReloaded() : null, null);
+  }, done);
 }

@@ -1,12 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
-import { type CookieAttributes, clearCookie } from './cookie.ts';
+import type { CookieAttributes } from './cookie.ts';
 import { type FastifySession, type FastifySlot, fastifyStore, IDLE } from './fastify-store.ts';
+import type { GateAnswer } from './gate.ts';
+import { endedCookies, type HeldCookie, heldBack, holdsCookie } from './held.ts';
 import { askGate, type HttpRequest } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { signedPart } from './sign.ts';
 import { type Screened, screenCookie } from './strict-id.ts';
+import { isUpgrade } from './upgrade.ts';
 
 export interface FastifyRequestLike {
   readonly method: string;
@@ -33,7 +36,7 @@ interface FastifyLike {
 interface SessionOptions {
   readonly cookieName?: string;
   readonly cookiePrefix?: string;
-  readonly cookie?: CookieAttributes;
+  readonly cookie?: CookieAttributes & { readonly maxAge?: number | null | undefined };
   readonly secret?: unknown;
 }
 /**
@@ -53,7 +56,8 @@ export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
     const name = options.cookieName ?? 'sessionId';
     app.addHook('onRequest', ((request, _reply, next) => {
       const screened = screen(request, name, options, deps);
-      const slot: FastifySlot = { session: new RequestSession(deps.engine), screened, ...IDLE };
+      const session = new RequestSession(deps.engine, !isUpgrade(request.headers));
+      const slot: FastifySlot = { session, screened, ...IDLE };
       slots.set(request, slot);
       current.run(slot, next);
     }) as Hook);
@@ -94,6 +98,7 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
     const slot = slots.get(request);
     if (slot === undefined) return next();
     const { session, screened } = slot;
+    session.begun = true;
     if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
     if (slot.moving !== null) putForwarded(request.session as FastifySession, slot.moving);
     slot.moving = null;
@@ -104,18 +109,19 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
       peer: request.raw.socket.remoteAddress,
     };
     deps.ports.set(request, { http, session, begin: (lid, data) => begin(request, slot, lid, data) });
-    const answer = askGate(deps.gate, session.state, http, deps.trust);
-    if (answer === 'pass') return next();
-    reply.code(answer.status);
-    for (const [header, value] of Object.entries(answer.headers)) reply.header(header, value);
-    if (answer.clearCookie) {
-      const secure = options.cookie?.secure ?? true;
-      const attributes = { ...options.cookie, secure: secure === 'auto' ? request.protocol === 'https' : secure };
-      reply.header('set-cookie', clearCookie(name, attributes));
-    }
-    // A fresh session must not be saved, nor its cookie set, behind our back.
-    request.session = null;
-    reply.send(answer.body);
+    const held = heldCookie(request, name, options);
+    const goOn = () => {
+      const answer = askGate(deps.gate, session.state, http, deps.trust);
+      if (answer === 'pass') return next();
+      respond(request, reply, answer, answer.clearCookie ? endedCookies(http, held) : []);
+    };
+    if (!holdsCookie(http)) return goOn();
+    void heldBack(http, held, session, deps).then((back) => {
+      const headers = { Location: back?.location ?? '', 'Cache-Control': 'no-store' };
+      if (back?.location) return respond(request, reply, { status: 303, headers, body: '' }, back.cookies);
+      for (const cookie of back?.cookies ?? []) reply.header('set-cookie', cookie);
+      goOn();
+    });
   };
   return (app: FastifyLike, _options: object, done: () => void) => {
     app.addHook('onRequest', gate);
@@ -141,6 +147,26 @@ function unname(reply: FastifyReplyLike, name: string, id: string): void {
   const lines = (Array.isArray(before) ? before : [before]).filter((line) => !isStale(line));
   reply.removeHeader('set-cookie');
   if (lines.length > 0) reply.header('set-cookie', lines);
+}
+
+function respond(
+  request: FastifyRequestLike,
+  reply: FastifyReplyLike,
+  { status, headers, body }: Pick<Exclude<GateAnswer, 'pass'>, 'status' | 'headers' | 'body'>,
+  cookies: readonly string[],
+): void {
+  reply.code(status);
+  for (const [header, value] of Object.entries(headers)) reply.header(header, value);
+  for (const cookie of cookies) reply.header('set-cookie', cookie);
+  // A fresh session must not be saved, nor its cookie set, behind our back.
+  request.session = null;
+  reply.send(body);
+}
+
+function heldCookie(request: FastifyRequestLike, name: string, { cookie }: SessionOptions): HeldCookie {
+  const secure = cookie?.secure ?? true;
+  const attributes = { ...cookie, secure: secure === 'auto' ? request.protocol === 'https' : secure };
+  return { names: [name], attributes, maxAgeMs: typeof cookie?.maxAge === 'number' ? cookie.maxAge : null };
 }
 
 function putForwarded(session: FastifySession, { cookie, ...data }: Record<string, unknown>): void {

@@ -62,6 +62,10 @@ export class Gate {
     this.#deps = deps;
   }
 
+  get gotchaPath(): string {
+    return this.#options.gotchaPath;
+  }
+
   /** Does this request need more than a look? The common case must cost next to nothing. */
   concerns(state: SessionState | undefined, path: string): boolean {
     return state !== undefined || path === this.#options.gotchaPath;

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Entry } from './entry.ts';
 import type { SessionState } from './session-store.ts';
+import { isUpgrade } from './upgrade.ts';
 
 /** What we use of a request that express-session serves; structural. */
 export interface SessionRequest {
@@ -41,10 +42,23 @@ export class GuardedRequest {
   newLid = '';
   /** Has a guarded client been asked in this request? If not, the session is in some other store. */
   reached = false;
+  #loaded = false;
 
   constructor(req: SessionRequest, res: EndableResponse) {
     this.req = req;
     this.res = res;
+  }
+
+  /** Does express-session ask for the session that the cookie names? It does before there is one, and once. */
+  isLoading(sessionId: string): boolean {
+    const isFirst = !this.#loaded && this.owns(sessionId) && this.req.session === undefined;
+    this.#loaded ||= isFirst;
+    return isFirst;
+  }
+
+  /** Can the answer tell the browser a new id? */
+  mayRotate(): boolean {
+    return !isUpgrade(this.req.headers) && 'setHeader' in this.res;
   }
 
   /** Is this the request's own session, as against another one that the app asked its store for? */

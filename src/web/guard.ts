@@ -1,7 +1,8 @@
 import { sessionUnavailable } from '../errors.ts';
 import type { Log } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
-import type { Entry, Opened } from './entry.ts';
+import { type Entry, lookedAgain, type OpenedLive } from './entry.ts';
+import { withExpiry } from './expiry.ts';
 import { currentRequest, type GuardedRequest } from './guard-context.ts';
 
 export interface GuardDeps {
@@ -23,22 +24,33 @@ export class StockGuard {
     this.#deps = deps;
   }
 
-  /** GET. Null, which a store reads as "no such session", for all that is not live; the gate learns why. */
+  /**
+   * GET. Null, which a store reads as "no such session", for all that is not live; the gate learns why. Once a request it is
+   * express-session that asks about the cookie's id; all else is an app's look (`reload`, `store.get`), which changes nothing.
+   */
   async load(sessionId: string): Promise<string | null> {
     const request = reached();
-    const opened = await this.#deps.engine.open(sessionId);
-    if (request === undefined) return opened.kind === 'live' ? textOf(opened.data) : null;
+    if (request === undefined) return this.peek(sessionId);
     request.mayName = (entry) => this.#deps.engine.mayName(entry);
+    if (!request.isLoading(sessionId)) return this.#again(request, sessionId);
+    const opened = await this.#deps.engine.open(sessionId, request.mayRotate());
     if (opened.kind === 'live') return recall(request, sessionId, opened);
-    if (!request.owns(sessionId)) return null;
     if (opened.kind === 'revoked') request.state = { revoked: { tombstone: opened.tombstone, sessionId } };
     return opened.kind === 'unavailable' ? whileAway(request, sessionId, opened.entry) : null;
   }
 
-  /** MGET: only looks. */
+  async #again(request: GuardedRequest, sessionId: string): Promise<string | null> {
+    const { opened } = await this.#deps.engine.look(sessionId);
+    if (opened.kind !== 'live') return null;
+    const before = request.entries.get(sessionId);
+    request.entries.set(sessionId, before === undefined ? opened.entry : lookedAgain(before, opened.entry));
+    return textOf(opened);
+  }
+
+  /** MGET, and whatever is asked outside of a request: only looks. */
   async peek(sessionId: string): Promise<string | null> {
-    const opened = await this.#deps.engine.open(sessionId);
-    return opened.kind === 'live' ? textOf(opened.data) : null;
+    const { opened } = await this.#deps.engine.look(sessionId);
+    return opened.kind === 'live' ? textOf(opened) : null;
   }
 
   /** SET. `ttlMs` null: the store gives none. */
@@ -120,7 +132,7 @@ export class StockGuard {
    */
   async #fromElsewhere(sessionId: string, request: GuardedRequest | undefined): Promise<Entry> {
     const fresh = this.#deps.engine.fresh(sessionId);
-    const opened = await this.#deps.engine.open(sessionId);
+    const { opened } = await this.#deps.engine.look(sessionId);
     if (opened.kind === 'unavailable') return opened.entry;
     if (opened.kind === 'live') {
       return opened.entry.handle === fresh.handle ? opened.entry : { ...fresh, blocked: 'moved' };
@@ -151,15 +163,15 @@ function reached(): GuardedRequest | undefined {
  */
 const NEVER_COPIED = { reload: true };
 
-function recall(request: GuardedRequest, sessionId: string, opened: Extract<Opened, { kind: 'live' }>): string {
-  const { forwardTo, entry, data } = opened;
-  if (forwardTo === null || !request.owns(sessionId)) {
+function recall(request: GuardedRequest, sessionId: string, opened: OpenedLive): string {
+  const { forwardTo, entry } = opened;
+  if (forwardTo === null) {
     request.entries.set(sessionId, entry);
-    return textOf(data);
+    return textOf(opened);
   }
   request.req.sessionID = forwardTo;
   request.entries.set(forwardTo, entry);
-  return OPAQUE in data ? textOf(data) : textOf({ ...data, ...NEVER_COPIED });
+  return textOf(opened, NEVER_COPIED);
 }
 
 /**
@@ -170,8 +182,7 @@ function whileAway(request: GuardedRequest, sessionId: string, entry: Entry): st
   const { req } = request;
   const store = req.sessionStore as { generate?(req: object): void } | undefined;
   request.state = { unavailable: true };
-  // On `reload` the handler keeps the session that it has.
-  if (req.session || typeof store?.generate !== 'function') return null;
+  if (typeof store?.generate !== 'function') return null;
   request.entries.set(sessionId, entry);
   store.generate(req);
   const { cookie } = req.session as { cookie?: object };
@@ -195,7 +206,8 @@ function dataOf(text: string): Record<string, unknown> {
   return { cookie: {}, [OPAQUE]: text };
 }
 
-function textOf(data: Record<string, unknown>): string {
+function textOf({ data, entry }: OpenedLive, more: object = {}): string {
   const opaque = data[OPAQUE];
-  return typeof opaque === 'string' ? opaque : JSON.stringify(data);
+  if (typeof opaque === 'string') return opaque;
+  return JSON.stringify({ ...withExpiry(data, entry.head.renewedAtMs), ...more });
 }

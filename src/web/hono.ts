@@ -1,11 +1,12 @@
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
-import { clearCookie } from './cookie.ts';
 import { type CookieRules, CookieSession, type CookieSessionOptions } from './cookie-session.ts';
+import { endedCookies, type HeldCookie, heldBack } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { RequestSession } from './request-session.ts';
 import { signedPart, unsignId } from './sign.ts';
 import { screenCookie } from './strict-id.ts';
+import { isUpgrade } from './upgrade.ts';
 
 /** A Hono context, as far as we use it. */
 export interface HonoContext {
@@ -26,22 +27,36 @@ export function honoSessions(options: CookieSessionOptions, deps: AdapterDeps) {
       headers: c.req.header(),
       peer: peerOf(c.env),
     };
-    const session = new RequestSession(deps.engine);
+    const session = new RequestSession(deps.engine, !isUpgrade(http.headers));
     const own = await CookieSession.open(session, broughtId(http, rules, deps), rules);
     c.set('session', own);
     deps.ports.set(c, { http, session, begin: (lid, data) => own.begin(lid, data) });
+    const held: HeldCookie = { names: [rules.name], attributes: rules.cookie, maxAgeMs: rules.maxAgeMs };
+    const back = await heldBack(http, held, session, deps);
+    if (back?.location) return respond(303, { Location: back.location, 'Cache-Control': 'no-store' }, back.cookies);
     const answer = askGate(deps.gate, session.state, http, deps.trust);
     if (answer !== 'pass') {
-      const headers = new Headers(answer.headers);
-      if (answer.clearCookie) headers.append('set-cookie', clearCookie(rules.name, rules.cookie));
-      return new Response(answer.body, { status: answer.status, headers });
+      const cookies = answer.clearCookie ? endedCookies(http, held) : (back?.cookies ?? []);
+      return respond(answer.status, answer.headers, cookies, answer.body);
     }
     await next();
+    for (const cookie of back?.cookies ?? []) c.header('Set-Cookie', cookie, { append: true });
     const cookie = await own.commit();
     await session.finish();
     if (cookie !== null) c.header('Set-Cookie', cookie, { append: true });
     return undefined;
   };
+}
+
+function respond(
+  status: number,
+  fields: Readonly<Record<string, string>>,
+  cookies: readonly string[],
+  body: string | null = null,
+): Response {
+  const headers = new Headers(fields);
+  for (const cookie of cookies) headers.append('set-cookie', cookie);
+  return new Response(body, { status, headers });
 }
 
 export function cookieRules({ secret, name, cookie = {}, maxAgeSeconds }: CookieSessionOptions): CookieRules {

@@ -1,6 +1,7 @@
 import type { EndMark, Logins } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import { askGate, type HttpRequest } from './http.ts';
+import { isLogout } from './moved.ts';
 import { RequestSession } from './request-session.ts';
 import type { SessionState } from './session-store.ts';
 
@@ -27,7 +28,8 @@ export type Judgement =
 
 /** The gate for any framework: one GET, then the verdict. Never throws. */
 export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins: Logins }): Promise<Judgement> {
-  const session = new RequestSession(deps.engine);
+  // Its caller is not told of a new id, so none is given.
+  const session = new RequestSession(deps.engine, false);
   let data: Record<string, unknown> | null = null;
   let { state, lid } = { state: undefined as SessionState | undefined, lid: '' };
   if (request.sessionId !== undefined) {
@@ -52,9 +54,8 @@ async function markOf(lid: string, logins: Logins): Promise<EndMark | null | 'aw
   }
 }
 
-/** Somebody whom a person logged out is simply logged out; the gotcha page is for thieves. */
 function stateOf(lid: string, mark: EndMark | null | 'away'): SessionState | undefined {
   if (mark === 'away') return { unavailable: true };
-  if (mark === null || mark.reason === 'forced_logout') return undefined;
+  if (mark === null || isLogout(mark.reason)) return undefined;
   return { revoked: { tombstone: { kind: 'revoked', lid, ...mark }, sessionId: '' } };
 }

@@ -1,9 +1,11 @@
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
-import { type CookieAttributes, clearCookie } from './cookie.ts';
+import type { CookieAttributes } from './cookie.ts';
+import { endedCookies, type HeldCookie, heldBack } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { type Screened, screenCookie, withoutCookie } from './strict-id.ts';
+import { isUpgrade } from './upgrade.ts';
 
 interface KoaSession {
   regenerate(): Promise<void> | undefined;
@@ -34,11 +36,14 @@ export interface KoaSessionOptions extends CookieAttributes {
   readonly key?: string;
   readonly signed?: boolean;
   readonly maxAge?: number | 'session' | undefined;
-  readonly externalKey?: unknown;
+  /** Where the id travels in something else than a cookie. */
+  readonly externalKey?: { set(ctx: object, id: string): unknown } | undefined;
 }
 export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => Promise<unknown>;
 
 interface Slot {
+  /** The held cookies, to be set behind koa-session's own. */
+  back: readonly string[];
   readonly session: RequestSession;
   readonly screened: Screened;
 }
@@ -59,7 +64,8 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
   });
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> => {
     if (slots.has(ctx)) return next();
-    const slot: Slot = { session: new RequestSession(deps.engine), screened: screen(ctx, options, deps) };
+    const session = new RequestSession(deps.engine, !isUpgrade(ctx.req.headers));
+    const slot: Slot = { back: [], session, screened: screen(ctx, options, deps) };
     slots.set(ctx, slot);
     try {
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
@@ -67,6 +73,7 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
       await slot.session.finish();
       unname(ctx, slot.session, options);
       nameForwarded(ctx, slot.session.forwardTo, options);
+      if (slot.back.length > 0) nameGivenBack(ctx, slot.back, options);
     }
   };
 }
@@ -88,14 +95,13 @@ function screen(ctx: KoaContext, options: KoaSessionOptions, deps: AdapterDeps):
 
 function koaStore(slots: WeakMap<object, Slot>, deps: AdapterDeps) {
   // An app that calls the store itself may leave the context out: then it is nobody's session.
-  const sessionOf = (told?: Told) => (told && slots.get(told.ctx)?.session) ?? new RequestSession(deps.engine);
+  const told = (by?: Told) => by && slots.get(by.ctx)?.session;
+  const sessionOf = (by?: Told) => told(by) ?? new RequestSession(deps.engine);
   return {
-    async get(sessionId: string, _maxAge?: unknown, told?: Told): Promise<object | undefined> {
-      const loaded = await sessionOf(told).load(sessionId);
+    async get(sessionId: string, _maxAge?: unknown, by?: Told): Promise<object | undefined> {
+      const loaded = await (told(by)?.load(sessionId) ?? sessionOf(by).peek(sessionId));
       if (loaded.kind !== 'live') return loaded.kind === 'away' ? {} : undefined;
-      const { data, renewedAtMs } = loaded;
-      // koa-session's own expiry stands in the value, which is not written anew when only the time to live is renewed.
-      return typeof data._maxAge === 'number' ? { ...data, _expire: renewedAtMs + data._maxAge } : data;
+      return loaded.data;
     },
     async set(sessionId: string, data: object, maxAge?: unknown, told?: Told): Promise<void> {
       await sessionOf(told).save(sessionId, data, typeof maxAge === 'number' ? maxAge : null);
@@ -117,19 +123,43 @@ async function gate(
   next: () => Promise<unknown>,
 ): Promise<unknown> {
   const { session, screened } = slot;
+  session.begun = true;
   if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
   const { method, originalUrl: target, req } = ctx;
   const http: HttpRequest = { method, target, headers: req.headers, peer: req.socket.remoteAddress };
   deps.ports.set(ctx, { http, session, begin: (lid, data) => begin(ctx, slot, lid, data) });
+  const held = heldCookie(options);
+  const back = await heldBack(http, held, session, deps);
+  if (back !== null) slot.back = back.cookies;
+  if (back?.location) {
+    ctx.status = 303;
+    ctx.set('Location', back.location);
+    ctx.set('Cache-Control', 'no-store');
+    return;
+  }
   const answer = askGate(deps.gate, session.state, http, deps.trust);
   if (answer === 'pass') return next();
   ctx.status = answer.status;
   ctx.body = answer.body;
   for (const [name, value] of Object.entries(answer.headers)) ctx.set(name, value);
   if (!answer.clearCookie) return;
-  for (const name of options.signed === false ? [keyOf(options)] : [keyOf(options), `${keyOf(options)}.sig`]) {
-    ctx.append('Set-Cookie', clearCookie(name, options));
-  }
+  for (const cookie of endedCookies(http, held)) ctx.append('Set-Cookie', cookie);
+}
+
+function heldCookie(options: KoaSessionOptions): HeldCookie {
+  const key = keyOf(options);
+  const maxAgeMs = typeof options.maxAge === 'number' ? options.maxAge : null;
+  return { names: options.signed === false ? [key] : [key, `${key}.sig`], attributes: options, maxAgeMs };
+}
+
+/** Behind koa-session, which may have set or cleared the cookie of an anonymous session. */
+function nameGivenBack({ res }: KoaContext, cookies: readonly string[], options: KoaSessionOptions): void {
+  const before = res.getHeader('Set-Cookie') ?? [];
+  const lines = Array.isArray(before) ? before : [String(before)];
+  const names = [`${keyOf(options)}=`, `${keyOf(options)}.sig=`];
+  const isReplaced = (line: string) => cookies.some((cookie) => cookie.split('=')[0] === line.split('=')[0]);
+  const others = lines.filter((line) => !(names.some((name) => line.startsWith(name)) && isReplaced(line)));
+  res.setHeader('Set-Cookie', [...others, ...cookies]);
 }
 
 /** koa-session sets the cookie to the id that it came with even where the save found that the session has moved on. */
@@ -148,6 +178,7 @@ function unname({ res }: KoaContext, session: RequestSession, options: KoaSessio
 /** After koa-session, which would set the cookie to the id that it came with. */
 function nameForwarded(ctx: KoaContext, id: string | null, options: KoaSessionOptions): void {
   if (id === null || ctx.sessionOptions === undefined) return;
+  if (options.externalKey !== undefined) return void options.externalKey.set(ctx, id);
   const { maxAge } = ctx.sessionOptions;
   ctx.cookies.set(keyOf(options), id, {
     ...ctx.sessionOptions,

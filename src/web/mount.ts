@@ -208,8 +208,13 @@ function koaMiddleware(answer: Answer, given: string | undefined) {
     if (target === null) return next();
     const where = { base, native: ctx, target, secure: ctx.secure };
     const response = await answer(ctx.req, ctx.res, where, ctx.req.readableEnded ? ctx.request.body : undefined);
+    const body = bodyOf(response);
+    // Koa 2 leaves a connection open whose stream has failed half-way.
+    body?.once('error', () => {
+      if (ctx.res.headersSent) ctx.res.destroy();
+    });
     ctx.status = response.status;
-    ctx.body = bodyOf(response) ?? '';
+    ctx.body = body ?? '';
     eachHeader(response, (name, value) => (name === 'set-cookie' ? ctx.append(name, value) : ctx.set(name, value)));
     return undefined;
   };

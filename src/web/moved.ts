@@ -1,13 +1,11 @@
 import { type GraceVerdict, judgeMoved } from '../domain/grace.ts';
-import type { Clock, GuardedSessions, LoadedSession, MovedTombstone, Tombstone } from '../ports.ts';
-import type { Opened } from './entry.ts';
+import type { Clock, EndReason, GuardedSessions, LoadedSession, MovedTombstone, Tombstone } from '../ports.ts';
+import type { Looked, Opened } from './entry.ts';
 import { openId } from './seal.ts';
 
-export interface MovedDeps {
+interface MovedDeps {
   readonly sessions: GuardedSessions;
   readonly clock: Clock;
-  /** Told of every id that was used long after its session had moved on: two parties hold this login. Ends the whole login. */
-  onReused(reuse: { lid: string; handle: string }): Promise<void>;
 }
 
 interface Successor {
@@ -16,33 +14,45 @@ interface Successor {
   readonly found: LoadedSession;
 }
 
+/** Who has logged out, or was logged out by a person, is simply logged out; the gotcha page is for thieves. */
+export function isLogout(reason: EndReason): boolean {
+  return reason === 'logout' || reason === 'forced_logout';
+}
+
 /** What becomes of a request whose id ended. */
 export function endedBy(tombstone: Exclude<Tombstone, MovedTombstone>): Opened {
-  // Somebody whom a person logged out is simply logged out; the gotcha page is for thieves.
-  if (tombstone.kind !== 'revoked' || tombstone.reason === 'forced_logout') return { kind: 'anonymous' };
+  if (tombstone.kind !== 'revoked' || isLogout(tombstone.reason)) return { kind: 'anonymous' };
   return { kind: 'revoked', tombstone };
 }
 
-/** A request that brings an id its session has moved on from. May throw when Redis is away. */
-export async function openMoved(
+/**
+ * An id whose session has moved on: what its holder is served. Reads only; may throw when Redis is away. `reused`: an
+ * earlier id of this chain was.
+ */
+export async function followMoved(
   deps: MovedDeps,
   sessionId: string,
   handle: string,
   moved: MovedTombstone,
-): Promise<Opened> {
+  reused: Looked['reused'] = null,
+): Promise<Looked> {
   const named = successorsFor(sessionId, moved);
   // Not one login, or not surely one user: forwarding would hand a session to whoever planted the old id.
-  if (moved.lid === '' || named.length === 0) return { kind: 'anonymous' };
+  if (moved.lid === '' || named.length === 0) return nothing();
   const verdict = judgeMoved(moved.successorUsedAtMs, deps.clock());
-  if (verdict === 'reused') return reused(deps, moved.lid, handle);
+  const own = { lid: moved.lid, handle };
+  const late = reused ?? (verdict === 'reused' ? own : null);
   const { id, handle: next, found } = await bestOf(deps.sessions, named, moved.lid);
-  if (found.kind === 'absent') return { kind: 'anonymous' };
-  if (found.kind === 'live') return successor(id, next, found, moved.lid, verdict);
-  if (found.tombstone.kind !== 'moved') return endedBy(found.tombstone);
+  if (found.kind === 'absent') return nothing();
+  if (found.kind === 'live') return { opened: successor(id, next, found, moved.lid, verdict), reused: late };
+  if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
   // Two generations old. Where the id between was never used, answers were lost: the chain's newest id is served.
   const older = judgeMoved(moved.successorUsedAtMs, deps.clock(), true);
-  if (older === 'reused') return reused(deps, moved.lid, handle);
-  return openMoved(deps, id, next, found.tombstone);
+  return followMoved(deps, id, next, found.tombstone, late ?? (older === 'reused' ? own : null));
+}
+
+function nothing(): Looked {
+  return { opened: { kind: 'anonymous' }, reused: null };
 }
 
 /**
@@ -98,10 +108,8 @@ function successor(
   return { kind: 'live', entry, data, forwardTo: name ? id : null };
 }
 
-/** Two parties hold this login: it ends for both, and whoever brought the old id is told as a thief is. */
-async function reused(deps: MovedDeps, lid: string, handle: string): Promise<Opened> {
-  await deps.onReused({ lid, handle });
-  const now = await deps.sessions.load(handle);
+/** The login has been ended because an old id of it came back: whoever brought that is told as a thief is. */
+export function endedByReuse(handle: string, now: LoadedSession): Opened {
   if (now.kind !== 'tombstone' || now.tombstone.kind === 'moved') return { kind: 'anonymous' };
   const { tombstone } = now;
   // The gate reports it: it knows who the request came from.

@@ -1,13 +1,14 @@
 import type { RevokedTombstone } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
-import type { Entry } from './entry.ts';
+import { type Entry, lookedAgain, type OpenedLive } from './entry.ts';
+import { withExpiry } from './expiry.ts';
 import { randomToken } from './handle.ts';
 import type { HttpRequest } from './http.ts';
 import type { SessionState } from './session-store.ts';
 
 /** What a framework's session middleware is told about the id in the cookie. */
 export type Loaded =
-  | { readonly kind: 'live'; readonly data: Record<string, unknown>; readonly renewedAtMs: number }
+  | { readonly kind: 'live'; readonly data: Record<string, unknown> }
   /** Not known, ended, or revoked (then `state` says so): it makes a fresh session with a fresh id. */
   | { readonly kind: 'none' }
   /** Redis was away: the session is empty, and its id is kept so that the browser's cookie stays. */
@@ -24,11 +25,14 @@ export class RequestSession {
   state: SessionState | undefined;
   /** Has the session middleware asked for an id? It does not for a cookie that is badly signed. */
   asked = false;
+  /** The session middleware is through: what is asked from now on, the app asks. */
+  begun = false;
   /** The id that the cookie must be changed to, while the session goes on under it. */
   forwardTo: string | null = null;
   /** What came of the latest save. */
   lastSave: Saved = 'unchanged';
   readonly #engine: SessionEngine;
+  readonly #mayRotate: boolean;
   /** The ids that stand for `#entry`: after a forward the old one and the new one. */
   #ids: readonly string[] = [];
   #entry: Entry | null = null;
@@ -42,8 +46,10 @@ export class RequestSession {
   /** The store has said in this request that the session has the id that was brought. */
   #confirmed = false;
 
-  constructor(engine: SessionEngine) {
+  /** @param mayRotate whether the answer can tell the browser a new id */
+  constructor(engine: SessionEngine, mayRotate = true) {
     this.#engine = engine;
+    this.#mayRotate = mayRotate;
   }
 
   /** Of the session now; null where it is not known to the store (yet). */
@@ -85,11 +91,15 @@ export class RequestSession {
     return this.owns(sessionId) && this.#made.length > 0 && this.#made.at(-1) !== sessionId;
   }
 
-  /** One GET, unless the session has moved. Never throws. An app may look at another session than its own. */
+  /**
+   * One GET, unless the session has moved. Never throws. Only the first time it is the cookie's id, which the browser brought;
+   * afterwards an app looks at its own session again, or at another one.
+   */
   async load(sessionId: string): Promise<Loaded> {
-    if (this.asked && !this.#ids.includes(sessionId)) return new RequestSession(this.#engine).load(sessionId);
+    if (this.#ids.includes(sessionId)) return this.#again(sessionId);
+    if (this.asked || this.begun) return this.peek(sessionId);
     this.asked = true;
-    const opened = await this.#engine.open(sessionId);
+    const opened = await this.#engine.open(sessionId, this.#mayRotate);
     if (opened.kind === 'anonymous') return { kind: 'none' };
     if (opened.kind === 'revoked') return this.#revoked(sessionId, opened.tombstone);
     this.#entry = opened.entry;
@@ -100,8 +110,27 @@ export class RequestSession {
     }
     this.forwardTo = opened.forwardTo;
     if (opened.forwardTo !== null) this.#ids = [opened.forwardTo, sessionId];
+    return this.#loaded(opened);
+  }
+
+  /** Reads only, and leaves this request's own session as it is. */
+  async peek(sessionId: string): Promise<Loaded> {
+    const { opened } = await this.#engine.look(sessionId);
+    if (opened.kind === 'unavailable') return { kind: 'away' };
+    return opened.kind === 'live' ? { kind: 'live', data: dataOf(opened) } : { kind: 'none' };
+  }
+
+  async #again(sessionId: string): Promise<Loaded> {
+    const { opened } = await this.#engine.look(sessionId);
+    if (opened.kind === 'unavailable') return { kind: 'away' };
+    if (opened.kind !== 'live') return { kind: 'none' };
+    this.#entry = this.#entry === null ? opened.entry : lookedAgain(this.#entry, opened.entry);
+    return this.#loaded(opened);
+  }
+
+  #loaded(opened: OpenedLive): Loaded {
     this.#text = fingerprint(opened.data);
-    return { kind: 'live', data: opened.data, renewedAtMs: opened.entry.head.renewedAtMs };
+    return { kind: 'live', data: dataOf(opened) };
   }
 
   #revoked(sessionId: string, tombstone: RevokedTombstone): Loaded {
@@ -193,6 +222,10 @@ export class RequestSession {
 /** The session itself, or the one that it goes on from; null where there is none in Redis. */
 function stored(entry: Entry | null): Entry | null {
   return entry?.first ? (entry.origin?.entry ?? null) : entry;
+}
+
+function dataOf({ data, entry }: OpenedLive): Record<string, unknown> {
+  return withExpiry(data, entry.head.renewedAtMs);
 }
 
 /** A session id of 192 bits in 32 letters, as express-session and @fastify/session make them. */

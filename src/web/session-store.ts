@@ -23,6 +23,8 @@ export interface BouncerStore {
   entryOf(session: object): Entry | null;
   /** May the answer set the cookie to the id of this session? See the engine. */
   mayName(session: object | undefined): boolean;
+  /** What the request's cookie calls for and is not done yet, before any handler; null where that is nothing. */
+  settle(req: object): Promise<void> | null;
   /** Gives the request a new session with a new id that belongs to a new login; the old session is logged out. */
   renew(req: object, lid: string): Promise<void>;
   /** Stores it now; null when that was refused or Redis was away. */
@@ -70,18 +72,49 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
     }
 
     override createSession(req: object, data: object): object {
-      const create = (given: object) => super.createSession(req, given);
-      return core.inflate(req as RequestLike, data, create, () => this.generate?.(req));
+      const session = core.inflate(req as RequestLike, data, this.#creator(req), () => this.generate?.(req));
+      return this.#reloadable(req, session);
     }
 
     /** Never an error: an app that ignores it would go on all the same, and the new id is then dead. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
       core.regenerate(req as RequestLike, () => this.generate?.(req));
+      this.#reloadable(req, (req as RequestLike).session);
       setImmediate(done); // as every other store: later
     }
 
     async renew(req: object, lid: string): Promise<void> {
-      await core.renew(req as RequestLike, lid, () => this.generate?.(req));
+      const renewed = core.renew(req as RequestLike, lid, () => this.generate?.(req));
+      this.#reloadable(req, (req as RequestLike).session);
+      await renewed;
+    }
+
+    settle(req: object): Promise<void> | null {
+      const create = this.#creator(req);
+      return core.settle(
+        req as RequestLike,
+        (data) => this.#reloadable(req, create(data)),
+        () => this.generate?.(req),
+      );
+    }
+
+    #creator(req: object): (data: object) => object {
+      return (data) => super.createSession(req, data);
+    }
+
+    /** express-session's own would make a fresh session of one that has ended, and call that a success. */
+    #reloadable(req: object, session: object): object {
+      const create = this.#creator(req);
+      const value = (done: Done) => {
+        const { id } = session as { readonly id: string };
+        void core
+          .reload(id, session, (data) => this.#reloadable(req, create(data)))
+          .then((error) => {
+            if (error === null) done();
+            else done(error);
+          });
+      };
+      return Object.defineProperty(session, 'reload', { configurable: true, enumerable: false, writable: true, value });
     }
 
     stateOf(req: object): SessionState | undefined {

@@ -110,7 +110,7 @@ async function workedOff({ queue }: Rig): Promise<void> {
 async function check({ redis }: Rig, logins: number, away: readonly string[]): Promise<void> {
   const keys = keysFor(PREFIX);
   const { logins: counted = 0 } = await redisCounters(redis, keys).read();
-  const found = await redisIncidents(redis, keys, 1).existing(away.map(caseOf));
+  const found = await redisIncidents(redis, keys, 1).existing(away.map((lid) => caseOf(lid)));
   const recorded = found.filter((incident) => incident !== null).length;
   const incidents = await redis.zcard(keys.incidentsAll());
   const setAside = await redisSetAside(redis, keys).count();

@@ -11,7 +11,7 @@ import { keysFor } from '../../src/redis/keys.ts';
 import { addressOf, KEEP_MS, seedIncidents, userOf } from './support/incidents.ts';
 import { redisVersion } from './support/redis-stats.ts';
 import { type BenchOptions, machine, type Report, scaled } from './support/report.ts';
-import { alternate, median, medians, random, raw, short } from './support/stats.ts';
+import { alternate, median, medians, type Pair, random, raw, short } from './support/stats.ts';
 
 const FEW = 1000;
 const MANY = 1_000_000;
@@ -93,9 +93,11 @@ async function compare(questions: Readonly<Record<string, Question>>, few: Side,
   const results: Record<string, { few: number; many: number; ratio: number; rounds: [number, number][] }> = {};
   for (const [name, question] of Object.entries(questions)) {
     const next = random(7);
-    const ask = (side: Side) => () => askMany(question, side, next);
-    await alternate(2, ask(many), ask(few));
-    const pairs = await alternate(options.rounds ?? ROUNDS, ask(many), ask(few));
+    await askBoth(question, few, many, next);
+    const pairs: Pair<number>[] = [];
+    for (let round = 0; round < (options.rounds ?? ROUNDS); round++) {
+      pairs.push(await askBoth(question, few, many, next));
+    }
     const { ours, peer } = medians(pairs);
     const ratio = short(median(pairs.map((pair) => pair.ours / pair.peer)));
     results[name] = { few: short(peer), many: short(ours), ratio, rounds: raw(pairs) };
@@ -104,14 +106,19 @@ async function compare(questions: Readonly<Record<string, Question>>, few: Side,
   return results;
 }
 
-/** Milliseconds of one page, the median of some. */
-async function askMany(question: Question, side: Side, next: () => number): Promise<number> {
-  const times: number[] = [];
-  for (let asked = 0; asked < ASKED_PER_ROUND; asked++) {
-    const query = question(Math.floor(next() * side.count), side);
-    const startMs = performance.now();
-    await side.store.list(query, PAGE, null);
-    times.push(performance.now() - startMs);
-  }
-  return median(times);
+/** Milliseconds of one page of each side, the medians of some: asked one by one in turn, so that a busy moment meets both. */
+async function askBoth(question: Question, few: Side, many: Side, next: () => number): Promise<Pair<number>> {
+  const times = await alternate(
+    ASKED_PER_ROUND,
+    () => askOnce(question, many, next),
+    () => askOnce(question, few, next),
+  );
+  return medians(times);
+}
+
+async function askOnce(question: Question, side: Side, next: () => number): Promise<number> {
+  const query = question(Math.floor(next() * side.count), side);
+  const startMs = performance.now();
+  await side.store.list(query, PAGE, null);
+  return performance.now() - startMs;
 }

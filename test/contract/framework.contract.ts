@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { type Bouncer, type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
+import { redisUndo } from '../../src/redis/undo.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { commandsOn } from '../support/commands.ts';
 import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
@@ -74,6 +75,29 @@ class Site {
     if (result instanceof Error) throw result;
   }
 
+  async giveBack(lid: string, id: string): Promise<void> {
+    const outcome = await redisUndo(this.redis, keysFor(this.prefix)).lift({
+      lid,
+      handle: sessionHandle(id),
+      atMs: Date.now(),
+    });
+    expect(outcome).toBe('given_back');
+  }
+
+  /** koa-session's signature is a cookie of its own. */
+  get sessionNames(): string[] {
+    const { name, cookie } = this.framework;
+    return name.startsWith('koa') ? [cookie, `${cookie}.sig`] : [cookie];
+  }
+
+  async names(browser: Browser): Promise<string[]> {
+    const cookies = await browser.jar.getCookies(this.url);
+    return cookies
+      .map(({ key }) => key)
+      .filter((key) => !key.endsWith('.bouncer-back'))
+      .sort();
+  }
+
   /** Every session of this site that is alive with a user in it. */
   async alive(): Promise<string[]> {
     const found: string[] = [];
@@ -127,12 +151,89 @@ export function frameworkContract(framework: Framework): void {
       expect([page.status, page.location, page.body]).toEqual([303, `/gotcha?case=${CASE}`, '']);
       for (const answer of [script, page]) expect(answer.headers.get('cache-control')).toBe('no-store');
       expect(site.held.handled).toBe(0);
-      for (const each of [browser, thief]) expect(await each.jar.getCookieString(site.url)).toBe('');
+      for (const each of [browser, thief]) expect(await site.cookie(each)).toBe('');
       const gotcha = await browser.get(page.location ?? '');
       expect(gotcha.status).toBe(200);
       expect(gotcha.headers.get('cache-control')).toBe('no-store');
       expect(gotcha.body).toContain(CASE);
       expect(site.bouncer.stats().bounced).toBe(2);
+    });
+
+    test('given back: the bounced browser is logged in again, by the next page', async () => {
+      const { browser, lid, id } = await site.loggedIn();
+      const tab = site.browser();
+      for (const cookie of await browser.jar.getCookies(site.url)) await tab.jar.setCookie(cookie, site.url);
+      await site.revoke(lid, id);
+      for (const each of [browser, tab]) expect((await each.get('/me')).status).toBe(303);
+      expect([await site.cookie(browser), await site.cookie(tab)]).toEqual(['', '']);
+      const gotcha = await browser.get(`/gotcha?case=${CASE}`);
+      expect(gotcha.status).toBe(200); // still ended: nothing comes back by asking
+      expect((await tab.get('/me', { accept: 'application/json' })).json()).toEqual({ user: null, visits: 0 });
+      await site.giveBack(lid, id);
+      const page = await browser.get('/me?tab=1');
+      expect([page.status, page.location, page.headers.get('cache-control')]).toEqual([303, '/me?tab=1', 'no-store']);
+      expect(await site.id(browser)).toBe(id);
+      expect(await browser.user()).toBe('alice');
+      const script = await tab.get('/me', { accept: 'application/json' });
+      expect(script.json()).toEqual({ user: null, visits: 0 }); // it cannot be asked for again
+      expect((await tab.get('/me')).status).toBe(303);
+      expect(await tab.user()).toBe('alice');
+      for (const each of [browser, tab]) expect(await site.names(each)).toEqual(site.sessionNames);
+    });
+
+    test('given back: an anonymous session that the browser got meanwhile gives way', async () => {
+      const { browser, lid, id } = await site.loggedIn();
+      await site.revoke(lid, id);
+      await browser.get('/me');
+      await browser.post('/change'); // a form's token, a flash message
+      expect(await site.id(browser)).not.toBe('');
+      expect((await browser.get('/me')).json()).toEqual({ user: null, visits: 1 });
+      await site.giveBack(lid, id);
+      expect((await browser.get('/me')).status).toBe(303);
+      expect(await site.id(browser)).toBe(id);
+      expect(await browser.user()).toBe('alice');
+    });
+
+    test('given back: a cookie that the browser does not take is tried once', async () => {
+      const { browser, lid, id } = await site.loggedIn();
+      const cookies = await browser.jar.getCookieString(site.url);
+      await site.revoke(lid, id);
+      await site.giveBack(lid, id);
+      const held = cookies.split('; ').map((pair) => pair.replace('=', '.bouncer-held='));
+      const ask = (more: string[]) =>
+        fetch(`${site.url}/me`, {
+          redirect: 'manual',
+          headers: { accept: 'text/html', cookie: [...held, 'cart.bouncer-held=3', ...more].join('; ') },
+        });
+      const first = await ask([]);
+      expect(first.status).toBe(303);
+      expect(first.headers.getSetCookie().join()).not.toContain('cart');
+      const tried = first.headers.getSetCookie().find((line) => line.includes('.bouncer-back='));
+      expect(tried).toMatch(/Max-Age=10; /);
+      expect((await ask([String(tried).split(';')[0] ?? ''])).status).toBe(200);
+    });
+
+    test('given back: the gotcha page sends its reader home', async () => {
+      const { browser, lid, id } = await site.loggedIn();
+      await site.revoke(lid, id);
+      const { location = '' } = await browser.get('/me');
+      await site.giveBack(lid, id);
+      const again = await browser.get(location ?? '');
+      expect([again.status, again.location]).toEqual([303, '/']);
+      expect(await browser.user()).toBe('alice');
+    });
+
+    test('given back, but its holder has logged in anew, or it was a logout: what was kept in the browser goes', async () => {
+      const { browser, lid, id } = await site.loggedIn();
+      await site.revoke(lid, id);
+      await browser.get('/me');
+      await browser.login('alice');
+      await site.giveBack(lid, id);
+      expect(await browser.user()).toBe('alice');
+      expect(await site.id(browser)).not.toBe(id);
+      expect(await site.names(browser)).toEqual(site.sessionNames);
+      await browser.post('/logout');
+      expect((await browser.get('/me', { accept: 'application/json' })).json()).toMatchObject({ user: null });
     });
 
     test('open routes stay reachable, on a fresh id; a login there works', async () => {

@@ -28,6 +28,7 @@ async function echo(request: Request, env: MountEnv): Promise<Response> {
   }
   if (pathname === '/fails') throw new Error('on purpose');
   if (pathname === '/endless') return endless(request);
+  if (pathname === '/breaks') return breaking();
   const body = request.method === 'GET' || request.method === 'HEAD' ? '' : await request.text();
   const native = typeof env.native === 'object' && env.native !== null;
   const host = request.headers.get('host');
@@ -49,6 +50,20 @@ function endless(request: Request): Response {
     },
     cancel() {
       seen.cancelled += 1;
+    },
+  });
+  return new Response(body, { headers: { 'content-type': 'text/plain' } });
+}
+
+/** An export that cannot go on. */
+function breaking(): Response {
+  let pieces = 0;
+  const body = new ReadableStream({
+    async pull(controller) {
+      pieces += 1;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (pieces < 3) controller.enqueue(new TextEncoder().encode(`piece ${pieces}\n`));
+      else controller.error(new Error('on purpose'));
     },
   });
   return new Response(body, { headers: { 'content-type': 'text/plain' } });
@@ -120,6 +135,12 @@ describe.each(MOUNTS)('$name', ({ open, name }) => {
     expect(response.status).toBe(500);
     if (!name.startsWith('express') && !name.startsWith('fastify'))
       expect(await response.text()).not.toContain('purpose');
+  });
+
+  test('an answer that breaks off half-way does not look like a whole one', async () => {
+    const url = await start();
+    const whole = async () => (await fetch(`${url}/desk/breaks`)).text();
+    await expect(whole()).rejects.toThrow();
   });
 
   test('stops an answer whose reader has gone', async () => {

@@ -44,8 +44,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'notification roots',
-    files: /^src\/notify(-worker)?\.ts$/,
-    ours: under('notify-(send|mail)\\.ts', 'redis/', 'queue/', 'web/user-link\\.ts', TOOLS, WORDS),
+    files: /^src\/notify(-worker|-question)?\.ts$/,
+    ours: under('notify-(send|mail|question)\\.ts', 'redis/', 'queue/', 'web/user-link\\.ts', TOOLS, WORDS),
   },
   ...['geo', 'redis', 'queue', 'web', 'console', 'ingest', 'php'].map(adapter),
   { name: 'tools', files: /^src\/(log|release|case-of)\.ts$/, ours: under(WORDS) },

@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { files, read, root } from './source.ts';
@@ -88,8 +88,9 @@ describe('the packed package', () => {
     expect(pointed.filter((file) => !existsSync(join(installed, file)))).toEqual([]);
   });
 
-  test('has the Lua scripts and the pages about codes', () => {
-    const scripts = files('src/redis/scripts', /\.lua$/);
+  test('has the Lua scripts, what pages load, and the pages about codes', () => {
+    const scripts = [...files('src/redis/scripts', /\.lua$/), ...files('src/console/assets', /\.(css|js|svg)$/)];
+    expect(scripts.map((file) => extname(file))).toEqual(expect.arrayContaining(['.lua', '.css', '.js', '.svg']));
     expect(scripts.filter((file) => !existsSync(join(installed, 'dist', file)))).toEqual([]);
     expect(readFileSync(join(installed, 'docs/errors.md'), 'utf8')).toBe(read('docs/errors.md'));
   });

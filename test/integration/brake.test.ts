@@ -9,13 +9,15 @@ import { redisAudit } from '../../src/redis/audit.ts';
 import { redisBrake } from '../../src/redis/brake.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
-import { keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
+import { keysFor, LOGIN_QUEUE, userTag } from '../../src/redis/keys.ts';
 import { redisObserved } from '../../src/redis/observed.ts';
 import { redisSeries } from '../../src/redis/series.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
+import { redisWorkers } from '../../src/redis/workers.ts';
 import { random } from '../bench/support/stats.ts';
 import { captureLog, connect, release, testPrefix, until } from '../support/index.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
+import { ADDRESS, openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
 const HOUR_MS = 3_600_000;
@@ -29,35 +31,37 @@ function open() {
   return { redis, keys, brake: redisBrake(redis, keys), series: redisSeries(redis, keys) };
 }
 
-const lids = (count: number, name = 'l') => Array.from({ length: count }, (_, i) => `${name}-${i}`);
+/** Each of a user of their own. */
+const logins = (count: number, name = 'l') => Array.from({ length: count }, (_, i) => login(`${name}-${i}`));
+const login = (lid: string, userId = `user of ${lid}`) => ({ lid, userId });
 
 describe('the brake', () => {
   test('grants up to the limit, then trips, and a batch that would pass it is granted nothing', async () => {
     const { brake } = open();
-    expect(await brake.ask(lids(6), 6, NOW, POLICY)).toEqual({
-      granted: lids(6).map(() => true),
+    expect(await brake.ask(logins(6), 6, NOW, POLICY)).toEqual({
+      granted: logins(6).map(() => true),
       trip: null,
       isNew: false,
     });
-    const tripped = await brake.ask(lids(5, 'm'), 5, NOW + 1000, POLICY);
+    const tripped = await brake.ask(logins(5, 'm'), 5, NOW + 1000, POLICY);
     expect(tripped).toMatchObject({ isNew: true, trip: { why: 'share', window: { revokes: 11 }, atMs: NOW + 1000 } });
-    expect(tripped.granted).toEqual(lids(5).map(() => false));
-    expect(await brake.ask(['n'], 1, NOW + 2000, POLICY)).toMatchObject({ granted: [false], isNew: false });
+    expect(tripped.granted).toEqual(logins(5).map(() => false));
+    expect(await brake.ask([login('n')], 1, NOW + 2000, POLICY)).toMatchObject({ granted: [false], isNew: false });
     expect(await brake.state()).toEqual({ kind: 'tripped', trip: tripped.trip });
     expect(await brake.lastTrip()).toEqual(tripped.trip);
   });
 
   test('a repeated job is granted what it was, also when the brake has tripped since, and counts once', async () => {
     const { brake } = open();
-    for (let i = 0; i < 5; i++) expect((await brake.ask(lids(10), 10, NOW + i, POLICY)).trip).toBeNull();
-    await brake.ask(['one more'], 1, NOW + 10, POLICY);
-    const { granted } = await brake.ask([...lids(10), 'one more', 'another'], 12, NOW + 20, POLICY);
-    expect(granted).toEqual([...lids(10).map(() => true), false, false]);
+    for (let i = 0; i < 5; i++) expect((await brake.ask(logins(10), 10, NOW + i, POLICY)).trip).toBeNull();
+    await brake.ask([login('one more')], 1, NOW + 10, POLICY);
+    const { granted } = await brake.ask([...logins(10), login('one more'), login('another')], 12, NOW + 20, POLICY);
+    expect(granted).toEqual([...logins(10).map(() => true), false, false]);
   });
 
   test('of workers that ask at the same moment no more are granted than the policy says', async () => {
     const { brake } = open();
-    const asks = Array.from({ length: 40 }, (_, i) => brake.ask(lids(1 + (i % 3), `job${i}`), 3, NOW, POLICY));
+    const asks = Array.from({ length: 40 }, (_, i) => brake.ask(logins(1 + (i % 3), `job${i}`), 3, NOW, POLICY));
     const answers = await Promise.all(asks);
     const granted = answers.flatMap((answer) => answer.granted).filter(Boolean).length;
     expect(granted).toBeGreaterThan(7);
@@ -67,32 +71,68 @@ describe('the brake', () => {
 
   test('the window slides; a person lets it go and a new one begins', async () => {
     const { brake } = open();
-    await brake.ask(lids(10), 10, NOW, POLICY);
-    expect((await brake.ask(lids(10, 'later'), 10, NOW + POLICY.windowMs, POLICY)).trip).toBeNull();
-    const { trip } = await brake.ask(['x'], 1, NOW + POLICY.windowMs + 1, POLICY);
+    await brake.ask(logins(10), 10, NOW, POLICY);
+    expect((await brake.ask(logins(10, 'later'), 10, NOW + POLICY.windowMs, POLICY)).trip).toBeNull();
+    const { trip } = await brake.ask([login('x')], 1, NOW + POLICY.windowMs + 1, POLICY);
     expect(trip).not.toBeNull();
     expect(await brake.reset('ann', NOW + POLICY.windowMs + 2)).toEqual({ kind: 'tripped', trip });
     expect(await brake.reset('ann', NOW + POLICY.windowMs + 3)).toEqual({ kind: 'enforcing' });
     expect(await brake.state()).toEqual({ kind: 'enforcing' });
-    expect((await brake.ask(['x'], 1, NOW + POLICY.windowMs + 4, POLICY)).granted).toEqual([true]);
+    expect((await brake.ask([login('x')], 1, NOW + POLICY.windowMs + 4, POLICY)).granted).toEqual([true]);
   });
 
   test('only the trip that was meant is let go by itself', async () => {
     const { brake } = open();
-    const { trip: first } = await brake.ask(lids(11), 11, NOW, POLICY);
+    const { trip: first } = await brake.ask(logins(11), 11, NOW, POLICY);
     await brake.reset('ann', NOW + 1);
-    const { trip: second } = await brake.ask(lids(11), 11, NOW + 2, POLICY);
+    const { trip: second } = await brake.ask(logins(11), 11, NOW + 2, POLICY);
     if (first === null || second === null) throw new Error('not tripped');
     expect(await brake.release(first, NOW + 3)).toBe(false);
     expect(await Promise.all([brake.release(second, NOW + 3), brake.release(second, NOW + 3)])).toEqual([true, false]);
   });
 
-  test('what the workers are told: off, and on again', async () => {
+  test('a user counts once in a window, however often somebody logs in as them', async () => {
     const { brake } = open();
-    await brake.declare(false);
-    expect(await brake.state()).toEqual({ kind: 'off' });
-    await brake.declare(true);
+    const asThief = (i: number) => brake.ask([login(`thief-${i}`, 'alice')], 1, NOW + i, POLICY);
+    for (let i = 0; i < 30; i++) expect(await asThief(i)).toEqual({ granted: [true], trip: null, isNew: false });
+    // Nine users more may lose their sessions; the eleventh trips it, and the thief's are then held too.
+    expect((await brake.ask(logins(9), 9, NOW + 30, POLICY)).trip).toBeNull();
+    expect(await asThief(31)).toEqual({ granted: [true], trip: null, isNew: false });
+    const { trip } = await brake.ask([login('x'), login('x2', 'alice')], 2, NOW + 32, POLICY);
+    expect(trip).toMatchObject({ why: 'share', window: { revokes: 11 } });
+    expect((await asThief(33)).granted).toEqual([false]);
+    expect((await asThief(5)).granted).toEqual([true]);
+  });
+
+  test('nor do those logins keep a brake that may let go by itself, nor make a day look bad', async () => {
+    const { brake, series } = open();
+    for (let i = 0; i < 30; i++) await brake.ask([login(`thief-${i}`, 'alice')], 1, NOW + i * 1000, POLICY);
+    const points = await series.read(NOW - HOUR_MS, NOW + HOUR_MS, 'hour');
+    expect(points.map(({ counts }) => counts)).toEqual([{ suspect_users: 1 }]);
+    await brake.ask([login('thief-31', 'alice')], 1, NOW + POLICY.windowMs + 30_000, POLICY);
+    const minutes = await series.read(NOW - HOUR_MS, NOW + HOUR_MS, 'minute');
+    expect(minutes.map(({ counts }) => counts.suspect_users)).toEqual([1, 1]);
+  });
+
+  test('is off only where no worker that lives has one; a trip stands whatever they are told', async () => {
+    const { redis, keys, brake } = open();
+    const workers = redisWorkers(redis, keys);
+    const say = (id: string, hasBrake: boolean, seenAtMs = NOW) =>
+      workers.say({
+        ...{ id, host: 'h', pid: 1, version: '0', mode: 'enforce', startedAtMs: NOW, sources: [] },
+        ...{ seenAtMs, brake: hasBrake },
+      });
     expect(await brake.state()).toEqual({ kind: 'enforcing' });
+    await say('gone long ago', true, NOW - HOUR_MS);
+    await say('a', false);
+    expect(await brake.state()).toEqual({ kind: 'off' });
+    await say('b', true);
+    expect(await brake.state()).toEqual({ kind: 'enforcing' });
+    await workers.leave('b');
+    const { trip } = await brake.ask(logins(11), 11, NOW, POLICY);
+    expect(await brake.state()).toEqual({ kind: 'tripped', trip });
+    expect(await brake.reset('ann', NOW + 1)).toEqual({ kind: 'tripped', trip });
+    expect(await brake.state()).toEqual({ kind: 'off' });
   });
 
   test('asks of hundreds of states say what judgeBrake says', async () => {
@@ -112,14 +152,15 @@ describe('the brake', () => {
       const series = redisSeries(redis, keys);
       const [inWindow, inDay, before, suspects] = [upTo(400), upTo(8000), upTo(12), upTo(60)];
       await series.add('a', NOW, { checked: inWindow });
-      await series.add('b', NOW - 20 * HOUR_MS, { checked: inDay, suspect: suspects });
-      await series.add('c', NOW - 25 * HOUR_MS, { checked: 1e6, suspect: 1 });
-      if (before > 0) await redis.zadd(keys.brakeGranted(), ...lids(before).flatMap((lid) => [NOW - 1000, lid]));
+      await series.add('b', NOW - 20 * HOUR_MS, { checked: inDay, suspect_users: suspects });
+      await series.add('c', NOW - 25 * HOUR_MS, { checked: 1e6, suspect_users: 1 });
+      if (before > 0)
+        await redis.zadd(keys.brakeUsers(), ...logins(before).flatMap(({ userId }) => [NOW - 1000, userTag(userId)]));
       const asked = 1 + upTo(20);
-      const logins = asked + upTo(80);
-      const { trip } = await redisBrake(redis, keys).ask(lids(asked, 'asked'), logins, NOW, policy);
-      const window = { logins: inWindow + logins, revokes: before + asked };
-      const day = { logins: inWindow + inDay + logins, revokes: Math.max(window.revokes, suspects + asked) };
+      const checked = asked + upTo(80);
+      const { trip } = await redisBrake(redis, keys).ask(logins(asked, 'asked'), checked, NOW, policy);
+      const window = { logins: inWindow + checked, revokes: before + asked };
+      const day = { logins: inWindow + inDay + checked, revokes: Math.max(window.revokes, suspects + asked) };
       const verdict = judgeBrake(window, day, policy);
       verdicts.add(verdict);
       expect({ i, why: trip?.why ?? null }).toEqual({ i, why: verdict });
@@ -127,6 +168,24 @@ describe('the brake', () => {
     }
     expect(verdicts).toEqual(new Set([null, 'share', 'surge']));
   }, 30_000);
+});
+
+test('one stolen password does not disarm it: whoever logs in again after each bounce is bounced each time', async () => {
+  const prefix = testPrefix();
+  const redis = connect();
+  const keys = keysFor(prefix);
+  const shop = await openShop(prefix);
+  await openWorker(prefix);
+  const decided = (count: number) => until(async () => (await redisCounters(redis, keys).read()).logins === count);
+  await shop.browser(ADDRESS.london).login('alice');
+  await decided(1);
+  const thief = shop.browser(ADDRESS.lagos);
+  for (let i = 0; i < 12; i++) {
+    await thief.login('alice');
+    await decided(i + 2);
+    expect(await thief.user()).toBe('status 303');
+  }
+  expect(await redisBrake(redis, keys).state()).toEqual({ kind: 'enforcing' });
 });
 
 /** Every address of one of these is in a /24 of its own. */
@@ -173,7 +232,7 @@ describe('a bad database update that moves a tenth of the addresses', () => {
     const workers = await Promise.all([openWorker(prefix, options), openWorker(prefix, options)]);
     const counters = redisCounters(redis, keys);
 
-    const logins: LoginEvent[] = [];
+    const reported: LoginEvent[] = [];
     const report = async (from: number, count: number) => {
       for (let i = from; i < from + count; i++) {
         const lid = `login-${i}`.padEnd(22, '_');
@@ -186,13 +245,13 @@ describe('a bad database update that moves a tenth of the addresses', () => {
         };
         const head = { renewedAtMs: Date.now(), endsAtMs: Date.now() + 1e9, birth: 'b'.repeat(22), lid, movedFrom: '' };
         await sessions.save(login.handle, true, head, { cookie: {} }, 1e6);
-        logins.push(login);
+        reported.push(login);
         await queue.add(`job-${i}`, [login]);
       }
-      await until(async () => (await counters.read()).logins === logins.length, { timeoutMs: 20_000 });
+      await until(async () => (await counters.read()).logins === reported.length, { timeoutMs: 20_000 });
     };
     const ended = async () => {
-      const loaded = await Promise.all(logins.map(({ handle }) => sessions.load(handle)));
+      const loaded = await Promise.all(reported.map(({ handle }) => sessions.load(handle)));
       return loaded.filter(({ kind }) => kind === 'tombstone').length;
     };
 
@@ -206,7 +265,7 @@ describe('a bad database update that moves a tenth of the addresses', () => {
     await until(() => workers.every(isTaken));
     await report(USERS, 2 * USERS);
 
-    const limit = SHARE * logins.length;
+    const limit = SHARE * reported.length;
     const endedThen = await ended();
     expect(endedThen).toBeGreaterThan(0);
     expect(endedThen).toBeLessThanOrEqual(limit);

@@ -64,9 +64,14 @@ describe('session-bouncer brake and report', () => {
     const { redis, keys, run } = open();
     expect(await run('brake', 'show')).toMatchObject({ code: 0, stdout: expect.stringContaining('does not hold') });
     const brake = redisBrake(redis, keys);
-    await brake.ask(['a', 'b'], 3, Date.now(), { ...DEFAULT_BRAKE, minLogins: 1 });
+    await brake.ask(
+      ['a', 'b'].map((lid) => ({ lid, userId: lid })),
+      3,
+      Date.now(),
+      { ...DEFAULT_BRAKE, minLogins: 1 },
+    );
     const held = await run('brake', 'show');
-    expect([held.code, held.stdout]).toEqual([1, expect.stringContaining('2 of 3 logins in the window')]);
+    expect([held.code, held.stdout]).toEqual([1, expect.stringContaining('2 users in 3 logins in the window')]);
     const { checks } = JSON.parse((await run('doctor', '--json')).stdout) as {
       checks: { name: string; status: string }[];
     };

@@ -332,6 +332,7 @@ describe('incidents resolve', () => {
     [['AAAA-BBBB-0001', '--as', 'maybe'], 'option_invalid'],
     [['AAAA-BBBB-0001'], 'option_invalid'],
     [['AAAA-BBBB-0001', '--as', 'safe', '--by', ''], 'option_invalid'],
+    [['AAAA-BBBB-0001', '--as', 'safe', '--by', 'user'], 'option_invalid'],
     [['AAAA-BBBB-0001', '--as', 'safe', '--by', 'ann', '--note', 'n'.repeat(2001)], 'option_invalid'],
   ])('%j is refused', async (args, code) => {
     const answer = await new Cli().run('incidents', 'resolve', ...args);

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { FreshGuard, RoleGuard } from '../../src/console/access.ts';
 import { consoleApp, SECURITY_HEADERS } from '../../src/console/app.tsx';
+import { NAVIGATION } from '../../src/console/layout.tsx';
 import { mountedConsole } from '../../src/console/mounted.ts';
 import type { Authorized } from '../../src/desk-ports.ts';
 import { openRoom, person, type Room } from '../support/console.ts';
@@ -39,7 +40,7 @@ const reads = all.filter(({ method }) => method === 'GET');
 
 /** The path with something in its place that is there. */
 const filled = (path: string, caseId: string) =>
-  `${path.replace(/:caseId\b/, caseId).replace(/:\w+/g, 'entry-1')}?id=alice&address=81.2.69.142&network=81.2.69.0/24`;
+  `${path.replace(/:caseId\b(\{[^}]*\})?/, caseId).replace(/:\w+/g, 'entry-1')}?id=alice&address=81.2.69.142&network=81.2.69.0/24`;
 const FIELDS = { user: 'alice', id: 'entry-1', lid: 'lid-1', disposition: 'confirmed', why: 'a test', note: 'a test' };
 
 let room: Room;
@@ -61,6 +62,12 @@ test('there are routes to hold to it, and each that writes names a role', () => 
   expect(writes.length).toBeGreaterThan(8);
   expect(writes.filter(({ needs }) => needs !== 'analyst' && needs !== 'admin')).toEqual([]);
   expect(all.filter(({ method }) => method !== 'GET' && method !== 'POST')).toEqual([]);
+});
+
+test.each(NAVIGATION)('the head line leads to $path, which is there and marked as current', async ({ path }) => {
+  expect(reads.map((route) => route.path)).toContain(path);
+  const text = await (await room.get(path)).text();
+  expect(text).toContain(`<a href="/desk${path}" aria-current="page">`);
 });
 
 test('ending sessions, undo, forgetting a user and resetting the brake ask for a fresh proof', () => {
@@ -292,6 +299,38 @@ describe('the app’s word', () => {
     expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('Incidents')]);
   });
 
+  test.each(['user', ' Brake ', '\uff55ser'])('%j acts as a person, not as what that name stands for', async (name) => {
+    const desk = memoryDesk();
+    const authorize = () => ({ role: 'analyst', name }) as const;
+    const app = mountedConsole({ authorize }, { desk, clock: Date.now, log: captureLog() });
+    const page = await app(new Request('http://desk.example/lists'), { base: '' });
+    const csrf = /name="csrf" value="([\w-]+)"/.exec(await page.text())?.[1] ?? '';
+    const fields = { csrf, kind: 'address', value: '203.0.113.7', list: 'block', for: '7d', why: 'x' };
+    const headers = { 'sec-fetch-site': 'same-origin', cookie: page.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
+    const sent = { method: 'POST', body: new URLSearchParams(fields), headers };
+    expect((await app(new Request('http://desk.example/lists/add', sent), { base: '' })).status).toBe(303);
+    expect(desk.entries.map(({ by }) => by)).toEqual([`${name.trim()} (analyst)`]);
+  });
+
+  test('may say that a proxy ended TLS: its cookie is Secure then, also where this process sees http', async () => {
+    const cookieOf = async (secure: boolean | undefined) => {
+      const authorize = () => ({ role: 'viewer', name: 'Ada' }) as const;
+      const app = mountedConsole({ authorize, secure }, { desk: memoryDesk(), clock: Date.now, log: captureLog() });
+      const page = await app(new Request('http://desk.example/incidents'), { base: '', secure: false });
+      return page.headers.getSetCookie()[0] ?? '';
+    };
+    expect(await cookieOf(true)).toMatch(/^__Host-desk-key=.*; Secure/);
+    expect(await cookieOf(undefined)).toMatch(/^desk-key=(?!.*Secure)/);
+  });
+
+  test('with half a letter in it is the name that Redis gives back', async () => {
+    const desk = memoryDesk();
+    const authorize = () => ({ role: 'analyst', name: 'Ada \ud800' }) as const;
+    const app = mountedConsole({ authorize }, { desk, clock: Date.now, log: captureLog() });
+    const page = await app(new Request('http://desk.example/lists'), { base: '' });
+    expect(await page.text()).toContain('Ada \ufffd');
+  });
+
   test('that throws opens nothing', async () => {
     const log = captureLog();
     const authorize = () => {
@@ -356,7 +395,7 @@ test('the brake’s banner is on every page while it is on', async () => {
   const trip = { atMs: Date.UTC(2026, 2, 1), why: 'share', window: counts, day: counts } as const;
   Object.assign(room.desk, { brake: async () => ({ kind: 'tripped', trip }) });
   const text = await (await room.get('/incidents')).text();
-  expect(text).toMatch(/role="alert"[\s\S]*safety brake[\s\S]*40 of 400/);
+  expect(text).toMatch(/role="alert"[\s\S]*safety brake[\s\S]*40 users in 400 logins/);
 });
 
 test('without HTML in the request’s Accept, a refusal is one line of text', async () => {

@@ -6,7 +6,16 @@ import { CookieJar } from 'tough-cookie';
 import { type ConsoleServer, type ConsoleServerOptions, openConsole } from '../../src/console.ts';
 import { redisAudit } from '../../src/redis/audit.ts';
 import { keysFor } from '../../src/redis/keys.ts';
-import { captureLog, connect, freePort, release, testPrefix, testRedisUrl } from '../support/index.ts';
+import {
+  captureLog,
+  connect,
+  freePort,
+  privateRedis,
+  release,
+  testPrefix,
+  testRedisUrl,
+  until,
+} from '../support/index.ts';
 
 const PASSWORD = 'correct horse battery';
 /** Of the lowest cost that is taken: these tests sign in often. */
@@ -233,6 +242,15 @@ describe('trying', () => {
     for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
   });
 
+  test('from many addresses of one IPv6 network is trying from one', async () => {
+    const server = await open();
+    const statuses = [];
+    for (let i = 1; i <= 6; i += 1) {
+      statuses.push((await new Visitor(server, `2a00:23c4:1::${i}`).signIn('anna', 'wrong password!')).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429]);
+  });
+
   test('again, after the right one, is free', async () => {
     const server = await open();
     const visitor = new Visitor(server);
@@ -334,6 +352,20 @@ describe('a session', () => {
     const text = pages.join() + JSON.stringify(await auditOf(server)) + server.log.text();
     expect(text).toContain('anna');
     expect(text).not.toContain(id);
+  });
+});
+
+describe('while Redis is away', () => {
+  test('pages say so, nobody is sent to sign in, and it goes on afterwards', async () => {
+    const redis = await privateRedis();
+    const server = await open({ redis: redis.url });
+    const anna = new Visitor(server);
+    await anna.signIn();
+    redis.pause();
+    const away = await anna.ask('/incidents');
+    expect(away.status).toBe(503);
+    redis.resume();
+    expect(await until(async () => (await anna.ask('/incidents')).status === 200, { timeoutMs: 15_000 })).toBe(true);
   });
 });
 

@@ -240,6 +240,7 @@ describe('answers', () => {
     ['no such case', 'ZZZZ-ZZZZ-ZZZZ', {}, ANN, 'incident_unknown'],
     ['nobody', null, {}, { ...ANN, by: ' ' }, 'option_invalid'],
     ['the registry worker', null, {}, { ...ANN, by: 'registry' }, 'option_invalid'],
+    ['the brake', null, {}, { ...ANN, by: 'Brake' }, 'option_invalid'],
     ['a long note', null, { note: 'n'.repeat(2001) }, ANN, 'option_invalid'],
     ['a block without a theft', null, { blockAddressForMs: 1 }, ANN, 'option_invalid'],
     ['a block of no length', null, { disposition: 'confirmed', blockAddressForMs: 0 }, ANN, 'option_invalid'],

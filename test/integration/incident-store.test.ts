@@ -28,6 +28,7 @@ function mixture(): Incident[] {
       userId: `user-${i % 7}`,
       decidedAtMs: NOW + Math.floor(i / 3),
       action: i % 5 === 0 ? 'flag' : 'revoke',
+      ...(i % 10 === 7 ? { mode: 'observe', outcome: 'observed', brake: true } : {}),
       reason: i % 5 === 0 ? 'country_disputed' : 'country_changed',
       sighting: [
         FRANCE,
@@ -61,6 +62,7 @@ const QUERIES: readonly (readonly [string, IncidentQuery, (one: Incident) => boo
   ['an action', { action: 'flag' }, ({ action }) => action === 'flag'],
   ['a reason', { reason: 'country_changed' }, ({ reason }) => reason === 'country_changed'],
   ['a country, of several', { country: 'UY' }, ({ sighting }) => sighting === BRAZIL],
+  ['what the brake held', { brake: true }, ({ brake }) => brake === true],
   ['a user', { userId: 'user-3' }, ({ userId }) => userId === 'user-3'],
   ['an address', { address: FRANCE.address }, ({ sighting }) => sighting === FRANCE],
   ['an address without a country', { address: '203.0.113.9' }, ({ sighting }) => sighting.kind === 'unlocatable'],

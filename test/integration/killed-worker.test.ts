@@ -4,8 +4,10 @@ import type { LoginEvent } from '../../src/domain/types.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
+import { redisHistory } from '../../src/redis/history.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
+import { redisSeries } from '../../src/redis/series.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { captureLog, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { ADDRESS } from '../support/shop.ts';
@@ -65,6 +67,7 @@ describe('a worker killed between two effects', () => {
       expect(await redis.zcard(`${keys.queuePrefix}:${LOGIN_QUEUE}:failed`)).toBe(0);
 
       const incidents = redisIncidents(redis, keys, 1e9);
+      const history = redisHistory(redis, keys, 1e9);
       for (const { thief, honest } of jobs) {
         expect(await sessions.load(thief.handle)).toMatchObject({ kind: 'tombstone', tombstone: { kind: 'revoked' } });
         const theirs = (await incidents.list({ userId: thief.userId }, 10)).incidents;
@@ -72,9 +75,17 @@ describe('a worker killed between two effects', () => {
         expect((await incidents.list({ userId: honest.userId }, 10)).incidents).toEqual([]);
         const [victim, taught] = await baselines.load([thief.userId, honest.userId]);
         expect(victim?.baseline).toEqual(home('').baseline);
+        expect((await history.list(thief.userId, 10)).map(({ lid, action }) => [lid, action])).toEqual([
+          [thief.lid, 'revoke'],
+        ]);
+        expect((await history.list(honest.userId, 10)).map(({ lid }) => lid)).toEqual([honest.lid]);
         expect(taught?.baseline.v4.networks).toMatchObject([{ network: '86.128.10.0/24' }]);
         expect(taught?.baseline.v4.places).toMatchObject([{ countries: ['GB'], lastSeenMs: honest.loginAtMs }]);
       }
+      const points = await redisSeries(redis, keys).read(now - 3_600_000, Date.now(), 'hour');
+      const sum = (name: string) => points.reduce((all, { counts }) => all + (counts[name] ?? 0), 0);
+      expect([sum('checked'), sum('revoked'), sum('suspect')]).toEqual([2 * KILLS, KILLS, KILLS]);
+      expect(await redis.zcard(keys.brakeGranted())).toBe(KILLS);
       // Killed after it had learned but before it had counted, the honest login finds its own network known: same action.
       const honestReason = effect === 'learn' ? 'reason:same_network' : 'reason:same_country';
       expect(await counters.read()).toEqual({

@@ -10,7 +10,7 @@ import { type AppOptions, type Framework, Held } from '../contract/frameworks/ha
 import { hono } from '../contract/frameworks/hono.ts';
 import { koaFrameworks } from '../contract/frameworks/koa.ts';
 import { captureLog, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
-import { ADDRESS, Browser } from '../support/shop.ts';
+import { ADDRESS, Browser, openShop } from '../support/shop.ts';
 
 const FRAMEWORKS = [...expressFrameworks, fastify5, ...koaFrameworks, hono];
 const COOKIES: [string, AppOptions][] = [
@@ -93,4 +93,31 @@ describe.each(FRAMEWORKS)('$name', (framework) => {
     expect([303, 401]).toContain((await withId(old)).status);
     expect(log.text()).not.toContain('session_unavailable');
   });
+});
+
+test("express: a cookie of the app's own that holds the id goes out all the same", async () => {
+  const session = { rolling: true, cookie: { maxAge: 6_000_000 } };
+  const shop = await openShop(testPrefix(), {
+    session,
+    routes(app) {
+      app.post('/regenerate', async (req, res) => {
+        const { userId } = req.session as { userId?: string };
+        await new Promise<void>((done) => req.session.regenerate(() => done()));
+        Object.assign(req.session, { userId });
+        res.end();
+      });
+      app.post('/mirror', (req, res) => {
+        Object.assign(req.session, { visits: 1 });
+        res.cookie('mirror', req.sessionID).end();
+      });
+    },
+  });
+  const browser = shop.browser();
+  await until(async () => (await browser.login('alice')).json().saved);
+  const cookie = await browser.jar.getCookieString(shop.url);
+  await browser.post('/regenerate');
+  expect(await browser.user()).toBe('alice');
+  const answer = await fetch(`${shop.url}/mirror`, { method: 'POST', headers: { cookie } });
+  const names = answer.headers.getSetCookie().map((line) => line.split('=')[0]);
+  expect(names).toEqual(['mirror']);
 });

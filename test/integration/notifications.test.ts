@@ -3,15 +3,18 @@ import { describe, expect, test } from '@jest/globals';
 import type { Effect } from '../../src/detect.ts';
 import { type Notice, noticeId, type WebhookEndpoint } from '../../src/domain/notification.ts';
 import { openNotifier } from '../../src/notify.ts';
+import { type Mail, type MailContext, questionMail } from '../../src/notify-mail.ts';
 import { type NotificationOptions, startNotifications } from '../../src/notify-worker.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
 import { deadLetters } from '../../src/queue/notifications.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
+import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE, NOTIFICATION_QUEUE } from '../../src/redis/keys.ts';
+import { redisQuestions } from '../../src/redis/questions.ts';
 import { readLink } from '../../src/web/user-link.ts';
 import { FORBIDDEN, incidentOf } from '../support/incident.ts';
-import { captureLog, connect, release, testPrefix, until } from '../support/index.ts';
+import { captureLog, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { accept, inTurn, OLD_SECRET, openReceiver, type Receiver, SECRET, status } from '../support/receiver.ts';
 import { ADDRESS } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -154,19 +157,17 @@ describe('webhooks', () => {
     expect(await world.letters.list(10)).toMatchObject([{ why: 'http_410', attempts: 1 }]);
   });
 
-  test('a worker that goes down in the middle: another one delivers, and tells it under the same id', async () => {
+  test('a worker that is killed in the middle: another one delivers, and tells it under the same id', async () => {
     const prefix = testPrefix();
-    const [first, second] = [openWorld({ lockDurationMs: 300 }, prefix), openWorld({ lockDurationMs: 300 }, prefix)];
+    const world = openWorld({ lockDurationMs: 500 }, prefix);
     const receiver = await openReceiver();
     receiver.answer = () => {};
-    const consumer = first.start([{ url: receiver.url, secret: SECRET }], { timeoutMs: 60_000 });
-    await first.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
-    await until(() => receiver.received.length === 1);
+    const child = spawnNode('test/support/notifying-worker.js', [testRedisUrl(), prefix, receiver.url, SECRET]);
+    await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
+    await until(() => receiver.received.length === 1, { timeoutMs: 15_000 });
+    expect((await child.kill('SIGKILL')).signal).toBe('SIGKILL');
     receiver.answer = accept;
-    // As good as killed: nothing that it had in hand is finished or given back.
-    first.redis.disconnect();
-    await consumer.close(true);
-    second.start([{ url: receiver.url, secret: SECRET }]);
+    world.start([{ url: receiver.url, secret: SECRET }]);
     await until(() => receiver.received.length === 2, { timeoutMs: 10_000 });
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(1);
   });
@@ -294,6 +295,22 @@ describe('user.question', () => {
     expect(typesOf(receiver).filter((type) => type === 'user.question')).toHaveLength(questions);
   });
 
+  test('what was answered meanwhile is not asked', async () => {
+    const world = openWorld({ userLinks: LINKS, retryDelaysMs: [200, 200, 200] });
+    const receiver = await openReceiver();
+    receiver.answer = inTurn(status(500), accept);
+    world.start([{ url: receiver.url, secret: SECRET, events: ['user.question', 'brake.reset'] }]);
+    const notice = await world.record('alice');
+    await world.notifier.tell(notice);
+    await until(() => receiver.received.length === 1);
+    const answer = { disposition: 'confirmed', by: 'ann', note: '', atMs: notice.atMs } as const;
+    await world.incidents.resolve(notice.caseId, answer);
+    const completed = `${world.keys.queuePrefix}:${NOTIFICATION_QUEUE}:completed`;
+    await until(async () => (await world.redis.zcard(completed)) === 2);
+    expect(typesOf(receiver)).toEqual(['user.question']);
+    expect(await world.letters.count()).toBe(0);
+  });
+
   test("the operator's own mail", async () => {
     const render = ({ caseNumber, link }: { caseNumber: string; link: string }) => ({
       subject: `Warst du das? ${caseNumber}`,
@@ -307,5 +324,75 @@ describe('user.question', () => {
     await world.notifier.tell(notice);
     await until(() => receiver.received.length === 1);
     expect(receiver.received[0]?.data).toMatchObject({ subject: `Warst du das? ${notice.caseId}`, html: '<p>' });
+  });
+
+  test('a render that throws: tried again, and nothing of its text lies in Redis or in the log', async () => {
+    let hasFailed = false;
+    const render = (context: MailContext) => {
+      if (hasFailed) return questionMail(context);
+      hasFailed = true;
+      throw new Error(`no template for ${context.userId} at ${context.link}`);
+    };
+    const world = openWorld({ userLinks: { ...LINKS, render }, retryDelaysMs: [1000] });
+    const receiver = await openReceiver();
+    world.start([{ url: receiver.url, secret: SECRET, events: ['user.question'] }]);
+    await world.notifier.tell(await world.record('alice'));
+    await until(() => world.log.text().includes('"why":"render_failed"'));
+    const ids = await world.redis.keys(`*${world.keys.queuePrefix}:${NOTIFICATION_QUEUE}:user-*`);
+    const jobs = JSON.stringify(await Promise.all(ids.map((id) => world.redis.hgetall(id).catch(() => ({})))));
+    expect(jobs).toContain('render_failed');
+    for (const text of ['no template', '/was-this-you']) expect(jobs + world.log.text()).not.toContain(text);
+    await until(() => receiver.received.length === 1);
+  });
+
+  test('what gives no mail is no mail', async () => {
+    const world = openWorld({ userLinks: { ...LINKS, render: () => ({ subject: 'x' }) as Mail }, retryDelaysMs: [] });
+    const receiver = await openReceiver();
+    world.start([{ url: receiver.url, secret: SECRET, events: ['user.question'] }]);
+    await world.notifier.tell(await world.record('alice'));
+    await until(async () => (await world.letters.list(10))[0]?.why === 'render_failed');
+    expect(receiver.received).toEqual([]);
+  });
+
+  test('one open question per user and place, and at most three a day; the others only count', async () => {
+    const world = openWorld({ userLinks: LINKS });
+    const receiver = await openReceiver();
+    world.start([{ url: receiver.url, secret: SECRET, events: ['user.question'] }]);
+    let logins = 0;
+    const tell = async (userId: string) => {
+      const notice = await world.record(userId, { lid: `login-${++logins}`.padEnd(38, '0') });
+      await world.notifier.tell(notice);
+      return notice.caseId;
+    };
+    const held = async () => (await redisCounters(world.redis, world.keys).read())['questions:held'] ?? 0;
+    const asked = (count: number) => until(() => receiver.received.length === count);
+    const first = await tell('alice');
+    await asked(1);
+    await tell('alice');
+    await until(async () => (await held()) === 1);
+    await tell('bob');
+    await asked(2);
+    // Answered: the next one may ask again, up to three in a day.
+    const answer = { disposition: 'confirmed', by: 'ann', note: '', atMs: Date.now() } as const;
+    await world.incidents.resolve(first, answer);
+    for (const count of [3, 4]) {
+      const caseId = await tell('alice');
+      await asked(count);
+      await world.incidents.resolve(caseId, answer);
+    }
+    await tell('alice');
+    await until(async () => (await held()) === 2);
+    expect(receiver.received.map(({ data }) => data.userId)).toEqual(['alice', 'bob', 'alice', 'alice']);
+  });
+
+  test('of workers that ask at the same moment no more than three may; a repeat may again', async () => {
+    const world = openWorld();
+    const questions = redisQuestions(world.redis, world.keys, DAY_MS);
+    const claim = (i: number, nowMs = 1e12) => questions.claim('alice', { caseId: `CASE-${i}`, place: 'NG' }, 3, nowMs);
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(i)));
+    expect(answers.filter(Boolean)).toHaveLength(3);
+    expect([await claim(answers.indexOf(true)), await claim(answers.indexOf(false))]).toEqual([true, false]);
+    expect(await questions.asked('alice', 1e12)).toHaveLength(3);
+    expect(await claim(30, 1e12 + DAY_MS)).toBe(true);
   });
 });

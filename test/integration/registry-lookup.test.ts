@@ -258,7 +258,7 @@ describe('a lookup', () => {
     let fetched = 0;
     const server = await webServer((_, response) => {
       fetched += 1;
-      response.end('8.8.8.0/25,DE,,,\n8.8.8.64/26,FR,,,\n8.8.8.200/32,EU,,,\n8.8.8.201/32,GB\n8.8.8.201/32,IE\n');
+      response.end('8.8.8.0/25,DE,,,\n"8.8.8.64/26","FR",,,\n8.8.8.200/32,EU,,,\n8.8.8.201/32,GB\n8.8.8.201/32,IE\n');
     });
     w.net.serve('geo.example.net:443', server.port);
     const client = w.client();

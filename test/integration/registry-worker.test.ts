@@ -13,6 +13,7 @@ import { loginQueue } from '../../src/queue/login-queue.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE, REGISTRY_QUEUE } from '../../src/redis/keys.ts';
+import { redisLists } from '../../src/redis/lists.ts';
 import { redisRegistryFindings } from '../../src/redis/registry-findings.ts';
 import { redisSetAside } from '../../src/redis/set-aside.ts';
 import { createRegistryWorker } from '../../src/registry-worker.ts';
@@ -214,6 +215,19 @@ describe('evidence', () => {
     ]);
     await until(async () => (await w.counters.read())['registry:same_country'] === 1);
     expect(await w.caseOf(near)).toBeNull();
+  });
+
+  test('the lists are asked: what is allowed is not flagged, and a block ends nothing on a geofeed’s word', async () => {
+    const w = await world();
+    const lists = redisLists(w.redis, w.keys);
+    const said = { by: 'ann', why: 'a test', expiresAtMs: null };
+    await lists.add({ list: 'allow', kind: 'user', value: 'a', ...said }, Date.now());
+    await lists.add({ list: 'block', kind: 'country', value: 'FR', ...said }, Date.now());
+    const [allowed, blocked] = [login('a', '8.20.1.1'), login('b', '8.20.1.2')];
+    await w.send(home('a'), home('b'), allowed, blocked);
+    expect(await w.found(blocked)).toMatchObject({ action: 'flag', reason: 'country_disputed', outcome: 'none' });
+    await until(async () => (await w.counters.read())['registry:recorded'] === 1);
+    expect(await w.caseOf(allowed)).toBeNull();
   });
 
   test('an address that a database flags stays anonymous, wherever its geofeed places it', async () => {

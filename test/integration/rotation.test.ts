@@ -1,4 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { redisSessions } from '../../src/redis/ender.ts';
+import { guardedSessions } from '../../src/redis/sessions.ts';
+import { sessionHandle } from '../../src/web/handle.ts';
 import { commandsDuring, WebTier } from '../support/admin.ts';
 import { connect, testPrefix } from '../support/index.ts';
 import { openShop } from '../support/shop.ts';
@@ -93,5 +96,51 @@ describe('rotation in the engine', () => {
     const opened = await opening;
     const ids = [id, opened.kind === 'live' ? (opened.forwardTo ?? id) : id];
     for (const one of ids) expect(await web.lives(one)).toBe(false);
+  });
+});
+
+describe('what a rotation leaves behind', () => {
+  test.each([
+    ['in one step', false],
+    ['step by step', true],
+  ])(
+    "%s: the old id is remembered for as long as it would have lived; after the app's own change to the end",
+    async (_name, steps) => {
+      const web = new WebTier();
+      const own = guardedSessions(web.redis, web.keys);
+      const sessions = steps ? { ...own, enter: null } : own;
+      const engine = web.engine({ sessions, rotateEvery: 1 });
+      const leftOf = (id: string) => web.redis.pttl(web.keys.session(sessionHandle(id)));
+      const { id } = await web.login('alice');
+      const opened = await engine.open(id);
+      expect(opened).toMatchObject({ kind: 'live', forwardTo: expect.stringMatching(/^[\w-]{32}$/) });
+      expect(Math.round((await leftOf(id)) / 3_600_000)).toBe(24);
+      const { id: another } = await web.login('alice');
+      const old = await web.engine({ sessions }).open(another);
+      const next = 'n'.repeat(32);
+      if (old.kind === 'live') await engine.save(engine.move(old.entry, another, next), old.data, null);
+      expect(Math.round((await leftOf(another)) / 3_600_000)).toBe(30 * 24);
+    },
+  );
+
+  test('a login that has had hundreds of ids ends as a whole, also by one that is forgotten', async () => {
+    const web = new WebTier();
+    const engine = web.engine({ rotateEvery: 1 });
+    const { id: first, lid } = await web.login('alice');
+    let id = first;
+    const ids = [id];
+    while (ids.length < 250) {
+      const opened = await engine.open(id);
+      if (opened.kind === 'live' && opened.forwardTo !== null) ids.push(opened.forwardTo);
+      id = ids.at(-1) ?? id;
+      await engine.open(id); // its first use
+      web.now += 31_000;
+    }
+    await web.redis.unlink(web.keys.session(sessionHandle(first)));
+    const ender = redisSessions(web.redis, web.keys, 30 * 86_400_000);
+    const end = { reason: 'country_changed', caseId: 'AAAA-BBBB-CCCC', atMs: web.now } as const;
+    expect(await ender.revoke([{ ...end, lid, handle: sessionHandle(first) }])).toMatchObject([{ outcome: 'revoked' }]);
+    const kinds = await Promise.all(ids.map(async (one) => (await engine.open(one)).kind));
+    expect(new Set(kinds)).toEqual(new Set(['revoked']));
   });
 });

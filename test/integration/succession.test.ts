@@ -56,8 +56,8 @@ describe.each(WAYS)('a session that goes on under a new id, %s', (_name, way) =>
     expect(await stateOf(web, id)).toBe('live');
     expect(await engine.save(entry, DATA, null)).toBe('live');
     expect([await stateOf(web, id), await stateOf(web, newId)]).toEqual(['moved', 'live']);
-    expect(await engine.save(entry, { ...DATA, again: true }, null)).toBe('live');
-    expect(await engine.open(id)).toMatchObject({ kind: 'live', forwardTo: newId, data: { again: true } });
+    expect(await engine.save(entry, { ...DATA, cookie: { again: true } }, null)).toBe('live');
+    expect(await engine.open(id)).toMatchObject({ kind: 'live', forwardTo: newId, data: { cookie: { again: true } } });
   });
 
   test('a first save that is repeated, its answer lost, moves once and succeeds', async () => {
@@ -104,6 +104,33 @@ describe.each(WAYS)('a session that goes on under a new id, %s', (_name, way) =>
     expect(await engine.open(id)).toEqual({ kind: 'anonymous' });
     await engine.save(entry, DATA, null);
     expect(await engine.open(id)).toMatchObject({ forwardTo: newId });
+  });
+
+  test('what is added with the new id, or after its first save, is not for holders of the old one', async () => {
+    const { web, engine } = tier();
+    const raised = { ...DATA, mfa: true };
+    const { id } = await web.login('alice');
+    const first = await regenerated(engine, id);
+    expect(await engine.save(first.entry, raised, null)).toBe('live');
+    expect(await engine.open(id)).toEqual({ kind: 'anonymous' });
+    const { id: another } = await web.login('alice');
+    const second = await regenerated(engine, another);
+    expect(await engine.save(second.entry, DATA, null)).toBe('live');
+    expect(await engine.open(another)).toMatchObject({ forwardTo: second.newId });
+    expect(await engine.save(second.entry, raised, null)).toBe('live');
+    expect(await engine.open(another)).toEqual({ kind: 'anonymous' });
+  });
+
+  test.each([
+    ['has lost sight of the login', (web: WebTier, key: string) => web.redis.unlink(key)],
+    ['is of a wrong type', (web: WebTier, key: string) => web.redis.set(key, 'x')],
+  ])('goes on where the registry %s, and no epoch stands', async (_what, spoil) => {
+    const { web, engine } = tier();
+    const { id } = await web.login('alice');
+    const { newId, entry } = await regenerated(engine, id);
+    await spoil(web, web.keys.userEntries(userTag('alice')));
+    expect(await engine.save(entry, DATA, null)).toBe('live');
+    expect(await engine.open(newId)).toMatchObject({ kind: 'live' });
   });
 
   test('rotation meets a login whose end has begun: it says so, and serves nothing', async () => {

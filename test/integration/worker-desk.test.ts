@@ -1,5 +1,7 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { HistoryEntry, WorkerStatus } from '../../src/desk-ports.ts';
+import { DEFAULT_BRAKE } from '../../src/domain/brake.ts';
+import type { Locator } from '../../src/ports.ts';
 import { queueDepths } from '../../src/queue/depths.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
 import { redisAudit } from '../../src/redis/audit.ts';
@@ -10,6 +12,8 @@ import { keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
 import { redisObserved } from '../../src/redis/observed.ts';
 import { redisSeries } from '../../src/redis/series.ts';
 import { redisWorkers } from '../../src/redis/workers.ts';
+import { Releasers } from '../../src/release.ts';
+import { openWorkerDesk } from '../../src/worker-desk.ts';
 import { captureLog, connect, release, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -246,15 +250,77 @@ describe('a worker', () => {
     const brake = redisBrake(redis, keys);
     const policy = { windowMs: 1000, share: 0.01, minLogins: 1, surge: 20, resetAfterMs: 1000 };
     const longAgo = Date.now() - HOUR_MS;
-    expect((await brake.ask(['a'], 1, longAgo, policy)).isNew).toBe(true);
+    expect((await brake.ask([{ lid: 'a', userId: 'alice' }], 1, longAgo, policy)).isNew).toBe(true);
     const worker = await openWorker(prefix, { brake: policy });
     await until(async () => (await brake.state()).kind === 'enforcing');
     expect(await brake.lastTrip()).toMatchObject({ atMs: longAgo });
-    const [entry] = await until(async () => {
-      const audit = await redisAudit(redis, keys).list(1);
-      return audit.length === 1 && audit;
+    const audit = await until(async () => {
+      const entries = await redisAudit(redis, keys).list(10);
+      return entries.length === 2 && entries;
     });
-    expect(entry).toMatchObject({ what: 'brake_reset', by: 'brake', outcome: 'enforcing' });
+    expect(audit).toMatchObject([
+      { what: 'brake_reset', by: 'brake', outcome: 'enforcing' },
+      { what: 'brake_trip', by: 'brake', outcome: 'observing' },
+    ]);
     expect(worker.log.text()).toContain('brake_reset');
+  });
+
+  test('tells of a trip that whoever tripped it died over; once it is told, nobody does again', async () => {
+    const prefix = testPrefix();
+    const keys = keysFor(prefix);
+    const redis = connect();
+    const brake = redisBrake(redis, keys);
+    const policy = { ...DEFAULT_BRAKE, minLogins: 1 };
+    const { trip } = await brake.ask([{ lid: 'a', userId: 'alice' }], 1, Date.now() - MINUTE_MS, policy);
+    const told: unknown[] = [];
+    let isDeaf = true;
+    const onBrakeTrip = (one: unknown) => {
+      if (isDeaf) throw new Error('away');
+      told.push(one);
+    };
+    const first = await openWorker(prefix, { brake: policy, onBrakeTrip });
+    await until(() => first.log.text().includes('brake_untold'));
+    await first.close();
+    isDeaf = false;
+    await openWorker(prefix, { brake: policy, onBrakeTrip });
+    await until(() => told.length === 1);
+    expect(told).toEqual([trip]);
+    if (trip === null) throw new Error('not tripped');
+    await until(async () => (await brake.told(trip)).size === 3);
+    const third = await openWorker(prefix, { brake: policy, onBrakeTrip });
+    await until(async () => (await redisWorkers(redis, keys).list(Date.now())).length === 2);
+    await third.close();
+    expect(told).toHaveLength(1);
+    expect((await redisAudit(redis, keys).list(10)).map(({ what }) => what)).toEqual(['brake_trip']);
+    expect((await redisCounters(redis, keys).read())['brake:trips']).toBe(1);
+  });
+
+  test('whose clock is wrong neither ends the window of the others nor begins a new one', async () => {
+    const prefix = testPrefix();
+    const redis = connect();
+    const keys = keysFor(prefix);
+    const log = captureLog();
+    const releasers = new Releasers(log);
+    release(() => releasers.run());
+    const locator: Locator = {
+      locate: () => ({ kind: 'unlocatable', why: 'no_data', address: null, evidence: [] }),
+      sources: () => [],
+    };
+    const wrong = jest.spyOn(Date, 'now').mockImplementation(() => performance.timeOrigin + performance.now() + DAY_MS);
+    try {
+      const desk = openWorkerDesk(redis, keys, {
+        ...{ mode: 'enforce', brake: { ...DEFAULT_BRAKE, minLogins: 20 }, historyTtlMs: DAY_MS, clock: Date.now },
+        ...{ locator, counters: redisCounters(redis, keys), log, releasers },
+      });
+      const ask = (lid: string) => desk.brake?.ask([{ lid, userId: lid }], 1);
+      expect(await ask('a')).toEqual([true]);
+      expect(await ask('b')).toEqual([false]);
+    } finally {
+      wrong.mockRestore();
+    }
+    const state = await redisBrake(redis, keys).state();
+    const [seconds] = await redis.time();
+    if (state.kind !== 'tripped') throw new Error('not tripped');
+    expect(Math.abs(state.trip.atMs / 1000 - Number(seconds))).toBeLessThan(60);
   });
 });

@@ -3,13 +3,21 @@
  * can be removed once) and writes down each act. What the acts do in Redis has tests of its own.
  */
 
-import type { Actor, AnswerRequest, Desk, HistoryEntry, IncidentQuery, UndoOutcome } from '../../src/desk-ports.ts';
+import type {
+  Actor,
+  AnswerRequest,
+  Desk,
+  HistoryEntry,
+  IncidentQuery,
+  Learned,
+  UndoOutcome,
+} from '../../src/desk-ports.ts';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
-import type { ListEntry } from '../../src/domain/lists.ts';
+import { type ListEntry, namesUser } from '../../src/domain/lists.ts';
 import type { Baseline } from '../../src/domain/types.ts';
 import { BouncerError } from '../../src/errors.ts';
-import type { AuditEntry, LoginEntry } from '../../src/ports.ts';
+import type { AuditEntry, EndMark, LoginEntry } from '../../src/ports.ts';
 import { EXPORT_TYPES, exportIncidents } from '../../src/review/exports.ts';
 
 export interface MemoryDesk extends Desk {
@@ -23,6 +31,9 @@ export interface MemoryDesk extends Desk {
   readonly acts: { readonly what: string; readonly args: readonly unknown[]; readonly by: string }[];
   /** What `undo` says. */
   undoing: UndoOutcome;
+  /** What stands of the logins, and what was learned of them. */
+  end: EndMark | null;
+  learnedThen: Learned | null;
 }
 
 const isSeenIn = (one: IncidentRecord, country: string) =>
@@ -55,13 +66,15 @@ function newState(): State {
     noted: [],
     acts: [],
     undoing: 'given_back',
+    end: null,
+    learnedThen: null,
   };
 }
 
 export function memoryDesk(): MemoryDesk {
   const state = newState();
   const act = (what: string, actor: Actor, ...args: unknown[]) => state.acts.push({ what, args, by: actor.by });
-  return Object.assign(state, reviewOf(state, act), usersOf(state, act), listsOf(state, act), restOf(state));
+  return Object.assign(state, reviewOf(state, act), usersOf(state, act), listsOf(state, act), restOf(state, act));
 }
 
 type Act = (what: string, actor: Actor, ...args: unknown[]) => number;
@@ -74,7 +87,9 @@ const reviewList = (state: State) => ({
   list: async (query: IncidentQuery) => ({ incidents: newestFirst(state, query), cursor: null }),
 });
 
-function reviewOf(state: State, act: Act): Pick<Desk, 'incidents' | 'incident' | 'related' | 'answer' | 'undo'> {
+type Review = 'incidents' | 'incident' | 'related' | 'answer' | 'undo' | 'reopen' | 'standingEnd' | 'learned';
+
+function reviewOf(state: State, act: Act): Pick<Desk, Review> {
   return {
     async incidents(query, limit, cursor) {
       if (cursor !== null && !/^\d+$/.test(cursor)) throw new BouncerError('cursor_invalid', 'cursor: pass it on');
@@ -107,11 +122,24 @@ function reviewOf(state: State, act: Act): Pick<Desk, 'incidents' | 'incident' |
       act('answer', actor, caseId, request);
       return { incident, ...effectsOf(request) };
     },
-    async undo(caseId, why, actor) {
+    async undo(caseId, why, actor, choice) {
       if (!state.cases.has(caseId)) throw new BouncerError('incident_unknown', 'no incident has this case number');
-      act('undo', actor, caseId, why);
+      act('undo', actor, caseId, why, choice);
       return state.undoing;
     },
+    async reopen(caseId, why, actor, choice) {
+      const was = state.cases.get(caseId);
+      if (was?.status !== 'safe' && was?.status !== 'dismissed') throw new BouncerError('option_invalid', 'case: open');
+      act('reopen', actor, caseId, why, choice);
+      state.cases.set(caseId, { ...was, status: 'open' });
+      return {
+        was: was.status,
+        learned: state.learnedThen,
+        forgotten: choice?.forget === true && state.learnedThen !== null,
+      };
+    },
+    standingEnd: async () => state.end,
+    learned: async () => state.learnedThen,
   };
 }
 
@@ -169,10 +197,7 @@ function usersOf(state: State, act: Act): Pick<Desk, Users> {
     history: async (userId, limit) => (state.past.get(userId) ?? []).slice(0, limit),
     trust: async (userId) => ({
       baseline: state.known.get(userId) ?? emptyBaseline,
-      entries: state.entries.filter(
-        ({ kind, value }) =>
-          (kind === 'user' && value === userId) || (kind === 'device' && value.startsWith(`${userId} `)),
-      ),
+      entries: state.entries.filter((entry) => namesUser(entry, userId)),
     }),
     trustCountry: async (...[userId, country, why, actor]) => void act('trustCountry', actor, userId, country, why),
     forgetCountry: async (...[userId, country, why, actor]) => act('forgetCountry', actor, userId, country, why) > 0,
@@ -199,12 +224,9 @@ function listsOf(state: State, act: Act): Pick<Desk, 'lists' | 'addToList' | 're
   };
 }
 
-type Rest = Exclude<
-  keyof Desk,
-  Users | 'incidents' | 'incident' | 'related' | 'answer' | 'undo' | keyof ReturnType<typeof listsOf>
->;
+type Rest = Exclude<keyof Desk, Users | Review | keyof ReturnType<typeof listsOf>>;
 
-function restOf(state: State): Pick<Desk, Rest> {
+function restOf(state: State, act: Act): Pick<Desk, Rest> {
   return {
     overview: async () => ({
       countries: [],
@@ -219,11 +241,15 @@ function restOf(state: State): Pick<Desk, Rest> {
       lastTrip: null,
     }),
     brake: async () => ({ kind: 'enforcing' }),
-    resetBrake: async () => ({ kind: 'enforcing' }),
+    async resetBrake(why, actor) {
+      act('resetBrake', actor, why);
+      return { kind: 'enforcing' };
+    },
     audit: async (limit) => state.noted.slice(0, limit),
+    actsOn: async (id) => state.noted.filter(({ caseId }) => caseId === id),
     note: async (entry) => void state.noted.unshift({ ...entry, atMs: Date.now() }),
     deadLetters: async () => [],
-    retryDeadLetter: async () => false,
+    retryDeadLetter: async (id, actor) => act('retryDeadLetter', actor, id) < 0,
     exportIncidents: (query, format) => ({
       type: EXPORT_TYPES[format],
       pieces: exportIncidents({ incidents: reviewList(state) }, query, format),
@@ -238,6 +264,9 @@ function restOf(state: State): Pick<Desk, Rest> {
       audit: [],
       lists: [],
     }),
-    forget: async () => ({ counts: {}, pseudonym: 'forgotten' }),
+    async forget(userId, why, actor) {
+      act('forget', actor, userId, why);
+      return { counts: {}, pseudonym: 'forgotten' };
+    },
   };
 }

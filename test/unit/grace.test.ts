@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { hasSettled, judgeMoved, keepsAll, TAIL_MS } from '../../src/domain/grace.ts';
+import { hasSettled, judgeMoved, holdsTheSame, TAIL_MS } from '../../src/domain/grace.ts';
 
 const T = 1_700_000_000_000;
 const MINUTE = 60_000;
@@ -39,10 +39,12 @@ describe('when the store may give a new id', () => {
   });
 });
 
-/** [what, before, after, is all of it kept] */
+/** [what, before, after, is it the same] */
 const KEPT: [string, Record<string, unknown>, Record<string, unknown>, boolean][] = [
   ['the same', { userId: 'a', visits: 1 }, { userId: 'a', visits: 1 }, true],
-  ['something is added', { userId: 'a' }, { userId: 'a', basket: [1] }, true],
+  ['in another order', { userId: 'a', visits: 1 }, { visits: 1, userId: 'a' }, true],
+  ['something is added, which may be a right', { userId: 'a' }, { userId: 'a', mfa: true }, false],
+  ['an undefined one is nothing', { userId: 'a' }, { userId: 'a', basket: undefined }, true],
   ['another user', { userId: 'a' }, { userId: 'b' }, false],
   ['another user, deep inside', { passport: { user: 'a' } }, { passport: { user: 'b' } }, false],
   ['something is gone', { userId: 'a', visits: 1 }, { userId: 'a' }, false],
@@ -52,8 +54,8 @@ const KEPT: [string, Record<string, unknown>, Record<string, unknown>, boolean][
   ['only that differs', { cookie: { a: 1 }, _expire: 1, userId: 'a' }, { cookie: {}, _expire: 2, userId: 'a' }, true],
 ];
 
-describe('has all that stood in a session gone along to its new id', () => {
+describe('does a session hold under its new id just what it held before', () => {
   test.each(KEPT)('%s', (_what, before, after, kept) => {
-    expect(keepsAll(before, after)).toBe(kept);
+    expect(holdsTheSame(before, after)).toBe(kept);
   });
 });

@@ -2,11 +2,23 @@ import { describe, expect, test } from '@jest/globals';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import { decideWithLists } from '../../src/domain/decide-listed.ts';
 import { compileLists } from '../../src/domain/list-match.ts';
-import { checkListEntry, checkListValue, type ListEntry, type ListKind } from '../../src/domain/lists.ts';
+import { checkListEntry, checkListValue, type ListEntry, type ListKind, namesUser } from '../../src/domain/lists.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { AddressFlag, Baseline, Located, Place, Sighting } from '../../src/domain/types.ts';
 
 const NOW = Date.parse('2026-06-01T12:00:00Z');
+
+test.each<[ListKind, string, string, boolean]>([
+  ['user', 'alice', 'alice', true],
+  ['user', 'alice b', 'alice', false],
+  ['device', 'alice laptop', 'alice', true],
+  // Of the user `alice b`: neither shown nor erased with `alice`.
+  ['device', 'alice b laptop', 'alice', false],
+  ['device', 'alice b laptop', 'alice b', true],
+  ['address', 'alice', 'alice', false],
+])('%s `%s` names `%s`: %s', (kind, value, userId, expected) => {
+  expect(namesUser({ kind, value }, userId)).toBe(expected);
+});
 
 describe('checkListValue', () => {
   test.each<[ListKind, string, string | null]>([
@@ -47,7 +59,7 @@ describe('checkListValue', () => {
     } else expect(checkListValue(kind, value)).toBe(canonical);
   });
 
-  const good = { list: 'block', kind: 'user', value: ' bob ', by: 'ann', why: 'stolen', expiresAtMs: null } as const;
+  const good = { list: 'block', kind: 'country', value: ' fr ', by: 'ann', why: 'stolen', expiresAtMs: null } as const;
   test.each([
     [{ list: 'deny' }],
     [{ kind: 'email' }],
@@ -58,11 +70,19 @@ describe('checkListValue', () => {
     [{ expiresAtMs: 1.5e300 }],
     [{ value: 7 }],
   ])('an entry with %p is refused', (wrong) => {
-    expect(checkListEntry(good, NOW)).toEqual({ ...good, value: 'bob' });
+    expect(checkListEntry(good, NOW)).toEqual({ ...good, value: 'FR' });
     expect(() => checkListEntry({ ...good, ...wrong } as never, NOW)).toThrow(
       expect.objectContaining({ code: 'option_invalid' }),
     );
   });
+});
+
+test.each(['user', 'device'] as const)('blanks around a user id are part of it, of a %s', (kind) => {
+  const value = kind === 'user' ? ' bob ' : ' bob  phone';
+  const entry = { list: 'block', kind, value, by: 'ann', why: 'stolen', expiresAtMs: null } as const;
+  expect(checkListEntry(entry, NOW)).toEqual(entry);
+  expect(namesUser(checkListEntry(entry, NOW), ' bob ')).toBe(true);
+  expect(namesUser(checkListEntry(entry, NOW), 'bob')).toBe(false);
 });
 
 let serial = 0;

@@ -9,8 +9,8 @@ for (const box of document.querySelectorAll('input[data-checks]')) {
   });
 }
 
-for (const form of document.querySelectorAll('form[method="post"]')) {
-  // A second click must not send the same form twice.
+for (const form of document.querySelectorAll('form[method="post"]:not(.download)')) {
+  // A second click must not send the same form twice. (After a download the page is still there.)
   form.addEventListener('submit', () => {
     setTimeout(() => {
       for (const button of form.querySelectorAll('button')) button.disabled = true;

@@ -1,8 +1,7 @@
 /** The three answers of a reviewer: what each does, and the form for one incident. */
 
 import type { AnswerRequest } from '../../desk-ports.ts';
-import type { IncidentRecord } from '../../domain/incident.ts';
-import { SETTLED_BY } from '../../domain/registry.ts';
+import { type IncidentRecord, mayOverrule, wasReused } from '../../domain/incident.ts';
 import { DURATIONS, MAX_NOTE } from '../inputs.ts';
 import { type Ctx, incidentPath, mayAct, PostForm } from '../kit.tsx';
 
@@ -13,9 +12,9 @@ export function needsFresh({ disposition, giveBack }: AnswerRequest): boolean {
   return disposition === 'confirmed' || (disposition === 'safe' && giveBack !== false);
 }
 
-/** An answer of the registry worker is no person's: anybody may still answer. */
+/** An answer of the registry worker, or of whoever held the user's link, is no reviewer's: anybody may still answer. */
 export function isAnswerable({ status, resolvedBy }: IncidentRecord): boolean {
-  return status === 'open' || resolvedBy === SETTLED_BY;
+  return status === 'open' || mayOverrule(resolvedBy, '');
 }
 
 const HINTS: Readonly<Record<(typeof ANSWERS)[number], string>> = {
@@ -58,7 +57,7 @@ export function AnswerForm({ c, incident }: { c: Ctx; incident: IncidentRecord }
       <FreshNote c={c} />
       <PostForm c={c} action={`${incidentPath(incident.id)}/answer`}>
         <fieldset>
-          <legend>Answer</legend>
+          <legend>What was it?</legend>
           {ANSWERS.map((answer) => (
             <label>
               <input type="radio" name="disposition" value={answer} required />
@@ -67,8 +66,9 @@ export function AnswerForm({ c, incident }: { c: Ctx; incident: IncidentRecord }
           ))}
         </fieldset>
         <label>
-          <input type="checkbox" name="giveBack" value="yes" checked />
+          <input type="checkbox" name="giveBack" value="yes" checked={!wasReused(incident)} />
           with safe: give the session back, so that the same browser is signed in again
+          {wasReused(incident) ? ' (two browsers held it: only if both were the owner’s)' : ''}
         </label>
         {incident.sighting.address === null ? null : <BlockChoice />}
         <label for="answer-note">Note</label>

@@ -13,6 +13,7 @@ const LABELS: Readonly<Record<FilterField, string>> = {
   user: 'User id',
   address: 'Address',
   network: 'Network (/24 or /48)',
+  brake: 'Held by the brake',
   from: 'Decided from (UTC)',
   to: 'Decided before (UTC)',
 };
@@ -31,6 +32,7 @@ export function FilterForm({ c, filter }: { c: Ctx; filter: Filter }) {
           <Text filter={filter} field="user" maxlength={256} />
           <Text filter={filter} field="address" maxlength={64} placeholder="192.0.2.7" />
           <Text filter={filter} field="network" maxlength={64} placeholder="192.0.2.0/24" />
+          <Select filter={filter} field="brake" values={['', 'held']} />
           <Text filter={filter} field="from" type="datetime-local" />
           <Text filter={filter} field="to" type="datetime-local" />
         </div>

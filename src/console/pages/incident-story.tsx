@@ -17,6 +17,7 @@ export function momentsOf(incident: IncidentRecord): Moment[] {
     ['Queued', incident.queuedAtMs],
     [incident.rechecked ? 'Decided (there was no data before)' : 'Decided', incident.decidedAtMs],
     ['Session ended (tombstone written)', incident.revokedAtMs],
+    ['Ended again', incident.endedAgain?.atMs],
     ['First refused request', incident.firstRefusedAtMs],
     ['Gotcha page first seen', visits.find(({ kind }) => kind === 'gotcha')?.atMs],
     ['Gotcha page last seen', lastView(visits)],

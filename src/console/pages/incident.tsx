@@ -14,7 +14,6 @@ import {
   type Ctx,
   DoneBadge,
   incidentPath,
-  PostForm,
   page,
   ReasonText,
   refusal,
@@ -30,13 +29,12 @@ import { renderDocument } from '../layout.tsx';
 import { headline, meaningOf } from '../words.ts';
 import { ANSWERS, AnswerForm, isAnswerable, needsFresh } from './answer-form.tsx';
 import { EvidenceTable } from './evidence.tsx';
+import { learnedWords, ReopenForm, readUndo, Standing, UndoForm } from './incident-ends.tsx';
 import { Facts, Sides } from './incident-sides.tsx';
 import { Timeline, Visits } from './incident-story.tsx';
 import { IncidentTable } from './incident-table.tsx';
 
 const RELATED = 10;
-/** So many of the newest acts are looked through for those of one case. */
-const AUDIT_LOOKED_AT = 300;
 
 /** With a hyphen, as case numbers have: other pages may lie below `/incidents` too. */
 const CASE = '/incidents/:caseId{[0-9A-Za-z]+-[0-9A-Za-z-]+}';
@@ -45,6 +43,7 @@ export function incidentRoutes(app: Hono<ConsoleEnv>): void {
   app.get(CASE, show);
   app.post(`${CASE}/answer`, requireRole('analyst'), answer);
   app.post(`${CASE}/undo`, requireRole('analyst'), requireFresh(), undo);
+  app.post(`${CASE}/reopen`, requireRole('analyst'), reopen);
 }
 
 async function find(c: Ctx): Promise<IncidentRecord | null> {
@@ -58,22 +57,25 @@ async function show(c: Ctx): Promise<Response> {
   const incident = await find(c);
   if (incident === null) return notThere(c);
   const { desk } = c.var;
-  const [related, audit, entry] = await Promise.all([
+  const [related, acts, entry, end, learned] = await Promise.all([
     desk.related(incident, RELATED),
-    desk.audit(AUDIT_LOOKED_AT),
+    desk.actsOn(incident.id),
     listEntryOf(c, incident),
+    desk.standingEnd(incident),
+    incident.status === 'safe' ? desk.learned(incident) : null,
   ]);
-  const acts = audit.filter(({ caseId }) => caseId === incident.id);
   return page(
     c,
     { title: `Case ${incident.id}`, active: 'incidents' },
     <>
       <Why c={c} incident={incident} entry={entry} />
+      <Standing c={c} incident={incident} end={end} />
       <Sides c={c} incident={incident} />
       <section id="answer">
         <h2>{isAnswerable(incident) ? 'Your answer' : 'Answered'}</h2>
         <Answer c={c} incident={incident} />
-        <UndoForm c={c} incident={incident} />
+        <UndoForm c={c} incident={incident} end={end} />
+        <ReopenForm c={c} incident={incident} learned={learned} />
       </section>
       <h2>Evidence</h2>
       <EvidenceTable c={c} incident={incident} />
@@ -94,7 +96,7 @@ async function listEntryOf(c: Ctx, { listEntryId }: IncidentRecord): Promise<Lis
 }
 
 function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: ListEntry | null }) {
-  const { id, status, userId, reason, mode, userWord, php } = incident;
+  const { id, status, userId, reason, mode, brake, userWord, php } = incident;
   return (
     <>
       <h1>
@@ -109,7 +111,9 @@ function Why({ c, incident, entry }: { c: Ctx; incident: IncidentRecord; entry: 
       </p>
       <p>
         Reason: <ReasonText reason={reason} brief /> <small>({meaningOf(reason)})</small>
-        {mode === 'observe' ? ' The worker was observing: it records what it would do, and ends nothing.' : ''}
+        {mode === 'observe' && !brake
+          ? ' The worker was observing: it records what it would do, and ends nothing.'
+          : ''}
       </p>
       {php === undefined ? null : <p>PHP session: {phpWords(php)}.</p>}
       {entry === null ? null : (
@@ -159,29 +163,6 @@ function AnswerFacts({ incident: { status, resolvedBy, resolvedAtMs, note } }: {
         ['Note', note ? <Untrusted text={note} max={MAX_NOTE} /> : 'none'],
       ]}
     />
-  );
-}
-
-/** Was there an end that could be taken back? A `confirmed` ends what was only flagged or observed. */
-function mayHaveEnded({ outcome, status }: IncidentRecord): boolean {
-  return status === 'confirmed' || (outcome !== 'none' && outcome !== 'observed');
-}
-
-function UndoForm({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
-  if (!mayHaveEnded(incident)) return null;
-  return (
-    <details>
-      <summary>Give the session back</summary>
-      <p>
-        Lifts the end of this login, whatever was answered: within the session’s life the same browser is signed in
-        again.
-      </p>
-      <PostForm c={c} action={`${incidentPath(incident.id)}/undo`} needs="analyst" fresh>
-        <label for="undo-why">Why</label>
-        <input id="undo-why" name="why" required maxlength={MAX_NOTE} autocomplete="off" />
-        <button type="submit">Give the session back</button>
-      </PostForm>
-    </details>
   );
 }
 
@@ -273,8 +254,20 @@ function tooLate(c: Ctx, incident: IncidentRecord): Promise<Response> {
 async function undo(c: Ctx): Promise<Response> {
   const incident = await find(c);
   if (incident === null) return notThere(c);
-  const outcome = await c.var.desk.undo(incident.id, requiredText(c.var.form, 'why'), c.var.actor);
+  const why = requiredText(c.var.form, 'why');
+  const outcome = await c.var.desk.undo(incident.id, why, c.var.actor, readUndo(c));
   return seeOther(c, incidentPath(incident.id), UNDONE[outcome]);
+}
+
+async function reopen(c: Ctx): Promise<Response> {
+  const incident = await find(c);
+  if (incident === null) return notThere(c);
+  const forget = c.var.form.get('forget') === 'yes';
+  const done = await c.var.desk.reopen(incident.id, requiredText(c.var.form, 'why'), c.var.actor, { forget });
+  const { learned, forgotten } = done;
+  const place =
+    learned === null ? '' : ` ${forgotten ? 'Forgotten' : 'Still known of the user'}: ${learnedWords(learned)}.`;
+  return seeOther(c, incidentPath(incident.id), `The case is open again.${place}`);
 }
 
 const UNDONE: Readonly<Record<UndoOutcome, string>> = {

@@ -22,6 +22,7 @@ import {
   withQuery,
 } from '../kit.tsx';
 import { ANSWERS, AnswerHint, FreshNote, needsFresh } from './answer-form.tsx';
+import { ExportForms } from './exports.tsx';
 import { FilterForm } from './incident-filter-form.tsx';
 import { IncidentTable } from './incident-table.tsx';
 
@@ -51,6 +52,7 @@ async function showQueue(c: Ctx): Promise<Response> {
       {problem === null ? null : <p role="alert">{problem}</p>}
       {found.incidents.length === 0 ? <Nothing filter={filter} /> : <Queue c={c} found={found} />}
       <Pager c={c} next={next} first={first} />
+      <ExportForms c={c} filter={filter} />
     </>,
   );
 }
@@ -96,7 +98,7 @@ function Queue({ c, found }: { c: Ctx; found: IncidentPage }) {
           </div>
           <label>
             <input type="checkbox" name="giveBack" value="yes" checked />
-            with safe: give the sessions back
+            with safe: give the sessions back, but for reused ones
           </label>
           <button type="submit">Answer</button>
         </div>
@@ -122,7 +124,8 @@ async function answerMany(c: Ctx): Promise<Response> {
   const request: AnswerRequest = {
     disposition: oneOf(form, 'disposition', ANSWERS),
     note: optionalText(form, 'note'),
-    giveBack: form.get('giveBack') === 'yes',
+    // Not of a reused session, which two browsers held: that is chosen case by case.
+    giveBack: form.get('giveBack') === 'yes' ? undefined : false,
   };
   if (needsFresh(request) && !c.var.fresh) return refusal(c, 403, 'This answer needs your password again.');
   const results = await answerEach(c, cases, request);

@@ -1,8 +1,9 @@
 /** Entries of the allow and block lists where they matter: a table to take some away, a form to add one. */
 
+import type { Child } from 'hono/jsx';
 import type { ListEntry, ListKind } from '../../domain/lists.ts';
 import { DURATIONS, duration, MAX_LIST_WHY, oneOf, requiredText } from '../inputs.ts';
-import { type Ctx, PostForm, Scroll, seeOther, Time, Untrusted } from '../kit.tsx';
+import { type Ctx, PostForm, refusal, Scroll, seeOther, Time, Untrusted } from '../kit.tsx';
 
 interface EntriesProps {
   readonly c: Ctx;
@@ -63,12 +64,23 @@ function EntryRow({ c, entry, action }: { c: Ctx; entry: ListEntry; action: stri
   );
 }
 
-export function AddEntry({ c, action, what }: { c: Ctx; action: string; what: string }) {
+interface AddEntryProps {
+  readonly c: Ctx;
+  readonly action: string;
+  readonly what: string;
+  /** Left out: the person chooses it. */
+  readonly kind?: ListKind;
+  /** Fields before the others: where the page does not say what the entry is for. */
+  readonly children?: Child;
+}
+
+export function AddEntry({ c, action, what, kind, children }: AddEntryProps) {
   return (
     <PostForm c={c} action={action} needs="analyst">
       <fieldset>
         <legend>Block or allow {what}</legend>
         <div class="row">
+          {children}
           <div>
             <label for="entry-list">List</label>
             <select id="entry-list" name="list" required>
@@ -93,10 +105,30 @@ export function AddEntry({ c, action, what }: { c: Ctx; action: string; what: st
           </div>
           <button type="submit">Add</button>
         </div>
+        <WideNote c={c} kind={kind} />
       </fieldset>
     </PostForm>
   );
 }
+
+/** Before somebody types what would be refused. */
+function WideNote({ c, kind }: { c: Ctx; kind: ListKind | undefined }) {
+  const { base, fresh, deps } = c.var;
+  if (fresh || (kind !== undefined && !WIDE.has(kind))) return null;
+  const { pathname, search } = new URL(c.req.url);
+  const href = deps.reauthenticate?.(base + pathname + search);
+  return (
+    <p class="soft">
+      To block a network, an AS number or a country needs a fresh proof.{' '}
+      {href === undefined ? null : <a href={href}>Confirm your password first</a>}
+    </p>
+  );
+}
+
+/** One word of these ends the sessions of people whom nobody has looked at. */
+const WIDE: ReadonlySet<ListKind> = new Set(['network', 'asn', 'country']);
+const NEEDS_PROOF =
+  'To block a network, an AS number or a country needs your password again. Confirm it, then repeat what you did.';
 
 /** The form above, answered: on to `back`. */
 export async function addEntry(c: Ctx, kind: ListKind, value: string, back: string): Promise<Response> {
@@ -104,6 +136,7 @@ export async function addEntry(c: Ctx, kind: ListKind, value: string, back: stri
   const list = oneOf(form, 'list', ['block', 'allow']);
   const forMs = duration(form, 'for');
   const why = requiredText(form, 'why', MAX_LIST_WHY);
+  if (list === 'block' && WIDE.has(kind) && !c.var.fresh) return refusal(c, 403, NEEDS_PROOF);
   await desk.addToList({ list, kind, value, why, expiresAtMs: forMs === null ? null : nowMs + forMs }, actor);
   return seeOther(c, back, list === 'block' ? 'It is on the block list.' : 'It is on the allow list.');
 }

@@ -109,7 +109,7 @@ function Person({ c, userId, known }: { c: Ctx; userId: string; known: Known }) 
       <UserTrust c={c} userId={userId} known={known} />
       <h2>On the lists</h2>
       <Entries c={c} entries={trust.entries} action={withQuery('/user/unlist', { id: userId })} />
-      <AddEntry c={c} action={withQuery('/user/list', { id: userId })} what="this user" />
+      <AddEntry c={c} action={withQuery('/user/list', { id: userId })} what="this user" kind="user" />
     </>
   );
 }

@@ -117,7 +117,7 @@ async function show(c: Ctx, subject: Subject): Promise<Response> {
       <Summary c={c} subject={subject} incidents={looked.incidents} more={looked.cursor !== null} />
       <h2>On the lists</h2>
       <Entries c={c} entries={subject.entries(all, newest)} action={actPath(subject, 'unlist')} />
-      <AddEntry c={c} action={actPath(subject, 'list')} what={`this ${subject.kind}`} />
+      <AddEntry c={c} action={actPath(subject, 'list')} what={`this ${subject.kind}`} kind={subject.kind} />
       <h2>Incidents</h2>
       {shown.incidents.length === 0 ? (
         <p>None on record.</p>

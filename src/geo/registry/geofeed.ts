@@ -94,16 +94,29 @@ async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<readonly st
 /** `prefix,country,region,city,postal`; only the first two are read. An empty country: "do not locate" (section 2.1.1.2). */
 function readRow(line: string): GeofeedRow | null {
   const [first = '', second = ''] = line.split(',', 2);
-  const prefix = first.replace(MARK, '').trim();
+  const prefix = unquoted(first.replace(MARK, ''));
   if (prefix === '' || prefix.startsWith('#')) return null;
-  const code = second.replace(/#.*$/, '').trim();
+  const code = unquoted(second.replace(/#.*$/, ''));
   const { country, note } = code === '' ? { note: 'withheld' } : normaliseCountry(code);
   return { prefix, country: country ?? null, ...(note === undefined ? {} : { note }) };
 }
 
+/** Quotes are no part of RFC 8805, and written all the same: by spreadsheets. */
+function unquoted(field: string): string {
+  return field
+    .trim()
+    .replace(/^"(.*)"$/, '$1')
+    .trim();
+}
+
 /** By its first group alone: of half a million lines nearly all are somewhere else, and need no closer look. */
 function mayCount(line: string, { from, to, radix }: Lead): boolean {
-  const lead = Number.parseInt(line.charCodeAt(0) === 0xef ? line.replace(MARK, '') : line, radix);
+  const first = line.charCodeAt(0);
+  // A byte order mark, a quote or a blank may stand before it.
+  const lead = Number.parseInt(
+    first < 0x30 || first > 0x7f ? line.replace(MARK, '').replace(/^[\s"]+/, '') : line,
+    radix,
+  );
   return from <= lead && lead <= to;
 }
 

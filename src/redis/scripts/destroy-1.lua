@@ -10,18 +10,18 @@
            longer; where nothing stood, five minutes at most)
 
   Output: { what stood there or now stands there: 'logout', 'moved' (a "logout" stands there now) or 'revoked' (which
-  stays), the successors' handles separated by spaces }
+  stays), the successors' handles separated by spaces, the login id or '' }
 ]]
 local value = redis.call('GET', KEYS[1]) or ''
 local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
+local lid = string.match(head, '"l":"([%w_-]*)"') or ''
 local successors = ''
 if kind == 'moved' or kind == 'logout' then successors = string.match(value, '"s":"([%w_ -]*)"') or '' end
 local kept = kind == 'revoked' and string.find(value, ',"kept":', 1, true)
 -- Its holder logged out: whoever lifts the revocation must not log them in again.
 if kept then redis.call('SET', KEYS[1], string.sub(value, 1, kept - 1) .. '},"cookie":{}}', 'KEEPTTL') end
-if kind == 'revoked' or kind == 'logout' then return { kind, successors } end
-local lid = string.match(head, '"l":"([%w_-]*)"') or ''
+if kind == 'revoked' or kind == 'logout' then return { kind, successors, lid } end
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
 local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
 -- Nothing stood there: only a first save of this very id that is under way has to be kept out, and that is over soon. A
@@ -30,4 +30,4 @@ if head == '' then ttl = math.min(ttl, 300000) end
 local tombstone = '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","s":"' .. successors
   .. '"},"cookie":{}}'
 redis.call('SET', KEYS[1], tombstone, 'PX', ttl)
-return { kind == 'moved' and kind or 'logout', successors }
+return { kind == 'moved' and kind or 'logout', successors, lid }

@@ -21,7 +21,7 @@
   ARGV[8]  time to live in milliseconds
   ARGV[9]  the new id, sealed for holders of the old one, or '-' (see "move")
   ARGV[10]  the old id's tombstone's time to live in milliseconds, at least
-  ARGV[11]  '1': the old id moves only once (see "move")
+  ARGV[11]  '1': the store's own rotation: the old id moves only once, and its tombstone lives no longer (see "move")
 
   Output: { 'live' } when written; { 'ended', mark or '', epoch }: the login has ended; { 'revoked', lid, reason, case, time }:
   the old id was; else why not: { 'gone' }, { 'logout' }, { 'foreign' }, { 'taken' }, { 'moved' }, of the old id or the new one
@@ -73,13 +73,15 @@ local mark = redis.call('GET', KEYS[2]) or ''
 -- A person took that end back (see "lift"): the login lives.
 if string.find(mark, '"liftedAtMs"', 1, true) then mark = '' end
 local epoch = redis.call('GET', KEYS[3]) or '0'
-if mark ~= '' or tonumber(started) <= tonumber(epoch) then return { 'ended', mark, epoch } end
+-- Without an epoch nothing is said of a login whose beginning nobody knows.
+local isBarred = tonumber(epoch) > 0 and tonumber(started) <= tonumber(epoch)
+if mark ~= '' or isBarred then return { 'ended', mark, epoch } end
 
 redis.call('SET', KEYS[6], ARGV[7], 'PX', ARGV[8])
 if old then
   local head = string.sub(old, 1, 300)
   local lid = string.match(head, '"l":"([%w_-]*)"') or ''
-  local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
+  local ends = ARGV[11] == '0' and tonumber(string.match(head, '"e":(%d+)')) or 0
   local ttl = math.max(tonumber(ARGV[10]), ends - tonumber(ARGV[3]), redis.call('PTTL', KEYS[7]))
   redis.call('SET', KEYS[7], '{"__bouncer":{"k":"moved","u":"' .. used .. '","at":' .. ARGV[3] .. ',"l":"' .. lid
     .. '","s":"' .. successors .. '","f":"' .. sealed .. '"},"cookie":{}}', 'PX', ttl)

@@ -1,5 +1,6 @@
 --[[
-  Adds logins to their users' histories. Invariant: a history holds the newest logins only, and each of them once.
+  Adds logins to their users' histories. Invariant: a history holds the newest logins only, none older than may be kept, and each
+  of them once.
 
   KEYS[1..]  for each login, the history of its user
   ARGV[1]  how long a history is kept, in milliseconds
@@ -9,6 +10,7 @@
 
   Output: how many logins were told
 ]]
+local function timeOf(entry) return tonumber(string.match(entry, '^%["[%w_-]+",(%d+)')) or 0 end
 for i, history in ipairs(KEYS) do
   local at = 2 * i + 2
   if ARGV[3] == '1' then
@@ -18,6 +20,8 @@ for i, history in ipairs(KEYS) do
   end
   local length = redis.call('LPUSH', history, ARGV[at + 1])
   if length > tonumber(ARGV[2]) then redis.call('LTRIM', history, 0, ARGV[2] - 1) end
+  local oldest = timeOf(ARGV[at + 1]) - tonumber(ARGV[1])
+  while timeOf(redis.call('LINDEX', history, -1)) < oldest do redis.call('RPOP', history) end
   redis.call('PEXPIRE', history, ARGV[1])
 end
 return #KEYS

@@ -9,7 +9,8 @@
   ARGV[3]  the new id, sealed with a key that only a holder of the old id has, or '-': old and new are not one login,
            nobody is forwarded
   ARGV[4]  the tombstone's time to live in milliseconds, at least
-  ARGV[5]  '1': only once (of two requests that rotate at the same time, one does); '0': also what has moved before
+  ARGV[5]  '1': the store's own rotation: only once (of two requests that rotate at the same time, one does), and the tombstone
+           lives no longer than the old id would have, unused; '0': also what has moved before, to the session's absolute end
 
   Output: { 'moved' }; or { 'gone' }, { 'logout' }, { 'foreign' }, { 'taken' } (moved before), or { 'revoked', lid, reason, case, time } when refused
 ]]
@@ -30,7 +31,7 @@ if kind == 'moved' then
   successors = string.match(value, '"s":"([%w_ -]*)"') .. ' ' .. successors
   sealed = string.match(value, '"f":"([%w_. -]*)"') .. ' ' .. sealed
 end
-local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
+local ends = ARGV[5] == '0' and tonumber(string.match(head, '"e":(%d+)')) or 0
 local ttl = math.max(tonumber(ARGV[4]), ends - tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
 redis.call('SET', KEYS[1], '{"__bouncer":{"k":"moved","u":"' .. used .. '","at":' .. ARGV[1] .. ',"l":"' .. lid
   .. '","s":"' .. successors .. '","f":"' .. sealed .. '"},"cookie":{}}', 'PX', ttl)

@@ -13,7 +13,8 @@
 
   Output: { outcome, time of the tombstone in milliseconds, successors }; outcome is 'revoked' (also when repeated by
   the same login), 'not_found' (nothing stood there; the tombstone was written all the same), 'already_revoked' (by
-  another login) or 'other_login' (untouched); successors are the handles that a moved id went to, separated by spaces
+  another login) or 'other_login' (untouched); successors are the handles that a moved id went to, separated by spaces;
+  with 'other_login' a fourth: that login's id
 ]]
 local value = redis.call('GET', KEYS[1]) or ''
 local head = string.sub(value, 1, 300)
@@ -32,7 +33,7 @@ if kind == 'revoked' then
     .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '"' .. string.sub(value, stop), 'KEEPTTL')
   return { outcome, ARGV[1], successors }
 end
-if lid ~= '' and lid ~= ARGV[2] then return { 'other_login', '0', '' } end
+if lid ~= '' and lid ~= ARGV[2] then return { 'other_login', '0', '', lid } end
 local was = kind or (head == '' and 'absent' or 'foreign')
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
 local had = redis.call('PTTL', KEYS[1])

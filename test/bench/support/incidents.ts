@@ -71,23 +71,36 @@ export function seededIncident(i: number, newestMs: number, count: number): Inci
   };
 }
 
+/** Many records in one command. As `record` writes them, but for the answer. */
+const RECORDS = `
+for i = 1, #KEYS do
+  redis.call('HSET', KEYS[i], 'json', ARGV[2 * i], 'status', ARGV[2 * i + 1])
+  redis.call('PEXPIRE', KEYS[i], ARGV[1])
+end`;
+const RECORDS_AT_ONCE = 500;
+
 export async function seedIncidents(redis: Redis, keys: Keys, count: number, newestMs: number): Promise<void> {
   // While the server writes one batch the next one is made.
   let written: Promise<unknown> = Promise.resolve();
   for (let from = 0; from < count; from += BATCH) {
     const pipeline = redis.pipeline();
     const lists = new Map<string, (string | number)[]>();
+    const where: string[] = [];
+    const texts: string[] = [];
     for (let i = from; i < Math.min(count, from + BATCH); i++) {
       const incident = seededIncident(i, newestMs, count);
       const status = statusOf(i, count);
-      const key = keys.incident(incident.id);
-      pipeline.hset(key, 'json', JSON.stringify(incident), 'status', status);
-      pipeline.pexpire(key, KEEP_MS);
+      where.push(keys.incident(incident.id));
+      texts.push(JSON.stringify(incident), status);
       for (const list of listsOf(keys, incident, status)) {
         const rows = lists.get(list) ?? [];
         if (rows.length === 0) lists.set(list, rows);
         rows.push(incident.decidedAtMs, incident.id);
       }
+    }
+    for (let at = 0; at < where.length; at += RECORDS_AT_ONCE) {
+      const some = where.slice(at, at + RECORDS_AT_ONCE);
+      pipeline.eval(RECORDS, some.length, ...some, KEEP_MS, ...texts.slice(2 * at, 2 * (at + RECORDS_AT_ONCE)));
     }
     for (const [list, rows] of lists) {
       pipeline.zadd(list, ...rows);

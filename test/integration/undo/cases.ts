@@ -115,6 +115,8 @@ export const CASES: readonly UndoCase[] = [
   { name: 'U(mark) forced logout U(key)', run: (world) => newInside(world, 'forced_logout') },
   { name: 'U(mark) N(mark) U(key) N(key)', run: newAround },
   { name: 'U(mark, enrolled) N U(key): the tombstone has another name', run: newAfterEnrolled },
+  { name: 'U(mark, enrolled) N U(key), the clock of N is behind', run: newAfterEnrolledBehind },
+  { name: 'U(mark) endAll U(key), the registry had dropped the login', run: barredInside },
   { name: 'U(mark) dies, U again', run: died },
   { name: 'the mark is lost, the tombstones stand', run: markLost },
 ];
@@ -267,6 +269,7 @@ async function barred(world: World): Promise<void> {
   await kill(world, alice);
   await world.bar();
   expect(await undo(world, alice)).toBe('blocked');
+  expect(await world.redis.get(world.keys.loginEnd(alice.lid))).not.toContain('lifted');
   await world.expectDead(alice);
 }
 
@@ -360,6 +363,37 @@ async function newAfterEnrolled(world: World): Promise<void> {
   put.release();
   expect(await lift).toBe('blocked');
   expect(await alice.send('/me', cookie)).toMatchObject({ status: 303, location: '/gotcha?case=NEXT' });
+  await world.expectDead(alice);
+}
+
+/** Its tombstone must be told from the one that may still be put back. */
+async function newAfterEnrolledBehind(world: World): Promise<void> {
+  const alice = await world.alice();
+  await kill(world, alice);
+  const one = party(world);
+  const put = one.hooks.hold(is('undo'));
+  const lift = undo(world, alice, one.redis);
+  await put.reached;
+  await anew(world, alice, { atMs: Date.now() - 30_000 });
+  put.release();
+  expect(await lift).toBe('blocked');
+  expect(await world.stateOf(alice.id)).toBe('revoked');
+  await world.expectDead(alice);
+}
+
+/** `endAll` cannot know of the login; it enrols after that, and is told. */
+async function barredInside(world: World): Promise<void> {
+  const alice = await world.alice();
+  const loginAtMs = Date.now();
+  await kill(world, alice);
+  expect(await world.listed()).not.toContain(alice.lid);
+  const one = party(world);
+  const held = one.hooks.hold(is('enroll'));
+  const lift = undo(world, alice, one.redis, loginAtMs);
+  await held.reached;
+  await world.endAll();
+  held.release();
+  expect(await lift).toBe('blocked');
   await world.expectDead(alice);
 }
 

@@ -279,11 +279,60 @@ test.each<[UndoOutcome, RegExp]>([
   store.undoing = outcome;
   const { status, flash } = await console.post(`${path}/undo`, { why: 'a call' });
   expect(status).toBe(303);
-  expect(store.acts).toEqual([{ what: 'undo', by: 'rita', args: [incident.id, 'a call'] }]);
+  expect(store.acts).toEqual([{ what: 'undo', by: 'rita', args: [incident.id, 'a call', { reuse: false }] }]);
   expect(flash).toMatch(words);
 });
 
 test('what was never ended has no undo', async () => {
   const { console, path } = desk({ action: 'flag', outcome: 'none', reason: 'country_disputed' });
   expect((await console.get(path)).html).not.toContain(`${path}/undo`);
+});
+
+const AT_MS = Date.UTC(2026, 2, 1, 12);
+
+test('the end that stands is named with its time, and given back only as it was shown', async () => {
+  const { store, console, path, incident } = desk();
+  store.end = { reason: 'country_changed', caseId: incident.id, atMs: AT_MS };
+  expect((await console.get(path)).html).toContain(`name="endedAtMs" value="${AT_MS}"`);
+  await console.post(`${path}/undo`, { why: 'a call', endedAtMs: String(AT_MS) });
+  expect(store.acts[0]?.args).toEqual([incident.id, 'a call', { reuse: false, endedAtMs: AT_MS }]);
+});
+
+test('an end by another case is not offered: the page leads there', async () => {
+  const { store, console, path } = desk();
+  store.end = { reason: 'session_reused', caseId: 'K7QX-2M9F-4T8A', atMs: AT_MS };
+  const { html } = await console.get(path);
+  expect(html).toContain('/incidents/K7QX-2M9F-4T8A');
+  expect(html).not.toContain(`${path}/undo`);
+});
+
+test('of a reused session giving it back is a choice of its own, in both forms', async () => {
+  const { store, console, path, incident } = desk({ reason: 'session_reused' });
+  const { html } = await console.get(path);
+  expect(html).toMatch(/<input[^>]*name="reuse"[^>]*required/);
+  expect(html).not.toMatch(/<input[^>]*name="giveBack"[^>]*checked/);
+  await console.post(`${path}/undo`, { why: 'both hers', reuse: 'yes' });
+  expect(store.acts[0]?.args).toEqual([incident.id, 'both hers', { reuse: true }]);
+});
+
+test('a wrong safe is opened again, and what it taught is forgotten by choice', async () => {
+  const { store, console, path, incident } = desk();
+  store.cases.set(incident.id, { ...incident, status: 'safe', resolvedBy: 'zoe', resolvedAtMs: AT_MS, note: '' });
+  store.learnedThen = { countries: ['NG'], networks: ['105.112.10.0/24'] };
+  expect((await console.get(path)).html).toMatch(/Nigeria \(NG\), 105\.112\.10\.0\/24/);
+  expect((await console.post(`${path}/reopen`, { why: 'x' }, { role: 'viewer' })).status).toBe(403);
+  const { status, flash } = await console.post(`${path}/reopen`, { why: 'the mail was read', forget: 'yes' });
+  expect(status).toBe(303);
+  expect(flash).toMatch(/open again.*Forgotten: Nigeria/);
+  expect(store.acts).toEqual([
+    { what: 'reopen', by: 'rita', args: [incident.id, 'the mail was read', { forget: true }] },
+  ]);
+});
+
+test("what a user's link has answered is still asked of a person, and cannot be completed by them", async () => {
+  const { store, console, path, incident } = desk();
+  store.cases.set(incident.id, { ...incident, status: 'safe', resolvedBy: 'user', resolvedAtMs: AT_MS, note: '' });
+  const { html } = await console.get(path);
+  expect(html).toContain(`${path}/answer`);
+  expect(html).toContain('value="confirmed"');
 });

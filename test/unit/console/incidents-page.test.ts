@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { readFilter } from '../../../src/console/incident-filter.ts';
 import { memoryDesk } from '../../support/desk.ts';
 import { addCase, NOON } from '../../support/desk-cases.ts';
 import { openConsole } from '../../support/desk-pages.ts';
@@ -39,6 +40,14 @@ describe('the queue', () => {
     expect(second.html.match(/name="case"/g)).toHaveLength(1);
     expect(second.text).toContain('That is all');
     expect(links(second.html)).toContain('/incidents?status=open&country=US&user=eve');
+  });
+
+  test('by the safety brake: what it held, or all', async () => {
+    const { console } = desk();
+    const { html } = await console.get('/incidents?brake=held&status=all');
+    expect(html).toContain('<option value="held" selected="">held</option>');
+    expect((await console.get('/incidents?brake=maybe')).text).toContain('Held by the brake: give held');
+    expect(readFilter(new URLSearchParams('brake=held&status=all')).query).toEqual({ brake: true });
   });
 
   test('says which part of a filter, or that a cursor, cannot be read', async () => {
@@ -91,7 +100,8 @@ describe('a bulk answer', () => {
     await console.post('/incidents/answer', { case: a, disposition: 'safe', giveBack: 'yes' });
     await console.post('/incidents/answer', { case: b, disposition: 'safe' });
     expect(store.acts.map(({ args }) => args[1])).toEqual([
-      { disposition: 'safe', note: '', giveBack: true },
+      // But for reused ones, as the desk does unasked.
+      { disposition: 'safe', note: '', giveBack: undefined },
       { disposition: 'safe', note: '', giveBack: false },
     ]);
   });

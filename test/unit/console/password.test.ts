@@ -25,6 +25,12 @@ test('two spellings of one letter are one; the 73rd byte and the 200th letter co
   expect(await right(`${'x'.repeat(199)}a`, `${'x'.repeat(199)}b`)).toBe(false);
 });
 
+test.each(['user', 'brake', 'Registry'])('no account is called %s: that stands for a machine', async (name) => {
+  const account = `admin:${await hashPassword('twelve letters')}`;
+  expect(() => accountsOf({ [name]: account })).toThrow(expect.objectContaining({ code: 'config_invalid' }));
+  expect(accountsOf({ [`${name}s`]: account }).size).toBe(1);
+});
+
 test.each(['', 'eleven char', 'x'.repeat(257)])('%j is no password', async (password) => {
   await expect(hashPassword(password)).rejects.toMatchObject({ code: 'option_invalid' });
 });

@@ -1,0 +1,127 @@
+/** What stands of one incident, and how a person takes it back: the end of its login, and an answer that was wrong. */
+
+import type { Learned, UndoChoice } from '../../desk-ports.ts';
+import { type IncidentRecord, wasReused } from '../../domain/incident.ts';
+import type { Reason } from '../../domain/reasons.ts';
+import type { EndMark, EndReason } from '../../ports.ts';
+import { MAX_NOTE } from '../inputs.ts';
+import { type Ctx, incidentPath, PostForm, ReasonText, Time } from '../kit.tsx';
+import { countryList } from '../places.ts';
+
+/** Which end the login has, and by which case: it may be another one than the page is about. */
+export function Standing({ c, incident, end }: { c: Ctx; incident: IncidentRecord; end: EndMark | null }) {
+  const { endedAgain } = incident;
+  return (
+    <>
+      {endedAgain === undefined ? null : (
+        <p>
+          Given back before, this login ended again at <Time ms={endedAgain.atMs} precise />:{' '}
+          <ReasonText reason={endedAgain.reason} brief />. The case was {endedAgain.was} then.
+        </p>
+      )}
+      {end === null ? null : (
+        <p>
+          This login has ended, at <Time ms={end.atMs} precise />: <EndWords end={end} />
+          {isOwn(incident, end) ? ', by this case.' : <OtherCase c={c} end={end} />}
+        </p>
+      )}
+    </>
+  );
+}
+
+/** Ends that have no incident. */
+const OF_NO_CASE: Readonly<Partial<Record<string, string>>> = {
+  forced_logout: 'a person ended it',
+  logout: 'its user logged out',
+};
+
+function EndWords({ end: { reason } }: { end: EndMark }) {
+  const words = OF_NO_CASE[reason];
+  return words === undefined ? <ReasonText reason={reason as Reason} brief /> : words;
+}
+
+function OtherCase({ c, end: { reason, caseId } }: { c: Ctx; end: EndMark }) {
+  if (reason === 'forced_logout' || reason === 'logout') return <>.</>;
+  return (
+    <>
+      , by <a href={c.var.base + incidentPath(caseId)}>case {caseId}</a>.
+    </>
+  );
+}
+
+const isOfCase = (reason: EndReason): boolean => OF_NO_CASE[reason] === undefined;
+
+const isOwn = ({ id }: IncidentRecord, { caseId, reason }: EndMark) => caseId === id && isOfCase(reason);
+
+/** Was there an end that could be taken back? A `confirmed` ends what was only flagged or observed. */
+function mayHaveEnded({ outcome, status, endedAgain }: IncidentRecord): boolean {
+  return status === 'confirmed' || endedAgain !== undefined || (outcome !== 'none' && outcome !== 'observed');
+}
+
+export function UndoForm({ c, incident, end }: { c: Ctx; incident: IncidentRecord; end: EndMark | null }) {
+  if (!mayHaveEnded(incident)) return null;
+  if (end !== null && !isOwn(incident, end)) return <p>What this case ended is not given back: another end stands.</p>;
+  return (
+    <details>
+      <summary>Give the session back</summary>
+      <p>
+        Lifts the end of this login, whatever was answered: within the session’s life the same browser is signed in
+        again.
+      </p>
+      <PostForm c={c} action={`${incidentPath(incident.id)}/undo`} needs="analyst" fresh>
+        {wasReused(incident) ? <ReuseChoice /> : null}
+        {end === null ? null : <input type="hidden" name="endedAtMs" value={String(end.atMs)} />}
+        <label for="undo-why">Why</label>
+        <input id="undo-why" name="why" required maxlength={MAX_NOTE} autocomplete="off" />
+        <button type="submit">Give the session back</button>
+      </PostForm>
+    </details>
+  );
+}
+
+function ReuseChoice() {
+  return (
+    <label>
+      <input type="checkbox" name="reuse" value="yes" required />
+      Two browsers held this session, and nobody here can tell the owner’s from the other. I know that both were the
+      owner’s: whichever has it gets it back.
+    </label>
+  );
+}
+
+/** What the form above chose: only the end that its page showed. */
+export function readUndo({ var: { form } }: Ctx): UndoChoice {
+  const endedAtMs = Number(form.get('endedAtMs') ?? '');
+  const reuse = form.get('reuse') === 'yes';
+  return Number.isSafeInteger(endedAtMs) && endedAtMs > 0 ? { reuse, endedAtMs } : { reuse };
+}
+
+/** For `safe` and `dismissed`: a wrong `confirmed` is taken back with the session. */
+export function ReopenForm({ c, incident, learned }: { c: Ctx; incident: IncidentRecord; learned: Learned | null }) {
+  const { id, status } = incident;
+  if (status !== 'safe' && status !== 'dismissed') return null;
+  return (
+    <details>
+      <summary>Was this answer wrong? Open the case again</summary>
+      <p>
+        Takes the answer off, so that it can be answered anew. A session that was given back lives on until somebody
+        answers confirmed, and cases that were closed with this one stay closed.
+      </p>
+      <PostForm c={c} action={`${incidentPath(id)}/reopen`} needs="analyst">
+        {learned === null ? null : (
+          <label>
+            <input type="checkbox" name="forget" value="yes" checked />
+            forget what this user’s baseline learned here: {learnedWords(learned)}
+          </label>
+        )}
+        <label for="reopen-why">Why</label>
+        <input id="reopen-why" name="why" required maxlength={MAX_NOTE} autocomplete="off" />
+        <button type="submit">Open it again</button>
+      </PostForm>
+    </details>
+  );
+}
+
+export function learnedWords({ countries, networks }: Learned): string {
+  return [...(countries.length === 0 ? [] : [countryList(countries)]), ...networks].join(', ');
+}

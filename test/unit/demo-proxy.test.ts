@@ -1,0 +1,26 @@
+import { request } from 'node:http';
+import { expect, test } from '@jest/globals';
+import { createProxy } from '../../examples/demo/proxy.ts';
+import { freePort, release } from '../support/index.ts';
+
+test.each([
+  ['localhost', 502],
+  ['127.0.0.1:3000', 502],
+  ['[::1]:3000', 502],
+  ['rebound.example', 421],
+  ['localhost.rebound.example:3000', 421],
+])('the demo answers to its own name alone: %s is %d', async (host, expected) => {
+  // Behind it is no app: what it lets through comes to 502.
+  const proxy = createProxy(await freePort());
+  const port = await freePort();
+  await new Promise<void>((done) => void proxy.listen(port, '127.0.0.1', done));
+  release(() => new Promise<void>((done) => void proxy.close(() => done())));
+  const status = await new Promise((done, failed) => {
+    const asked = request({ host: '127.0.0.1', port, path: '/desk', headers: { host, connection: 'close' } }, (res) => {
+      res.resume();
+      done(res.statusCode);
+    });
+    asked.on('error', failed).end();
+  });
+  expect(status).toBe(expected);
+});
