@@ -85,7 +85,8 @@ export class Gate {
     const { caseId } = state.revoked.tombstone;
     this.#note(caseId, 'refused', request);
     this.#deps.onBounced();
-    return verdict === 'page' ? redirect(withCase(gotchaUrl ?? gotchaPath, caseId)) : unauthorized();
+    const location = withCase(gotchaUrl ?? gotchaPath, caseId);
+    return verdict === 'page' ? redirect(location) : unauthorized(location);
   }
 
   #gotcha(state: SessionState | undefined, request: GateRequest): GateAnswer {
@@ -119,17 +120,18 @@ function redirect(location: string): GateAnswer {
   return { status: 303, headers: { Location: location, 'Cache-Control': 'no-store' }, body: '', clearCookie: true };
 }
 
-function unauthorized(): GateAnswer {
-  return json(401, 'session_ended', true);
+/** The cookie goes with this answer: a script that wants its user to see the gotcha page must be told where it is. */
+function unauthorized(location: string): GateAnswer {
+  return json(401, { code: 'session_ended', location }, true);
 }
 
 /** RFC 9110, 15.6.4: the client may try again soon. */
 function storeAway(): GateAnswer {
-  const answer = json(503, 'session_unavailable', false);
+  const answer = json(503, { code: 'session_unavailable' }, false);
   return answer === 'pass' ? answer : { ...answer, headers: { ...answer.headers, 'Retry-After': '5' } };
 }
 
-function json(status: number, code: string, clearCookie: boolean): GateAnswer {
+function json(status: number, body: object, clearCookie: boolean): GateAnswer {
   const headers = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' };
-  return { status, headers, body: JSON.stringify({ code }), clearCookie };
+  return { status, headers, body: JSON.stringify(body), clearCookie };
 }

@@ -146,7 +146,8 @@ export function frameworkContract(framework: Framework): void {
       await site.revoke(lid, id);
       site.held.handled = 0;
       const script = await thief.get('/me', { accept: 'application/json' });
-      expect([script.status, script.json()]).toEqual([401, { code: 'session_ended' }]);
+      const told = { code: 'session_ended', location: `/gotcha?case=${CASE}` };
+      expect([script.status, script.json()]).toEqual([401, told]);
       const page = await browser.get('/me');
       expect([page.status, page.location, page.body]).toEqual([303, `/gotcha?case=${CASE}`, '']);
       for (const answer of [script, page]) expect(answer.headers.get('cache-control')).toBe('no-store');
