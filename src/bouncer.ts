@@ -217,8 +217,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     idPattern,
     onRefusedId,
     onRefused: ({ operation, outcome }: Refusal) => refused(`${operation}:${outcome}`),
-    onReused: (reuse) => endReused(ender, reuse, clock, log),
-    onLogout: (login) => endLoggedOut(sessions, login, clock),
+    ...endsOf(sessions, ender, clock, log),
   });
 
   eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
@@ -378,6 +377,14 @@ function reporter({ producer, registry, absoluteTtlMs, clock, log, counts }: Rep
       'A login report was not valid; it is not checked',
     );
     return { lid: '', status: 'rejected', field };
+  };
+}
+
+/** What a request itself ends. */
+function endsOf(sessions: Sessions, ender: Sessions, clock: Clock, log: Log) {
+  return {
+    onReused: (reuse: { lid: string; handle: string }) => endReused(ender, reuse, clock, log),
+    onLogout: (login: { lid: string; handle: string }) => endLoggedOut(sessions, login, clock),
   };
 }
 

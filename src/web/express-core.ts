@@ -23,7 +23,13 @@ export interface RequestLike {
   res?: { once?(event: 'finish', listener: () => void): unknown };
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
-type Create = (data: object) => object;
+/** How express-session makes the session objects of one request. */
+export interface Maker {
+  /** Of stored data, under the request's id as it is now. */
+  create(data: object): object;
+  /** A fresh one, under a fresh id. */
+  generate(): void;
+}
 
 /** Milliseconds that the cookie asks for, or null where it says none. */
 function ttlOf(session: SessionLike): number | null {
@@ -84,21 +90,21 @@ export class ExpressCore {
     return data;
   }
 
-  inflate(req: RequestLike, data: object, create: Create, generate: () => void): object {
+  inflate(req: RequestLike, data: object, make: Maker): object {
     const opened = this.#opened.get(data);
-    if (opened === undefined) return create(data);
+    if (opened === undefined) return make.create(data);
     // `store.load` has no request, and a request that has its session has had its cookie looked at.
     const isBrought = req.session === undefined && req.headers !== undefined;
     const reused = this.#reused.get(data);
     if (isBrought && reused !== undefined) {
       const { sessionID: sessionId } = req;
       this.#pending.set(req, { kind: 'alarm', sessionId, ended: this.#engine.alarm(sessionId, reused) });
-      generate();
+      make.generate();
       return req.session;
     }
-    if (opened.kind === 'live') return this.#inflateLive(req, data, opened, create, isBrought);
-    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, create, generate);
-    this.#bounce(req, req.sessionID, opened, generate);
+    if (opened.kind === 'live') return this.#inflateLive(req, data, opened, make, isBrought);
+    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, make);
+    this.#bounce(req, req.sessionID, opened, make.generate);
     return req.session;
   }
 
@@ -109,7 +115,7 @@ export class ExpressCore {
     generate();
   }
 
-  #inflateLive(req: RequestLike, data: object, opened: OpenedLive, create: Create, isBrought: boolean): object {
+  #inflateLive(req: RequestLike, data: object, opened: OpenedLive, { create }: Maker, isBrought: boolean): object {
     const { entry, forwardTo } = opened;
     const sessionId = req.sessionID;
     if (forwardTo !== null) req.sessionID = forwardTo;
@@ -125,23 +131,17 @@ export class ExpressCore {
   }
 
   /** The rest of what a request's cookie calls for, before any handler; null where that is nothing. */
-  settle(req: RequestLike, create: Create, generate: () => void): Promise<void> | null {
+  settle(req: RequestLike, make: Maker): Promise<void> | null {
     const pending = this.#pending.get(req);
     if (pending === undefined) return null;
     this.#pending.delete(req);
     const { sessionId } = pending;
-    if (pending.kind === 'rotate') return this.#rotate(req, sessionId, pending.opened, create, generate);
+    if (pending.kind === 'rotate') return this.#rotate(req, sessionId, pending.opened, make);
     // The fresh session stays.
     return pending.ended.then((opened) => this.#bounce(req, sessionId, opened, () => {}));
   }
 
-  async #rotate(
-    req: RequestLike,
-    sessionId: string,
-    old: OpenedLive,
-    create: Create,
-    generate: () => void,
-  ): Promise<void> {
+  async #rotate(req: RequestLike, sessionId: string, old: OpenedLive, { create, generate }: Maker): Promise<void> {
     const opened = await this.#engine.rotate(sessionId, old);
     if (opened === old) return;
     if (opened.kind !== 'live') return this.#bounce(req, sessionId, opened, generate);
@@ -156,7 +156,7 @@ export class ExpressCore {
   }
 
   /** The app's own `reload`: the session as it stands now. Resolves to the error, or null. */
-  async reload(sessionId: string, session: object, create: Create): Promise<Error | null> {
+  async reload(sessionId: string, session: object, create: Maker['create']): Promise<Error | null> {
     const { opened } = await this.#engine.look(sessionId);
     if (opened.kind === 'unavailable') return sessionUnavailable('reload: Redis is away');
     if (opened.kind !== 'live') return notReloaded();
@@ -166,7 +166,7 @@ export class ExpressCore {
   }
 
   /** Keeps the id, so that the browser's cookie is not replaced and the user is logged in again after the outage. */
-  #whileAway(req: RequestLike, entry: Entry, create: Create, generate: () => void): object {
+  #whileAway(req: RequestLike, entry: Entry, { create, generate }: Maker): object {
     this.#states.set(req, { unavailable: true });
     const { sessionID } = req;
     generate(); // for the cookie with the app's own attributes
@@ -228,7 +228,7 @@ export class ExpressCore {
   }
 
   /** The old id is moved when the new one is first saved; or it ends with the request, where the app never does that. */
-  regenerate(req: RequestLike, generate: () => void): void {
+  regenerate(req: RequestLike, { generate }: Maker): void {
     const { session, sessionID } = req;
     const old = session ? this.entryOf(sessionID, session) : null;
     generate();
@@ -256,7 +256,7 @@ export class ExpressCore {
     return entry.origin.entry;
   }
 
-  async renew(req: RequestLike, lid: string, generate: () => void): Promise<void> {
+  async renew(req: RequestLike, lid: string, { generate }: Maker): Promise<void> {
     const { session, sessionID } = req;
     const old = session ? this.entryOf(sessionID, session) : null;
     generate();

@@ -32,12 +32,16 @@ export interface KoaContext {
   set(name: string, value: string): void;
   append(name: string, value: string): void;
 }
+interface ExternalKey {
+  get(ctx: object): string;
+  set(ctx: object, id: string): unknown;
+}
 export interface KoaSessionOptions extends CookieAttributes {
   readonly key?: string;
   readonly signed?: boolean;
   readonly maxAge?: number | 'session' | undefined;
   /** Where the id travels in something else than a cookie. */
-  readonly externalKey?: { set(ctx: object, id: string): unknown } | undefined;
+  readonly externalKey?: ExternalKey | undefined;
 }
 export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => Promise<unknown>;
 
@@ -46,6 +50,8 @@ interface Slot {
   back: readonly string[];
   readonly session: RequestSession;
   readonly screened: Screened;
+  /** With an `externalKey`: what koa-session wants to set it to. */
+  key?: string;
 }
 interface Told {
   readonly ctx: object;
@@ -59,6 +65,7 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
   const slots = new WeakMap<object, Slot>();
   const inner = make({
     ...options,
+    ...(options.externalKey === undefined ? {} : { externalKey: laterKey(options.externalKey, slots) }),
     store: koaStore(slots, deps),
     genid: (ctx: object) => slots.get(ctx)?.session.makeId() ?? newSessionId(),
   });
@@ -72,7 +79,8 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
     } finally {
       await slot.session.finish();
       unname(ctx, slot.session, options);
-      nameForwarded(ctx, slot.session.forwardTo, options);
+      if (options.externalKey !== undefined) nameOutside(ctx, slot, options.externalKey);
+      else nameForwarded(ctx, slot.session.forwardTo, options);
       if (slot.back.length > 0) nameGivenBack(ctx, slot.back, options);
     }
   };
@@ -175,10 +183,26 @@ function unname({ res }: KoaContext, session: RequestSession, options: KoaSessio
   else res.removeHeader('Set-Cookie');
 }
 
+/** koa-session sets it as soon as it has saved; whether the answer may name that id is known at its end. */
+function laterKey(externalKey: ExternalKey, slots: WeakMap<object, Slot>): ExternalKey {
+  return {
+    get: (ctx) => externalKey.get(ctx),
+    set(ctx, id) {
+      const slot = slots.get(ctx);
+      if (slot === undefined) externalKey.set(ctx, id);
+      else slot.key = id;
+    },
+  };
+}
+
+function nameOutside(ctx: object, { session, key }: Slot, externalKey: ExternalKey): void {
+  const id = session.forwardTo ?? key;
+  if (id !== undefined && id !== session.unnamable()) externalKey.set(ctx, id);
+}
+
 /** After koa-session, which would set the cookie to the id that it came with. */
 function nameForwarded(ctx: KoaContext, id: string | null, options: KoaSessionOptions): void {
   if (id === null || ctx.sessionOptions === undefined) return;
-  if (options.externalKey !== undefined) return void options.externalKey.set(ctx, id);
   const { maxAge } = ctx.sessionOptions;
   ctx.cookies.set(keyOf(options), id, {
     ...ctx.sessionOptions,

@@ -102,6 +102,7 @@ const consoleSchema = z.looseObject(
     authorize: z.custom((value) => typeof value === 'function', 'give a function that says who a request is from'),
     reauthenticateUrl: page('/password'),
     title: z.string('give a text').max(60, 'give at most 60 characters').optional(),
+    secure: z.boolean('give true or false').optional(),
   },
   'give an object with at least `authorize`',
 );

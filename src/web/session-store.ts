@@ -1,7 +1,7 @@
 import type { WriteOutcome } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
 import type { Entry, SessionState } from './entry.ts';
-import { ExpressCore, type RequestLike, type SessionLike } from './express-core.ts';
+import { ExpressCore, type Maker, type RequestLike, type SessionLike } from './express-core.ts';
 
 export type { SessionState } from './entry.ts';
 
@@ -50,7 +50,7 @@ export function isBouncerStore(store: unknown): store is BouncerStore {
  */
 export function createSessionStore(Store: StoreClass, engine: SessionEngine): StoreBase & BouncerStore {
   const core = new ExpressCore(engine);
-  class SessionStore extends Store implements BouncerStore {
+  class SessionStore extends Store {
     readonly [OURS] = true;
 
     get(sessionId: string, done: Done): void {
@@ -72,70 +72,58 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
     }
 
     override createSession(req: object, data: object): object {
-      const session = core.inflate(req as RequestLike, data, this.#creator(req), () => this.generate?.(req));
-      return this.#reloadable(req, session);
+      return core.inflate(req as RequestLike, data, this.#makerOf(req));
     }
 
     /** Never an error: an app that ignores it would go on all the same, and the new id is then dead. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
-      core.regenerate(req as RequestLike, () => this.generate?.(req));
-      this.#reloadable(req, (req as RequestLike).session);
+      core.regenerate(req as RequestLike, this.#makerOf(req));
       setImmediate(done); // as every other store: later
     }
 
     async renew(req: object, lid: string): Promise<void> {
-      const renewed = core.renew(req as RequestLike, lid, () => this.generate?.(req));
-      this.#reloadable(req, (req as RequestLike).session);
-      await renewed;
+      await core.renew(req as RequestLike, lid, this.#makerOf(req));
     }
 
     settle(req: object): Promise<void> | null {
-      const create = this.#creator(req);
-      return core.settle(
-        req as RequestLike,
-        (data) => this.#reloadable(req, create(data)),
-        () => this.generate?.(req),
-      );
+      return core.settle(req as RequestLike, this.#makerOf(req));
     }
 
-    #creator(req: object): (data: object) => object {
-      return (data) => super.createSession(req, data);
-    }
-
-    /** express-session's own would make a fresh session of one that has ended, and call that a success. */
-    #reloadable(req: object, session: object): object {
-      const create = this.#creator(req);
-      const value = (done: Done) => {
-        const { id } = session as { readonly id: string };
-        void core
-          .reload(id, session, (data) => this.#reloadable(req, create(data)))
-          .then((error) => {
-            if (error === null) done();
-            else done(error);
-          });
-      };
-      return Object.defineProperty(session, 'reload', { configurable: true, enumerable: false, writable: true, value });
-    }
-
-    stateOf(req: object): SessionState | undefined {
-      return core.stateOf(req);
-    }
-
-    lidOf(session: object | undefined): string {
-      return core.lidOf(session);
-    }
-
-    entryOf(session: object): Entry | null {
-      return core.known(session);
-    }
-
-    mayName(session: object | undefined): boolean {
-      return core.mayName(session);
-    }
-
-    store(sessionId: string, session: object): Promise<WriteOutcome | null> {
-      return core.save(sessionId, session);
+    #makerOf(req: object): Maker {
+      return reloadable(core, req as RequestLike, {
+        create: (data) => super.createSession(req, data),
+        generate: () => this.generate?.(req),
+      });
     }
   }
-  return new SessionStore();
+  return Object.assign(new SessionStore(), answersOf(core));
+}
+
+/** The same, whose sessions have a `reload` of ours: express-session's own would make a fresh session of one that has ended. */
+function reloadable(core: ExpressCore, req: RequestLike, { create, generate }: Maker): Maker {
+  const withReload = (session: object): object => {
+    const value = (done: Done) => {
+      const { id } = session as { readonly id: string };
+      void core.reload(id, session, made.create).then((error) => (error === null ? done() : done(error)));
+    };
+    return Object.defineProperty(session, 'reload', { configurable: true, enumerable: false, writable: true, value });
+  };
+  const made: Maker = {
+    create: (data) => withReload(create(data)),
+    generate: () => {
+      generate();
+      withReload(req.session);
+    },
+  };
+  return made;
+}
+
+function answersOf(core: ExpressCore): Omit<BouncerStore, 'renew' | 'settle'> {
+  return {
+    stateOf: (req) => core.stateOf(req),
+    lidOf: (session) => core.lidOf(session),
+    entryOf: (session) => core.known(session),
+    mayName: (session) => core.mayName(session),
+    store: (sessionId, session) => core.save(sessionId, session),
+  };
 }

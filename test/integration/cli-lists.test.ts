@@ -8,6 +8,7 @@ import { keysFor } from '../../src/redis/keys.ts';
 import { redisLists } from '../../src/redis/lists.ts';
 import { redisObserved } from '../../src/redis/observed.ts';
 import { redisSeries } from '../../src/redis/series.ts';
+import { redisWorkers } from '../../src/redis/workers.ts';
 import { connect, spawnNode, testPrefix, testRedisUrl } from '../support/index.ts';
 
 function open() {
@@ -80,6 +81,26 @@ describe('session-bouncer brake and report', () => {
     expect(await brake.state()).toEqual({ kind: 'enforcing' });
     expect((await run('brake', 'reset', ...WHY)).stdout).toContain('did not hold');
     expect((await redisAudit(redis, keys).list(1))[0]).toMatchObject({ what: 'brake_reset', by: 'ann' });
+  });
+
+  test('doctor says when workers differ: only some would stop', async () => {
+    const { redis, keys, run } = open();
+    const workers = redisWorkers(redis, keys);
+    const settings = async () => {
+      const { checks } = JSON.parse((await run('doctor', '--json')).stdout) as { checks: { name: string }[] };
+      return checks.filter(({ name }) => name.startsWith('brake'));
+    };
+    const say = (id: string, brake: boolean) => {
+      const who = { id, host: 'h', pid: 1, version: '0', mode: 'enforce', startedAtMs: 1, sources: [] } as const;
+      return workers.say({ ...who, seenAtMs: Date.now(), brake });
+    };
+    await say('a', false);
+    expect(await settings()).toMatchObject([{ name: 'brake', finding: 'off' }]);
+    await say('b', true);
+    expect(await settings()).toMatchObject([
+      { name: 'brake', status: 'ok', finding: 'does not hold' },
+      { name: 'brake settings', status: 'warn', finding: expect.stringContaining('1 of 2 workers have none') },
+    ]);
   });
 
   test('report: what observing would have ended', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
+import { caseOf } from '../../src/case-of.ts';
 import { type DetectDeps, detect } from '../../src/detect.ts';
 import type { Incident } from '../../src/domain/incident.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
@@ -11,6 +12,7 @@ import { redisSessions } from '../../src/redis/ender.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
+import { redisUndo } from '../../src/redis/undo.ts';
 import { captureLog, connect, testPrefix } from '../support/index.ts';
 
 const NOW = Date.now();
@@ -224,4 +226,54 @@ describe('detect', () => {
     ]);
     expect(w.incidents[0]?.revokedAtMs).toBeUndefined();
   });
+});
+
+describe('a reuse after the one before was given back', () => {
+  /** A login that was reused, answered `safe` and given back at `NOW + 2000`. */
+  async function givenBack() {
+    const again: Incident[] = [];
+    const w = world({ caseOf, clock: () => NOW + 1000, onEndedAgain: (incident) => again.push(incident) });
+    const one = login('a', '1.1.1.1', { loginAtMs: NOW });
+    await store(w, one);
+    const reuse = { ...one, signal: 'session_reused', loginAtMs: NOW + 500 } as const;
+    await w.run([reuse]);
+    const caseId = caseOf(one.lid, 'session_reused');
+    await w.deps.incidents.resolve(caseId, { disposition: 'safe', by: 'ann', note: '', atMs: NOW + 2000 });
+    const only = { caseId, reuse: true };
+    expect(await redisUndo(w.redis, w.keys).lift({ ...one, atMs: NOW + 2000, only })).toBe('given_back');
+    const status = async () => (await w.deps.incidents.get(caseId))?.status;
+    return { w, one, reuse, caseId, again, status };
+  }
+
+  test('a repeat of the old job ends nothing and opens nothing, whether it is known as one or not', async () => {
+    const { w, one, reuse, again, status } = await givenBack();
+    const later = { clock: () => NOW + 5000 };
+    expect(await w.run([reuse], later)).toEqual([]);
+    expect(await w.run([reuse], later, true)).toEqual([]);
+    expect([await stateOf(w, one), await status(), again.length]).toEqual(['live', 'safe', 0]);
+  });
+
+  test.each(['revoke', 'record'] as const)(
+    'a worker that dies after the %s loses nothing of the new end',
+    async (at) => {
+      const { w, one, reuse, caseId, status } = await givenBack();
+      const next = { ...reuse, loginAtMs: NOW + 4000 };
+      const afterEffect = (effect: string) => {
+        if (effect === at) throw new Error('died');
+      };
+      const later = { clock: () => NOW + 5000 };
+      await expect(w.run([next], { ...later, afterEffect })).rejects.toThrow('died');
+      const told: unknown[] = [];
+      const tell = (incident: unknown) => told.push(incident);
+      await w.run([next], { ...later, onEndedAgain: tell, onIncidentAgain: tell }, true);
+      expect(told).toHaveLength(1);
+      expect([await stateOf(w, one), await status()]).toEqual(['revoked', 'open']);
+      const endedAgain = { reason: 'session_reused', atMs: NOW + 5000, eventAtMs: NOW + 4000, was: 'safe' };
+      expect(await w.deps.incidents.get(caseId)).toMatchObject({ endedAgain });
+      await w.deps.incidents.resolve(caseId, { disposition: 'dismissed', by: 'ann', note: '', atMs: NOW + 6000 });
+      await w.run([next], later, true);
+      await w.run([next], later);
+      expect(await status()).toBe('dismissed');
+    },
+  );
 });

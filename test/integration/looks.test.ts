@@ -327,10 +327,11 @@ test('a socket is given no new id: its browser would not hear of it', async () =
   socket.terminate();
 });
 
-test('koa-session with an externalKey hears of its new ids there, and no cookie is set', async () => {
+async function tokenShop(how = {}) {
   const time = { now: Date.now() };
-  const how = { redis: testRedisUrl(), prefix: testPrefix(), log: captureLog(), clock: () => time.now, ...EVERY };
-  const bouncer = createBouncer(how);
+  const log = captureLog();
+  const options = { redis: testRedisUrl(), prefix: testPrefix(), log, clock: () => time.now, ...how };
+  const bouncer = createBouncer(options);
   const app = new Koa();
   app.keys = [SECRET];
   const externalKey = {
@@ -338,25 +339,60 @@ test('koa-session with an externalKey hears of its new ids there, and no cookie 
     set: (ctx: Context, value: string) => ctx.set('x-token', value),
   };
   app.use(bouncer.koa(koaSession as never, { externalKey: externalKey as never }, app) as never);
+  const waiting: (() => void)[] = [];
   app.use(async (ctx) => {
-    const own = ctx.session as Mine;
-    if (ctx.path !== '/login') ctx.body = { user: own.userId ?? null };
-    else ctx.body = await bouncer.login(ctx, { userId: 'alice', data: { userId: 'alice' } });
+    const own = ctx.session as Mine & { regenerate(): Promise<void> };
+    if (ctx.path === '/login') {
+      ctx.body = await bouncer.login(ctx, { userId: 'alice', data: { userId: 'alice' } });
+      return;
+    }
+    if (ctx.path === '/regenerate') await own.regenerate();
+    if (ctx.path === '/slow') {
+      own.visits = 1;
+      await new Promise<void>((go) => waiting.push(go));
+    }
+    ctx.body = { user: own.userId ?? null };
   });
   const { url, close } = await listening(createServer(app.callback()));
   release(async () => {
     await close();
     await bouncer.close();
   });
-  const login = await fetch(`${url}/login`, { method: 'POST' });
-  let token = login.headers.get('x-token') ?? '';
-  const tokens = new Set([token]);
-  for (let i = 0; i < 4; i++) {
+  const send = async (path: string, token = '') => {
+    const answer = await fetch(url + path, { method: 'POST', headers: { 'x-token': token } });
+    const { user } = (await answer.json()) as { user?: unknown };
+    return { user, token: answer.headers.get('x-token'), cookies: answer.headers.getSetCookie() };
+  };
+  return { time, log, send, waiting };
+}
+
+describe('koa-session with an externalKey', () => {
+  test('hears of its new ids there, and no cookie is set', async () => {
+    const { time, send } = await tokenShop(EVERY);
+    let token = (await send('/login')).token ?? '';
+    const tokens = new Set([token]);
+    for (let i = 0; i < 4; i++) {
+      time.now += 31_000;
+      const answer = await send('/me', token);
+      expect(answer).toMatchObject({ user: 'alice', cookies: [] });
+      token = answer.token ?? token;
+      tokens.add(token);
+    }
+    expect(tokens.size).toBe(3);
+  });
+
+  test('is not thrown back to its old id by a slow answer', async () => {
+    const { time, log, send, waiting } = await tokenShop();
+    const old = (await send('/login')).token ?? '';
+    const slow = send('/slow', old);
+    await until(() => waiting.length === 1);
+    const next = (await send('/regenerate', old)).token ?? '';
+    expect(next).not.toBe(old);
+    expect((await send('/me', next)).user).toBe('alice');
+    for (const go of waiting) go();
+    const token = (await slow).token ?? next;
     time.now += 31_000;
-    const answer = await fetch(`${url}/me`, { headers: { 'x-token': token } });
-    expect([await answer.json(), answer.headers.getSetCookie()]).toEqual([{ user: 'alice' }, []]);
-    token = answer.headers.get('x-token') ?? token;
-    tokens.add(token);
-  }
-  expect(tokens.size).toBe(3);
+    expect((await send('/me', token)).user).toBe('alice');
+    expect(log.text()).not.toContain('session_reused');
+  });
 });
