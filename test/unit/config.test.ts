@@ -181,7 +181,14 @@ describe('resolveConfig', () => {
 
 describe('settings', () => {
   test('each is named in the README or in a page of docs that it links to', () => {
-    const pages = ['README.md', 'docs/operations.md', 'docs/notifications.md', 'docs/console.md'];
+    const pages = [
+      'README.md',
+      'docs/operations.md',
+      'docs/notifications.md',
+      'docs/console.md',
+      'docs/php.md',
+      'docs/ingest.md',
+    ];
     const text = pages.map((page) => readFileSync(new URL(`../../${page}`, import.meta.url), 'utf8')).join();
     expect(
       SETTINGS.map(({ name }) => name).filter((name) => !text.includes(`\`${name}\``) && !text.includes(`"${name}"`)),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { hasSettled, judgeMoved, holdsTheSame, TAIL_MS } from '../../src/domain/grace.ts';
+import { hasSettled, holdsTheSame, judgeMoved, TAIL_MS } from '../../src/domain/grace.ts';
 
 const T = 1_700_000_000_000;
 const MINUTE = 60_000;
