@@ -338,7 +338,7 @@ export interface UserWords {
   write(caseId: string, word: UserWord): Promise<void>;
 }
 
-/** Incidents as a file, in pieces as they are read. Holds no session id, no handle and no login id. */
+/** Incidents (or the audit) as a file, in pieces as they are read. Holds no session id, no handle and no login id. */
 export interface IncidentFile {
   /** Its media type. */
   readonly type: string;
@@ -402,6 +402,8 @@ export interface Desk {
   brake(): Promise<BrakeState>;
   resetBrake(why: string, actor: Actor): Promise<BrakeState>;
   audit(limit: number): Promise<readonly AuditEntry[]>;
+  /** The whole audit, newest first, without login ids. Whoever hands it out notes it. The pieces may fail when Redis is away. */
+  exportAudit(format: ExportFormat): IncidentFile;
   /** The acts on one case, newest first. */
   actsOn(caseId: string): Promise<readonly AuditEntry[]>;
   /** For an act of the console itself (signed in, exported): the rest writes its own. */

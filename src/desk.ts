@@ -28,7 +28,7 @@ import { redisWorkers } from './redis/workers.ts';
 import { Releasers } from './release.ts';
 import { answerIncident } from './review/answer.ts';
 import { learnedOf } from './review/baseline.ts';
-import { EXPORT_TYPES, exportIncidents } from './review/exports.ts';
+import { EXPORT_TYPES, exportAudit, exportIncidents } from './review/exports.ts';
 import { listActs } from './review/lists.ts';
 import { related } from './review/related.ts';
 import { reopenIncident } from './review/reopen.ts';
@@ -83,6 +83,7 @@ export function openDesk(options: DeskOptions): OpenDesk {
     ...brakeActs(options, deps),
     ...overviewOf(options, deps, releasers),
     audit: (limit) => audit.list(limit),
+    exportAudit: (format) => ({ type: EXPORT_TYPES[format], pieces: exportAudit(audit, format) }),
     actsOn: (caseId) => audit.ofCase(caseId),
     note: (entry) => audit.add([{ atMs: clock(), ...entry }]),
     history: (userId, limit) => redisHistory(redis, keys, 0).list(userId, limit),

@@ -420,6 +420,8 @@ export interface Audit {
   list(limit: number): Promise<AuditEntry[]>;
   /** The newest ones of one case, newest first, however much was written since. */
   ofCase(caseId: string): Promise<AuditEntry[]>;
+  /** All that is kept, newest first, in pages: what is written meanwhile is left out. */
+  pages(): AsyncIterable<readonly AuditEntry[]>;
 }
 
 /** A write of a session that was refused, or could not be made. Counted and reported, never an error into the app. */

@@ -10,6 +10,8 @@ const KEPT = 100_000;
 /** Of one case; as long as the incident is by default. */
 const KEPT_OF_CASE = 200;
 const KEPT_OF_CASE_MS = 365 * 86_400_000;
+/** Of a walk through all of it. */
+const AT_ONCE = 500;
 /** Entries from before cases had a list: so many of the newest are looked through. */
 const LOOKED_AT = 300;
 
@@ -36,6 +38,15 @@ export function redisAudit(redis: Redis, keys: Keys): Audit {
       const listed = rows.flat();
       const others = (await newest(LOOKED_AT)).filter((row) => entryOf(row).caseId === caseId && !ids.includes(row[0]));
       return [...listed.reverse(), ...others].map(entryOf).sort((a, b) => b.atMs - a.atMs);
+    },
+    async *pages() {
+      for (let before = '+'; ; ) {
+        const rows = (await redis.xrevrange(keys.audit(), before, '-', 'COUNT', AT_ONCE)) as Row[];
+        const last = rows.at(-1);
+        if (last === undefined) return;
+        yield rows.map(entryOf);
+        before = `(${last[0]}`;
+      }
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { ExportFormat, IncidentQuery } from '../desk-ports.ts';
 import type { IncidentRecord } from '../domain/incident.ts';
-import type { IncidentPage } from '../ports.ts';
+import type { Audit, AuditEntry, IncidentPage } from '../ports.ts';
 
 /** Incidents as a file, made page by page: neither the server nor Redis ever holds all of it. */
 export interface ExportDeps {
@@ -31,6 +31,12 @@ export async function* exportIncidents(
   } while (cursor !== null);
 }
 
+/** One piece a page, newest first, without login ids. */
+export async function* exportAudit(audit: Pick<Audit, 'pages'>, format: ExportFormat): AsyncGenerator<string> {
+  if (format === 'csv') yield csvLine(ACT_COLUMNS.map(([title]) => title));
+  for await (const entries of audit.pages()) yield entries.map(format === 'csv' ? actCsv : actNdjson).join('');
+}
+
 type Cell = string | number | null | undefined;
 
 const COLUMNS: readonly (readonly [title: string, value: (one: IncidentRecord) => Cell])[] = [
@@ -56,6 +62,24 @@ const COLUMNS: readonly (readonly [title: string, value: (one: IncidentRecord) =
   ['answered_at', ({ resolvedAtMs }) => instant(resolvedAtMs)],
   ['note', ({ note }) => note],
 ];
+
+const ACT_COLUMNS: readonly (readonly [title: string, value: (one: AuditEntry) => Cell])[] = [
+  ['at', ({ atMs }) => instant(atMs)],
+  ['by', ({ by }) => by],
+  ['what', ({ what }) => what],
+  ['outcome', ({ outcome }) => outcome],
+  ['user', ({ userId }) => userId],
+  ['case', ({ caseId }) => caseId],
+  ['why', ({ why }) => why],
+];
+
+function actCsv(one: AuditEntry): string {
+  return csvLine(ACT_COLUMNS.map(([, value]) => value(one)));
+}
+
+function actNdjson({ lid: _, ...rest }: AuditEntry): string {
+  return `${JSON.stringify(rest)}\n`;
+}
 
 function knownCountries({ baseline }: IncidentRecord): string {
   const places = [...baseline.v4.places, ...baseline.v6.places];

@@ -373,7 +373,20 @@ describe('incidents undo', () => {
     });
   });
 
+  test('a wrong safe is opened again, and what it taught is forgotten', async () => {
+    const cli = new Cli();
+    await cli.seed(incident(1, { loginAtMs: Date.now() }));
+    await cli.run('incidents', 'resolve', 'AAAA-BBBB-0001', '--as', 'safe', '--no-give-back');
+    const { stdout, code } = await cli.run('incidents', 'reopen', 'AAAA-BBBB-0001', '--why', 'too quick', '--forget');
+    expect([stdout, code]).toEqual([
+      expect.stringMatching(/^AAAA-BBBB-0001: open again, was safe; forgotten: \w\w, /),
+      0,
+    ]);
+    expect(await cli.incidents.get('AAAA-BBBB-0001')).toMatchObject({ status: 'open' });
+  });
+
   test.each([
+    [['reopen', 'AAAA-BBBB-0001', '--why', 'x'], 'option_invalid'],
     [['undo', 'AAAA-BBBB-0009', '--why', 'x'], 'incident_unknown'],
     [['undo', 'AAAA-BBBB-0001', '--why', ' '], 'option_invalid'],
     [['undo', 'AAAA-BBBB-0001'], 'option_invalid'],

@@ -84,5 +84,9 @@ test('the acts on a case are found however much was noted since, and those from 
   const found = await audit.ofCase(caseId);
   expect(found.map(({ by, outcome }) => `${by}: ${outcome}`)).toEqual(['ann: reopened', 'old: safe', 'ann: safe']);
   expect(await audit.ofCase('AAAA-BBBB-CCCC')).toEqual([]);
+  const all: AuditEntry[] = [];
+  for await (const page of audit.pages()) all.push(...page);
+  expect(all).toEqual(await audit.list(1000));
+  expect(all).toHaveLength(403);
   expect(await redis.pttl(keys.auditOfCase(caseId))).toBeGreaterThan(0);
 });

@@ -65,7 +65,7 @@ describe('after a theft', () => {
       for (const secret of [incident.handle, incident.lid]) expect(html).not.toContain(secret);
     }
     const { text } = await pages.get('/audit');
-    expect(text).toMatch(/rita exported incidents ndjson status=open .* rita exported incidents csv status=open/);
+    expect(text).toMatch(/rita exported ndjson status=open .* rita exported csv status=open/);
   });
 
   test('what is held is shown, then forgotten: nothing of it is left', async () => {

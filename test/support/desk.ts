@@ -18,7 +18,7 @@ import { type ListEntry, namesUser } from '../../src/domain/lists.ts';
 import type { Baseline } from '../../src/domain/types.ts';
 import { BouncerError } from '../../src/errors.ts';
 import type { AuditEntry, EndMark, LoginEntry } from '../../src/ports.ts';
-import { EXPORT_TYPES, exportIncidents } from '../../src/review/exports.ts';
+import { EXPORT_TYPES, exportAudit, exportIncidents } from '../../src/review/exports.ts';
 
 export interface MemoryDesk extends Desk {
   readonly cases: Map<string, IncidentRecord>;
@@ -224,6 +224,12 @@ function listsOf(state: State, act: Act): Pick<Desk, 'lists' | 'addToList' | 're
   };
 }
 
+const pagesOf = (entries: readonly AuditEntry[]) => ({
+  async *pages() {
+    if (entries.length > 0) yield entries;
+  },
+});
+
 type Rest = Exclude<keyof Desk, Users | Review | keyof ReturnType<typeof listsOf>>;
 
 function restOf(state: State, act: Act): Pick<Desk, Rest> {
@@ -254,6 +260,7 @@ function restOf(state: State, act: Act): Pick<Desk, Rest> {
       type: EXPORT_TYPES[format],
       pieces: exportIncidents({ incidents: reviewList(state) }, query, format),
     }),
+    exportAudit: (format) => ({ type: EXPORT_TYPES[format], pieces: exportAudit(pagesOf(state.noted), format) }),
     holdings: async (userId) => ({
       userId,
       atMs: Date.now(),

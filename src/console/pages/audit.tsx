@@ -14,6 +14,7 @@ import {
   UserLink,
   withQuery,
 } from '../kit.tsx';
+import { AuditExportForms } from './exports.tsx';
 
 const PAGE_SIZE = 100;
 /** Each page reads all that is newer than it. */
@@ -33,7 +34,7 @@ const ACTS: Readonly<Record<AuditAct, string>> = {
   brake_reset: 'let the safety brake go',
   forget_user: 'forgot a user',
   hold: 'was given what is held',
-  export: 'exported incidents',
+  export: 'exported',
   retry_notification: 'sent a notification again',
   sign_in: 'signed in',
   sign_in_refused: 'was refused to sign in',
@@ -65,6 +66,7 @@ async function show(c: Ctx): Promise<Response> {
         next={hasMore ? withQuery('/audit', { page: number + 1 }) : null}
         first={number === 1 ? null : '/audit'}
       />
+      <AuditExportForms c={c} />
     </>,
   );
 }

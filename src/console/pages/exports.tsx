@@ -1,7 +1,7 @@
 /** The incidents of the present filter as a file, in pieces as they are read. A form, not a link: it writes into the audit. */
 
 import type { Hono } from 'hono';
-import type { ExportFormat } from '../../desk-ports.ts';
+import type { ExportFormat, IncidentFile } from '../../desk-ports.ts';
 import { errorName } from '../../errors.ts';
 import { type Filter, readFilter } from '../incident-filter.ts';
 import { type ConsoleEnv, type Ctx, mayAct, PostForm, refusal, requireRole, withQuery } from '../kit.tsx';
@@ -14,6 +14,8 @@ const FORMATS = [
 export function exportRoutes(app: Hono<ConsoleEnv>): void {
   for (const [format] of FORMATS) {
     app.post(`/incidents.${format}`, requireRole('analyst'), (c) => download(c, format));
+    // Who of the team did what: for those who are answerable for it.
+    app.post(`/audit.${format}`, requireRole('admin'), (c) => downloadAudit(c, format));
   }
 }
 
@@ -23,41 +25,67 @@ export function ExportForms({ c, filter }: { c: Ctx; filter: Filter }) {
     <section aria-labelledby="export-title">
       <h2 id="export-title">Export</h2>
       <p>All incidents of this filter, without session and login ids. That you did so is noted in the audit.</p>
-      <div class="row">
-        {FORMATS.map(([format, text]) => (
-          <PostForm c={c} action={withQuery(`/incidents.${format}`, filter.values)} class="download">
-            <button type="submit" class="outline small">
-              {text}
-            </button>
-          </PostForm>
-        ))}
-      </div>
+      <Buttons c={c} path="/incidents" values={filter.values} />
     </section>
   );
 }
 
+function Buttons({ c, path, values }: { c: Ctx; path: string; values: Filter['values'] }) {
+  return (
+    <div class="row">
+      {FORMATS.map(([format, text]) => (
+        <PostForm c={c} action={withQuery(`${path}.${format}`, values)} class="download">
+          <button type="submit" class="outline small">
+            {text}
+          </button>
+        </PostForm>
+      ))}
+    </div>
+  );
+}
+
 async function download(c: Ctx, format: ExportFormat): Promise<Response> {
-  const { desk, actor, deps } = c.var;
   const filter = readFilter(new URL(c.req.url).searchParams);
   // A file must not hold more than was asked for.
   if (filter.problems.length > 0) return refusal(c, 400, 'Part of the filter could not be read: correct it first.');
-  const { type, pieces } = desk.exportIncidents(filter.query, format);
+  const file = c.var.desk.exportIncidents(filter.query, format);
+  const noted = { userId: filter.query.userId ?? null, outcome: filterWords(format, filter) };
+  return handOut(c, file, `incidents-${stamp(c.var.nowMs)}.${format}`, noted);
+}
+
+export function AuditExportForms({ c }: { c: Ctx }) {
+  if (!mayAct(c.var.actor.role, 'admin')) return null;
+  return (
+    <section aria-labelledby="export-title">
+      <h2 id="export-title">Export</h2>
+      <p>All of the audit, without login ids. That you did so is noted here.</p>
+      <Buttons c={c} path="/audit" values={{}} />
+    </section>
+  );
+}
+
+function downloadAudit(c: Ctx, format: ExportFormat): Promise<Response> {
+  const file = c.var.desk.exportAudit(format);
+  return handOut(c, file, `audit-${stamp(c.var.nowMs)}.${format}`, { userId: null, outcome: `audit ${format}` });
+}
+
+/** Noted before the first byte goes out: where that cannot be written, nothing is handed out. */
+async function handOut(
+  c: Ctx,
+  { type, pieces }: IncidentFile,
+  name: string,
+  noted: { readonly userId: string | null; readonly outcome: string },
+): Promise<Response> {
+  const { desk, actor, deps } = c.var;
   const iterator = pieces[Symbol.asyncIterator]();
   // What fails at once is an error page, not half a file.
   const first = await iterator.next();
-  await desk.note({
-    what: 'export',
-    by: actor.by,
-    why: '',
-    userId: filter.query.userId ?? null,
-    lid: null,
-    outcome: filterWords(format, filter),
-  });
+  await desk.note({ what: 'export', by: actor.by, why: '', lid: null, ...noted });
   const failed = (error: unknown) =>
     deps.log.error({ event: 'console_failed', error: errorName(error) }, 'An export stopped half way');
   return c.body(streamOf(first, iterator, failed), 200, {
     'Content-Type': type,
-    'Content-Disposition': `attachment; filename="incidents-${stamp(c.var.nowMs)}.${format}"`,
+    'Content-Disposition': `attachment; filename="${name}"`,
   });
 }
 

@@ -107,3 +107,20 @@ describe('pieces', () => {
     expect(seen.read).toBe(1);
   });
 });
+
+test('the whole audit as a file, for admins, noted too; no login id is in it, and no formula', async () => {
+  const { desk, room } = open(0);
+  const act = { atMs: NOON, what: 'end', by: 'zoe', userId: '=1+1', lid: 'lid-1', outcome: 'ended' } as const;
+  desk.noted.push({ ...act, why: 'a call', caseId: 'K7QX-2M9F-4T8A' });
+  const csv = await (await room.post('/audit.csv')).text();
+  const rows = csv.split('\r\n');
+  expect(rows[0]).toBe('"at","by","what","outcome","user","case","why"');
+  expect(rows).toContain(`"${new Date(NOON).toISOString()}","zoe","end","ended","'=1+1","K7QX-2M9F-4T8A","a call"`);
+  const lines = (await (await room.post('/audit.ndjson')).text()).trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(expect.objectContaining({ by: 'zoe', why: 'a call' }));
+  expect(csv + lines.join()).not.toContain('lid-1');
+  expect(desk.noted).toContainEqual(expect.objectContaining({ what: 'export', outcome: 'audit csv', by: 'a-admin' }));
+  room.as(person('analyst'));
+  expect((await room.post('/audit.csv')).status).toBe(403);
+  expect(await (await room.get('/audit')).text()).not.toContain('/audit.csv');
+});
