@@ -54,7 +54,7 @@ export function redisRegistry(redis: Redis, keys: Keys): Registry {
     },
     async find(lid, nowMs) {
       const row = await rowOf(redis, keys, lid);
-      if (row === null) return null;
+      if (row === null) return phpLogin(redis, keys, lid);
       return { ...entryOf(row), live: (await lifeOf(redis, keys, row, nowMs)) === 'live' };
     },
     async all(userId) {
@@ -90,6 +90,17 @@ interface Row {
 function row(lid: string, score: string, fields: Record<string, string>): Row {
   const newest = fields[`${lid}/h`] ?? '';
   return { lid, endsAtMs: Number(score), newest, reported: fields[lid], countries: fields[`${lid}/c`] };
+}
+
+/**
+ * A login at a PHP site is on no user's list: PHP keeps the ids that it has had. Whether it lives, its mark says; whose it is,
+ * only PHP knows.
+ */
+async function phpLogin(redis: Redis, keys: Keys, lid: string): Promise<(LoginEntry & { live: boolean }) | null> {
+  const [handle] = await redis.hkeys(keys.phpIds(lid));
+  if (handle === undefined) return null;
+  const nothing = { userId: null, loginAtMs: 0, endsAtMs: 0, address: null, countries: [] };
+  return { lid, handle, ...nothing, live: true };
 }
 
 async function rowOf(redis: Redis, keys: Keys, lid: string): Promise<Row | null> {

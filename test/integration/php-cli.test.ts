@@ -13,7 +13,7 @@ import {
   testPrefix,
   testRedisUrl,
 } from '../support/index.ts';
-import { PHP_KEYS } from '../support/php-ending.ts';
+import { newLid, PHP_KEYS } from '../support/php-ending.ts';
 
 interface Check {
   readonly name: string;
@@ -78,5 +78,20 @@ describe('incidents show', () => {
     expect(shown).toMatch(/^PHP {5}session: destroyed: it is in igbinary, which is not written here$/m);
     const json = JSON.parse(await run(prefix, ['incidents', 'show', incident.id, '--json'])) as { php: unknown };
     expect(json.php).toEqual(php);
+  });
+});
+
+describe('sessions end', () => {
+  test('ends a login of a PHP site by its id, though no list has it: its mark stands, and guard() goes by that', async () => {
+    const prefix = testPrefix();
+    release(() => cleanup(prefix));
+    const keys = keysFor(prefix);
+    const lid = newLid();
+    const end = ['sessions', 'end', lid, '--by', 'ann', '--why', 'stolen'];
+    expect(await run(prefix, end)).not.toContain(lid);
+    expect(await connect().exists(keys.loginEnd(lid))).toBe(0); // nobody knows it
+    await connect().hset(keys.phpIds(lid), 'h'.repeat(43), 'v1.k1.iv.ciphertext');
+    await run(prefix, end);
+    expect(JSON.parse((await connect().get(keys.loginEnd(lid))) ?? '{}')).toMatchObject({ reason: 'forced_logout' });
   });
 });
