@@ -1,6 +1,6 @@
 /**
- * The ingest: login events and visits over HTTP, from any language. In this order, cheapest first: what it is, who keeps
- * sending garbage, the signature's headers, the body (never more than its cap), the signature, the content, the rate.
+ * The ingest: login events and visits over HTTP, from any language. In this order, cheapest first: what it is, the
+ * signature's headers, the body (never more than its cap), the signature, the content, the rate.
  */
 
 import { type Context, Hono } from 'hono';
@@ -120,25 +120,32 @@ function notAllowed(method: string): Response {
   return response;
 }
 
-/** Who sends what nobody of ours signed uses up an allowance, and is then turned away unread. Throws Refused. */
+/**
+ * Who sends what nobody of ours signed uses up an allowance; then it hears 429. What is signed passes all the same: behind
+ * one proxy everybody is one sender, and a stranger must not switch off the logins of the others. Throws Refused.
+ */
 async function receiveMessage(c: Ctx, keys: readonly Buffer[], refusals: Buckets, nowMs: number): Promise<Message> {
-  const { sender } = c.env;
   checkMediaType(c.req.raw.headers);
-  const waitMs = refusals.waitMs(sender, 1, nowMs);
-  if (waitMs > 0) throw new Refused('signatures_refused', { retryAfterMs: waitMs });
   try {
-    const signed = readSignature(c.req.raw.headers, nowMs);
-    const bytes = await c.env.body(BODY_LIMIT);
-    if (bytes === null) throw new Refused('body_too_large');
-    const by = signer(signed, bytes, keys);
-    const key = keys[by];
-    if (key === undefined) throw new Refused('signature_wrong');
-    return { id: eventId(signed.id), webhookId: signed.id, key, keyName: String(by), body: parseJson(bytes) };
+    return await verifiedMessage(c, keys, nowMs);
   } catch (error) {
-    const isTheirs = error instanceof Refused && UNVERIFIED.has(error.code);
-    if (isTheirs) refusals.take(sender, 1, nowMs);
-    throw error;
+    if (!(error instanceof Refused) || !UNVERIFIED.has(error.code)) throw error;
+    const waitMs = refusals.waitMs(c.env.sender, 1, nowMs);
+    if (waitMs === 0) refusals.take(c.env.sender, 1, nowMs);
+    // Too large stays too large: whoever signs would send it again for ever.
+    const isWorn = waitMs > 0 && error.code !== 'body_too_large';
+    throw isWorn ? new Refused('signatures_refused', { retryAfterMs: waitMs }) : error;
   }
+}
+
+async function verifiedMessage(c: Ctx, keys: readonly Buffer[], nowMs: number): Promise<Message> {
+  const signed = readSignature(c.req.raw.headers, nowMs);
+  const bytes = await c.env.body(BODY_LIMIT);
+  if (bytes === null) throw new Refused('body_too_large');
+  const by = signer(signed, bytes, keys);
+  const key = keys[by];
+  if (key === undefined) throw new Refused('signature_wrong');
+  return { id: eventId(signed.id), webhookId: signed.id, key, keyName: String(by), body: parseJson(bytes) };
 }
 
 /** What anybody can cause without a secret. */

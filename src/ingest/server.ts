@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { networkOf, parseAddress } from '../domain/address.ts';
+import { parseAddress, parseCidr } from '../domain/address.ts';
 import { clientAddress, type TrustProxy } from '../domain/forwarded.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Log } from '../ports.ts';
@@ -74,11 +74,11 @@ function requestOf(req: IncomingMessage): Request | null {
   }
 }
 
-/** A network of IPv6 is one sender: who has one address of it has them all. */
+/** The /64 of IPv6 is one sender: who has one address of it has them all. A wider one may be many customers of one host. */
 function senderOf({ socket, headers }: IncomingMessage, trust: TrustProxy): string {
   const read = parseAddress(clientAddress({ peer: socket.remoteAddress, headers }, trust).address);
   if (!read.ok) return 'unknown';
-  return read.family === 6 ? networkOf(read.ip, 6) : read.ip;
+  return read.family === 6 ? (parseCidr(`${read.ip}/64`)?.text ?? read.ip) : read.ip;
 }
 
 async function bodyOf(req: IncomingMessage, limit: number): Promise<Uint8Array | null> {

@@ -16,6 +16,8 @@ import { openWorker } from '../support/worker.ts';
 const LONDON = '81.2.69.142';
 const LAGOS = '105.112.10.20';
 const LOGIN = { userId: '42', address: LONDON };
+/** A clock that stands still: no allowance fills up meanwhile. */
+const FIXED_MS = 1_795_000_000_000;
 
 function openQueue(prefix: string, url = testRedisUrl()): Queue {
   const queue = new Queue(LOGIN_QUEUE, { connection: connect(url), prefix: keysFor(prefix).queuePrefix });
@@ -201,25 +203,48 @@ describe('POST /v1/logins', () => {
     expect(await queue.getWaitingCount()).toBe(1);
   });
 
-  test('429: who keeps sending what nobody signed is not read any more; behind a proxy, that one alone', async () => {
-    const { ingest } = await open({ trustProxy: ['loopback'], clock: () => 1_795_000_000_000 });
-    const atMs = 1_795_000_000_000;
-    const from = (client: string, secret?: string) =>
-      ingest.send('/v1/logins', LOGIN, {
-        atMs,
-        headers: { 'x-forwarded-for': client },
-        ...(secret === undefined ? {} : { secret }),
-      });
+  test('429: who keeps sending what nobody signed; behind a proxy, that one alone', async () => {
+    const { ingest } = await open({ trustProxy: ['loopback'], clock: () => FIXED_MS });
+    const from = (client: string, secret: string) =>
+      ingest.send('/v1/logins', LOGIN, { atMs: FIXED_MS, headers: { 'x-forwarded-for': client }, secret });
     const stranger = newSecret();
     for (let i = 0; i < 30; i++) expect((await from('192.0.2.1', stranger)).status).toBe(401);
     const answer = await from('192.0.2.1', stranger);
     expect(answer).toMatchObject({ status: 429, retryAfter: '1', body: { code: 'signatures_refused' } });
     expectDescribed(answer);
-    expect((await from('192.0.2.2')).status).toBe(202);
+    expect((await from('192.0.2.2', stranger)).status).toBe(401);
     // One line for 1, 2, 4 ... refusals, not for each.
     expect(ingest.log.entries.filter(({ fields }) => JSON.stringify(fields).includes('signature_wrong'))).toHaveLength(
       5,
     );
+  });
+
+  test('a hundred forged messages do not keep a signed one of the same address out', async () => {
+    const { ingest, queue } = await open({ clock: () => FIXED_MS });
+    const statuses = new Set<number>();
+    for (let i = 0; i < 100; i++) {
+      const forged =
+        i % 2 === 0
+          ? { secret: newSecret() }
+          : { headers: { 'webhook-signature': undefined, 'webhook-id': undefined } };
+      statuses.add((await ingest.send('/v1/logins', LOGIN, { atMs: FIXED_MS, ...forged })).status);
+    }
+    expect([...statuses]).toEqual([401, 429]);
+    expect((await ingest.send('/v1/logins', LOGIN, { atMs: FIXED_MS })).status).toBe(202);
+    expect(await queue.getWaitingCount()).toBe(1);
+    const large = await ingest.send('/v1/logins', { ...LOGIN, userAgent: 'u'.repeat(65_536) }, { atMs: FIXED_MS });
+    expect(large.status).toBe(413);
+  });
+
+  test('a /64 of IPv6 is one sender, the next one another', async () => {
+    const { ingest } = await open({ trustProxy: ['loopback'], clock: () => FIXED_MS });
+    const from = async (client: string) => {
+      const how = { atMs: FIXED_MS, headers: { 'x-forwarded-for': client }, secret: newSecret() };
+      return (await ingest.send('/v1/logins', LOGIN, how)).status;
+    };
+    for (let i = 0; i < 30; i++) expect(await from(`2001:db8:1:1::${i.toString(16)}`)).toBe(401);
+    expect(await from('2001:db8:1:1:ffff::1')).toBe(429);
+    expect(await from('2001:db8:1:2::1')).toBe(401);
   });
 });
 
