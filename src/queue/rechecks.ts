@@ -47,7 +47,8 @@ export function recheckQueue(
       prefix: names.prefix,
       skipVersionCheck: true,
       skipMetasUpdate: true,
-      defaultJobOptions: { ...JOB_OPTIONS, removeOnComplete: true },
+      // One that failed for good would hold its id, and the next end of the same login would get no re-check of that step.
+      defaultJobOptions: { ...JOB_OPTIONS, removeOnComplete: true, removeOnFail: true },
     });
     opened.on('error', (error) => logQueueError(log, error));
     return opened;
@@ -117,7 +118,7 @@ export function startRechecks(
   worker.on('failed', (job, error) => {
     const final = job === undefined || job.finishedOn !== undefined;
     const fields = { event: 'recheck_failed', attempt: job?.attemptsMade, error: errorName(error), final };
-    if (final) log.error(fields, 'A re-check failed for good; it stays in the failed set');
+    if (final) log.error(fields, 'A re-check failed for good');
     else log.warn(fields, 'A re-check failed and is tried again');
   });
   return {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { Queue } from 'bullmq';
+import { Queue, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { LoginEvent } from '../../src/domain/types.ts';
 import type { LiveHead, Revocation } from '../../src/ports.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
-import { rechecked, recheckQueue } from '../../src/queue/rechecks.ts';
+import { rechecked, recheckQueue, startRechecks } from '../../src/queue/rechecks.ts';
 import { RecentRevocations } from '../../src/recheck.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
@@ -219,6 +219,28 @@ describe('a re-check', () => {
       before,
     );
     expect(worker.log.text()).not.toContain('revocation_lost');
+  });
+
+  test('that failed for good does not keep the next end of the same login from its re-checks', async () => {
+    const w = await world();
+    const names = { queue: RECHECK_QUEUE, prefix: w.keys.queuePrefix };
+    const log = captureLog();
+    const queue = recheckQueue(w.redis, names, [1], log);
+    release(() => queue.close());
+    const seen: number[] = [];
+    const work = async ({ atMs }: Revocation) => {
+      seen.push(atMs);
+      if (seen.length === 1) throw new UnrecoverableError('for good');
+    };
+    const consumer = startRechecks(connect(w.url, { maxRetriesPerRequest: null }), names, work, log);
+    release(() => consumer.close(true));
+    const { lid, handle } = login();
+    const one: Revocation = { lid, handle, reason: 'forced_logout', caseId: 'AAAA-BBBB-CCCC', atMs: Date.now() };
+    await queue.schedule([one]);
+    await until(() => log.text().includes('recheck_failed'));
+    await queue.schedule([{ ...one, atMs: one.atMs + 1 }]);
+    await until(() => seen.length === 2);
+    expect(seen).toEqual([one.atMs, one.atMs + 1]);
   });
 
   test('that cannot be read goes to the failed set, and is logged without its text', async () => {
