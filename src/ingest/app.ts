@@ -62,7 +62,6 @@ type Ctx = Context<{ Bindings: IngestBindings }>;
 
 interface Message {
   readonly id: string;
-  readonly webhookId: string;
   readonly key: Buffer;
   /** One allowance a secret: which of them it was. */
   readonly keyName: string;
@@ -80,8 +79,8 @@ export function ingestApp(deps: IngestDeps): IngestApp {
   const receive = (c: Ctx) => receiveMessage(c, keys, refusals, clock());
 
   app.post('/v1/logins', async (c) => {
-    const { id, webhookId, key, keyName, body } = await receive(c);
-    const logins = readLogins(body, clock(), makerFor(webhookId, key));
+    const { id, key, keyName, body } = await receive(c);
+    const logins = readLogins(body, clock(), makerFor(id, key));
     allow(loginRate, keyName, logins.length, clock());
     await queued(deps.enqueue(id, logins), log);
     stats.accepted += logins.length;
@@ -145,7 +144,7 @@ async function verifiedMessage(c: Ctx, keys: readonly Buffer[], nowMs: number): 
   const by = signer(signed, bytes, keys);
   const key = keys[by];
   if (key === undefined) throw new Refused('signature_wrong');
-  return { id: eventId(signed.id), webhookId: signed.id, key, keyName: String(by), body: parseJson(bytes) };
+  return { id: eventId(signed.id, bytes), key, keyName: String(by), body: parseJson(bytes) };
 }
 
 /** What anybody can cause without a secret. */

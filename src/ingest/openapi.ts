@@ -32,7 +32,8 @@ const MEANING: Readonly<Record<number, string>> = {
 const HEADERS = [
   {
     name: 'webhook-id',
-    description: 'Names this message: 16 to 128 of letters, digits, `_ . ~ -`. The same again is queued once.',
+    description:
+      'Names this message: 16 to 128 of letters, digits, `_ . ~ -`. The same again with the same body is queued once.',
   },
   { name: 'webhook-timestamp', description: 'Seconds since the epoch; at most 300 away from our clock.' },
   {

@@ -84,7 +84,7 @@ export const visitSchema = z
 
 export const acceptedSchema = z
   .strictObject({
-    id: z.string().meta({ description: 'The id of this event; the same again for the same webhook-id.' }),
+    id: z.string().meta({ description: 'The id of this event; the same again for the same webhook-id and body.' }),
     lids: z.array(z.string()).meta({ description: 'The login ids, in the order given.' }),
   })
   .meta({ id: 'Accepted', examples: [{ id: 'in-Qm9vVHhk', lids: ['c3Hd0sKcYxkI1rT5oZ1w2uVd0rL8mB4nXq7yEa'] }] });

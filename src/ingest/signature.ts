@@ -10,7 +10,7 @@ export const WINDOW_SECONDS = 300;
 /** A message whose time is ahead is good for twice the window; a little longer, its id is remembered. */
 export const REMEMBER_MS = (2 * WINDOW_SECONDS + 60) * 1000;
 
-/** Long enough that nobody counts 1, 2, 3: two senders would take each other's messages for repeats. */
+/** Long enough that nobody counts 1, 2, 3: two senders would take each other's messages of one body for repeats. */
 const ID = /^[\w.~-]{16,128}$/;
 /** HMAC-SHA-256 in base64. */
 const SIGNATURE = /^v1,([A-Za-z0-9+/]{43}=)$/;
@@ -52,17 +52,21 @@ export function signer({ id, atSeconds, signatures }: Signed, body: Uint8Array, 
   });
 }
 
-/** Stands for the message in our keys and in the answer: letters that a queue takes as a job's id. */
-export function eventId(webhookId: string): string {
-  return `in-${createHash('sha256').update(`ingest:${webhookId}`).digest('base64url').slice(0, 32)}`;
+/**
+ * Stands for the message in our keys and in the answer: letters that a queue takes as a job's id. Of its body too: another
+ * body under an id that was used is another message, whose logins would be lost if it passed for a repeat.
+ */
+export function eventId(webhookId: string, body: string | Uint8Array): string {
+  const hash = createHash('sha256').update(`ingest:${webhookId}:`).update(body);
+  return `in-${hash.digest('base64url').slice(0, 32)}`;
 }
 
 /**
  * Ids for a message that brings none. Random to all others, who do not have the key; the same when the message comes again,
  * so that a repeat's answer names what was queued. (But for one that was signed with another key of ours in between.)
  */
-export function makerFor(webhookId: string, key: Buffer): Maker {
-  const of = (what: string) => createHmac('sha256', key).update(`${what}:${webhookId}`).digest('base64url');
+export function makerFor(eventId: string, key: Buffer): Maker {
+  const of = (what: string) => createHmac('sha256', key).update(`${what}:${eventId}`).digest('base64url');
   return {
     // 16 letters for the user and 22 random ones: the keys of redis/keys rely on this form.
     lid: (userId, index) =>

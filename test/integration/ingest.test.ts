@@ -31,6 +31,9 @@ async function open(options: Parameters<typeof openTestIngest>[1] = {}) {
   return { prefix, ingest: await openTestIngest(prefix, options), queue: openQueue(prefix) };
 }
 
+const idOf = (webhookId: string, sent: unknown) => eventId(webhookId, JSON.stringify(sent));
+const loginOf = (userId: string) => ({ userId, address: LONDON });
+
 interface Described {
   readonly paths: Record<string, Record<string, { responses: Record<string, { content: unknown }> }>>;
 }
@@ -46,14 +49,15 @@ describe('POST /v1/logins', () => {
   test('202: the login is queued, and the answer names it', async () => {
     const { ingest, queue } = await open();
     const id = newId();
-    const answer = await ingest.send('/v1/logins', { ...LOGIN, userAgent: 'Zoë’s browser' }, { id });
+    const login = { ...LOGIN, userAgent: 'Zoë’s browser' };
+    const answer = await ingest.send('/v1/logins', login, { id });
     expectDescribed(answer);
     const [job] = await queue.getWaiting();
     const { logins, malformed } = decodePayload(job?.data);
     expect(malformed).toEqual([]);
     expect(logins).toEqual([expect.objectContaining({ userId: '42', address: LONDON, userAgent: 'Zoë’s browser' })]);
-    expect(answer).toMatchObject({ status: 202, body: { id: eventId(id), lids: [logins[0]?.lid] } });
-    expect(job?.id).toBe(eventId(id));
+    expect(answer).toMatchObject({ status: 202, body: { id: idOf(id, login), lids: [logins[0]?.lid] } });
+    expect(job?.id).toBe(idOf(id, login));
   });
 
   test('the same webhook-id again: the same answer, and nothing more in the queue, even when its job has gone', async () => {
@@ -64,7 +68,7 @@ describe('POST /v1/logins', () => {
     expect(await queue.getWaitingCount()).toBe(1);
     // As the queue does with jobs that were done, of which it keeps the newest thousand.
     const redis = connect();
-    await redis.del(queue.toKey(eventId(id)), queue.toKey('wait'));
+    await redis.del(queue.toKey(idOf(id, LOGIN)), queue.toKey('wait'));
     // Signed anew, as a sender does that tries again later.
     const again = await ingest.send('/v1/logins', LOGIN, { id, atMs: Date.now() - 60_000 });
     expect(again).toEqual(answers[0]);
@@ -73,7 +77,21 @@ describe('POST /v1/logins', () => {
     const other = await openTestIngest(prefix, { secrets: [ingest.secret] });
     expect(await other.send('/v1/logins', LOGIN, { id })).toEqual(answers[0]);
     expect(await queue.getWaitingCount()).toBe(0);
-    expect(await redis.pttl(queue.toKey(`de:${eventId(id)}`))).toBeGreaterThan(600_000);
+    expect(await redis.pttl(queue.toKey(`de:${idOf(id, LOGIN)}`))).toBeGreaterThan(600_000);
+  });
+
+  test('the same webhook-id with another body is another message: neither login is lost', async () => {
+    const { ingest, queue } = await open();
+    const id = newId();
+    const first = await ingest.send('/v1/logins', LOGIN, { id });
+    const second = await ingest.send('/v1/logins', { ...LOGIN, address: LAGOS }, { id });
+    expect([first.status, second.status]).toEqual([202, 202]);
+    expect(second.body.id).not.toBe(first.body.id);
+    expect(second.body.lids).not.toEqual(first.body.lids);
+    const logins = (await queue.getWaiting()).flatMap((job) => decodePayload(job.data).logins);
+    expect(new Set(logins.map(({ address }) => address))).toEqual(new Set([LONDON, LAGOS]));
+    expect(await ingest.send('/v1/logins', LOGIN, { id })).toEqual(first);
+    expect(await queue.getWaitingCount()).toBe(2);
   });
 
   test('a list goes as one job; one that is wrong in it, and nothing is queued', async () => {
@@ -272,7 +290,7 @@ describe('the worker behind it', () => {
     };
     const noted = await ingest.send('/v1/visits', visit, { id });
     expectDescribed(noted);
-    expect(noted).toMatchObject({ status: 202, body: { id: eventId(id), outcome: 'kept' } });
+    expect(noted).toMatchObject({ status: 202, body: { id: idOf(id, visit), outcome: 'kept' } });
     expect(await ingest.send('/v1/visits', visit, { id })).toEqual(noted);
     const { visits } = await until(async () => incidents.get(incident.id));
     expect(visits).toEqual([
@@ -333,7 +351,7 @@ describe('while Redis is away', () => {
       const again = await ingest.send('/v1/logins', LOGIN, { id });
       return again.status === 202 && again;
     });
-    expect(taken.body.id).toBe(eventId(id));
+    expect(taken.body.id).toBe(idOf(id, LOGIN));
     // The first attempt may have waited for Redis, too: together they are one.
     const queue = openQueue(prefix, server.url);
     expect(await queue.getWaitingCount()).toBe(1);
@@ -363,11 +381,9 @@ describe('while Redis is away', () => {
     const queue = openQueue(prefix, server.url);
     const ids = async () => new Set((await queue.getWaiting()).map((job) => String(job.id)));
     const kept = await ids();
-    expect([...sent].filter(([id, status]) => status === 202 && !kept.has(eventId(id)))).toEqual([]);
+    expect([...sent].filter(([id, status]) => status === 202 && !kept.has(idOf(id, loginOf(id))))).toEqual([]);
     for (const id of refused) {
-      await until(
-        async () => (await ingest.send('/v1/logins', { userId: id, address: LONDON }, { id })).status === 202,
-      );
+      await until(async () => (await ingest.send('/v1/logins', loginOf(id), { id })).status === 202);
     }
     expect(await queue.getWaitingCount()).toBe(sent.size);
     await openWorker(prefix, { redis: server.url });
@@ -385,7 +401,7 @@ async function sendThrough(ingest: TestIngest, server: Awaited<ReturnType<typeof
   const one = async () => {
     while (go) {
       const id = newId();
-      sent.set(id, (await ingest.send('/v1/logins', { userId: id, address: LONDON }, { id })).status);
+      sent.set(id, (await ingest.send('/v1/logins', loginOf(id), { id })).status);
     }
   };
   const senders = [one(), one(), one(), one()];

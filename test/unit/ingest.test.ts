@@ -219,9 +219,10 @@ describe('a signature', () => {
   });
 
   test('the id of an event has letters that a queue takes, and is not that of the message', () => {
-    expect(eventId(id)).toMatch(/^in-[\w-]{32}$/);
-    expect(eventId(id)).toBe(eventId(id));
-    expect(eventId(id)).not.toBe(eventId(`${id}0`));
+    expect(eventId(id, '{}')).toMatch(/^in-[\w-]{32}$/);
+    expect(eventId(id, '{}')).toBe(eventId(id, Buffer.from('{}')));
+    expect(eventId(id, '{}')).not.toBe(eventId(`${id}0`, '{}'));
+    expect(eventId(id, '{}')).not.toBe(eventId(id, '{} '));
   });
 });
 
