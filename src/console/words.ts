@@ -25,12 +25,16 @@ export function doneWord({ action, outcome }: Incident): string {
 /** e.g. `Ended because this user logs in from Germany (DE) and this login came from Brazil (BR). Certain on both sides: ...` */
 export function headline(incident: Incident): string {
   const isAtLarge = incident.php !== undefined && incident.outcome === 'not_found';
-  const done = incident.brake ? BRAKED : isAtLarge ? PHP_AT_LARGE : DONE[incident.outcome];
+  const isPart = incident.php?.left !== undefined;
+  const ended = isPart ? PHP_IN_PART : isAtLarge ? PHP_AT_LARGE : DONE[incident.outcome];
+  const done = incident.brake ? BRAKED : ended;
   return `${done} because ${because(incident)}`;
 }
 
 /** What PHP keeps lives until it is found; only `guard()` refuses it before. */
 const PHP_AT_LARGE = 'Marked as ended (but its PHP session was not found: it lives on where the site does not ask)';
+
+const PHP_IN_PART = 'Ended in part (some PHP sessions of it were not ended: they live on where the site does not ask)';
 
 const BRAKED = 'Would have been ended (the safety brake was on: the session was not touched)';
 

@@ -12,6 +12,8 @@ export interface PhpEnd {
   /** `nulled`: the user's variable is NULL. `destroyed`: the whole session went. */
   readonly how: 'nulled' | 'destroyed' | 'untouched';
   readonly why?: PhpWhy | undefined;
+  /** Beside one that was ended, so many of the login's ids were not, and may live; `why` is then the reason of one of them. */
+  readonly left?: number | undefined;
 }
 
 /** Why a session that PHP keeps was destroyed, or not touched; `locked`: a request that held its lock may write it back. */

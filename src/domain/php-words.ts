@@ -16,7 +16,12 @@ const WHY: Readonly<Record<PhpWhy, string>> = {
 };
 
 /** e.g. `destroyed: it is compressed`. */
-export function phpWords({ how, why }: PhpEnd): string {
+export function phpWords({ how, why, left }: PhpEnd): string {
   const done = { nulled: 'its user set to NULL', destroyed: 'destroyed', untouched: 'not touched' }[how];
-  return why === undefined ? done : `${done}: ${WHY[why] ?? why}`;
+  if (why === undefined) return done;
+  return left === undefined ? `${done}: ${wordsOf(why)}` : `${done}; but ${left} more not ended: ${wordsOf(why)}`;
+}
+
+function wordsOf(why: PhpWhy): string {
+  return WHY[why] ?? why;
 }

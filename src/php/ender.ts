@@ -1,22 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PhpEnd, PhpWhy } from '../domain/incident.ts';
+import type { PhpWhy } from '../domain/incident.ts';
 import { errorName } from '../errors.ts';
-import type { Log, PhpIds, PhpSessions, Revocation, RevokeResult, Sessions } from '../ports.ts';
+import type { Log, PhpIds, Revocation, RevokeResult, Sessions } from '../ports.ts';
+import { type EndDeps, endSession, type IdEnd, PhpSessionBusy } from './end-session.ts';
 import type { Opened, Seals } from './seal.ts';
-import { MAX_SESSION_BYTES, readSession, type SessionFormat } from './session-data.ts';
 
-/** The variable in which the PHP side keeps the login id. */
-export const LID_FIELD = 'bouncer_lid';
-
-export interface PhpEnderDeps {
+export interface PhpEnderDeps extends EndDeps {
   readonly ids: PhpIds;
-  readonly sessions: PhpSessions;
   readonly seals: Seals;
-  readonly format: SessionFormat;
-  /** The variable that says who is logged in. */
-  readonly field: string;
-  readonly end: 'null' | 'destroy';
-  readonly log: Log;
   /** The login's own request may still be running: looked for once more after each of these. */
   readonly retryDelaysMs?: readonly number[] | undefined;
 }
@@ -25,9 +16,6 @@ const RETRY_DELAYS_MS: readonly number[] = [50, 100, 200, 400];
 
 /** Sessions of one login that are ended at the same time. */
 const CHUNK = 20;
-
-/** How often one session is read again because a request has written it meanwhile. */
-const MAX_ROUNDS = 20;
 
 /**
  * Ends the sessions that PHP keeps, too. The order is the ender's (see redis/ender): the login's mark first, which the inner
@@ -68,11 +56,6 @@ async function withPhp(one: Revocation, result: RevokeResult | Error, deps: PhpE
   } catch (error) {
     return error instanceof Error ? error : new Error('php revoke failed');
   }
-}
-
-interface IdEnd {
-  readonly outcome: 'revoked' | 'other_login' | 'not_found';
-  readonly php: PhpEnd;
 }
 
 /** A re-check does not wait: another one follows. */
@@ -120,7 +103,7 @@ async function endSealed(sealed: string, one: Revocation, deps: PhpEnderDeps): P
  */
 async function endId(id: string, one: Revocation, deps: PhpEnderDeps): Promise<IdEnd> {
   try {
-    return await endAlone(id, one, deps);
+    return await endSession(id, one, deps);
   } catch (error) {
     if (one.again) throw error;
     const why = error instanceof PhpSessionBusy ? 'busy' : 'unavailable';
@@ -132,84 +115,19 @@ async function endId(id: string, one: Revocation, deps: PhpEnderDeps): Promise<I
   }
 }
 
-async function endAlone(id: string, one: Revocation, deps: PhpEnderDeps): Promise<IdEnd> {
-  const lock = await deps.sessions.lock(id);
-  try {
-    const end = await endLocked(id, one, deps);
-    const isLoose = end.outcome === 'revoked' && !lock.isHeld && end.php.why === undefined;
-    return isLoose ? { ...end, php: { ...end.php, why: 'locked' } } : end;
-  } finally {
-    await lock.release();
-  }
-}
+/** What keeps an id from its end while it may live: the login has not ended everywhere. */
+const LEFT: ReadonlySet<PhpWhy | undefined> = new Set<PhpWhy>(['unknown_key', 'not_opened', 'busy', 'unavailable']);
 
-/** Reads, changes, and reads again, until what is read needs no change: so what is reported was seen. */
-async function endLocked(id: string, one: Revocation, deps: PhpEnderDeps): Promise<IdEnd> {
-  let done: PhpEnd | null = null;
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const data = await deps.sessions.read(id, MAX_SESSION_BYTES);
-    const step = judge(data, one.lid, deps);
-    if (step.kind === 'stands') {
-      if (done !== null && one.again)
-        deps.log.info(
-          { event: 'php_ended_again', case: one.caseId },
-          'A re-check found a live session of this login, and ended it',
-        );
-      return done === null ? step.end : { outcome: 'revoked', php: done };
-    }
-    const { how, why, now, read } = step;
-    const isDone = now === null ? await deps.sessions.destroy(id, read) : await deps.sessions.replace(id, read, now);
-    if (isDone) done = why === undefined ? { how } : { how, why };
-  }
-  throw new PhpSessionBusy();
-}
-
-class PhpSessionBusy extends Error {
-  override readonly name = 'PhpSessionBusy';
-}
-
-type Step =
-  | { readonly kind: 'stands'; readonly end: IdEnd }
-  | {
-      readonly kind: 'change';
-      readonly how: 'nulled' | 'destroyed';
-      readonly why?: PhpWhy | undefined;
-      readonly read: Buffer;
-      /** Null: it is to be destroyed. */
-      readonly now: Buffer | null;
-    };
-
-const ABSENT: Step = { kind: 'stands', end: { outcome: 'not_found', php: { how: 'untouched', why: 'absent' } } };
-const OTHER: Step = { kind: 'stands', end: { outcome: 'other_login', php: { how: 'untouched' } } };
-const ENDED: Step = { kind: 'stands', end: { outcome: 'revoked', php: { how: 'nulled' } } };
-
-/**
- * What is to be done with what stands at an id of this login. Data without a login id are this login's where somebody is
- * logged in with them (the id was noted as its own); where nobody is, its request has not saved yet.
- */
-function judge(data: Buffer | null, lid: string, { format, field, end }: PhpEnderDeps): Step {
-  if (data === null) return ABSENT;
-  const destroy = (why?: PhpWhy): Step => ({ kind: 'change', how: 'destroyed', why, read: data, now: null });
-  const session = readSession(data, format);
-  // Names and strings stand in igbinary as they are, and in whatever else is not compressed.
-  if (typeof session === 'string') return data.includes(LID_FIELD) && !data.includes(lid) ? OTHER : destroy(session);
-  const owner = session.stringIn(LID_FIELD);
-  if (owner !== null && owner !== lid) return OTHER;
-  const nulled = session.setToNull(field);
-  if (nulled.kind !== 'nulled' && owner === null) return ABSENT;
-  if (end === 'destroy') return destroy();
-  if (nulled.kind === 'missing') return destroy('field_missing');
-  if (nulled.kind === 'null_already') return ENDED;
-  return { kind: 'change', how: 'nulled', read: data, now: nulled.data };
-}
-
-/** One session that was ended makes it `revoked`; of several, what was unusual is told. */
+/** One session that was ended makes it `revoked`; of several, what is left comes first, then what was unusual. */
 function merged(result: RevokeResult, ends: readonly IdEnd[]): RevokeResult {
   const of = (outcome: IdEnd['outcome']) => ends.filter((end) => end.outcome === outcome);
-  const revoked = of('revoked');
-  const told = revoked.find(({ php }) => php.why !== undefined) ?? revoked[0] ?? of('other_login')[0] ?? ends[0];
+  const left = ends.filter(({ php }) => LEFT.has(php.why));
+  const revoked = of('revoked').find(({ php }) => php.why !== undefined) ?? of('revoked')[0];
+  const told = revoked ?? left[0] ?? of('other_login')[0] ?? ends[0];
   if (told === undefined) return result;
+  const isPart = revoked !== undefined && left.length > 0;
+  const php = isPart ? { how: revoked.php.how, why: left[0]?.php.why, left: left.length } : told.php;
   const isEnded = result.outcome === 'revoked' || result.outcome === 'already_revoked';
-  if (isEnded) return { ...result, php: told.php };
-  return { outcome: told.outcome, atMs: told.outcome === 'other_login' ? 0 : result.atMs, php: told.php };
+  if (isEnded) return { ...result, php };
+  return { outcome: told.outcome, atMs: told.outcome === 'other_login' ? 0 : result.atMs, php };
 }

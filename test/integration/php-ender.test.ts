@@ -216,6 +216,30 @@ describe('the ids that a PHP login moved to', () => {
   });
 });
 
+describe('several ids, of which not all could be ended', () => {
+  test('what was not ended is told before what was', async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    const theirs = sealsOf({ k9: Buffer.alloc(32, 9).toString('base64') });
+    for (const other of [newId(), newId()]) {
+      await site.put(other, live(lid));
+      await site.redis.hset(site.keys.phpIds(lid), handleOf(other), theirs.seal(other, lid));
+    }
+    await site.put(id, HEX_IGBINARY(lid));
+    const php = { how: 'destroyed', why: 'unknown_key', left: 2 };
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php });
+  });
+
+  test("none ended, one another login's: it is not said that there was nothing to end", async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(newLid()));
+    await site.redis.hset(site.keys.phpIds(lid), handleOf('x'), 'rubbish');
+    const php = { how: 'untouched', why: 'not_opened' };
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'not_found', php });
+  });
+});
+
 describe('a sealed id that does not open', () => {
   test.each([
     ['unknown_key', { k2: PHP_KEYS.k1 }],

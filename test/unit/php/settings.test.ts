@@ -88,6 +88,10 @@ describe('in words', () => {
   test.each<[PhpEnd, string]>([
     [{ how: 'nulled' }, 'its user set to NULL'],
     [{ how: 'destroyed', why: 'igbinary' }, 'destroyed: it is in igbinary, which is not written here'],
+    [
+      { how: 'nulled', why: 'unknown_key', left: 2 },
+      'its user set to NULL; but 2 more not ended: its id was sealed with a key that the worker does not have',
+    ],
     [{ how: 'untouched', why: 'absent' }, 'not touched: there was none at that id; the re-checks look again'],
   ])('%j', (php, words) => {
     expect(phpWords(php)).toBe(words);
@@ -100,5 +104,7 @@ describe('in words', () => {
       /^Marked as ended \(but its PHP session was not/,
     );
     expect(headline(incidentOf('alice', { outcome: 'revoked', php: { how: 'nulled' } }))).toMatch(/^Ended because/);
+    const part: PhpEnd = { how: 'nulled', why: 'busy', left: 1 };
+    expect(headline(incidentOf('alice', { outcome: 'revoked', php: part }))).toMatch(/^Ended in part/);
   });
 });
