@@ -79,6 +79,8 @@ export interface Revocation {
   readonly repeat?: boolean | undefined;
   /** It was applied before and is applied once more (a re-check): does nothing where a person has lifted it since. */
   readonly again?: boolean | undefined;
+  /** No re-check follows this one. */
+  readonly last?: boolean | undefined;
   /** As `LoginEvent.php`. */
   readonly php?: string | undefined;
 }
@@ -104,6 +106,8 @@ export interface RevokeResult {
 export interface PhpIds {
   /** Sealed, by handle. Written by others: trusted only once opened. */
   of(lid: string): Promise<Readonly<Record<string, string>>>;
+  /** Idempotent. Only of a login that has ended: what PHP notes after that it does not save. */
+  forget(lid: string, handles: readonly string[]): Promise<void>;
 }
 
 /** The sessions that PHP keeps in Redis (phpredis). Each method may throw when that Redis is away. */

@@ -87,7 +87,7 @@ export class RecentRevocations {
    * A repeat neither renews it nor changes its place. An end for another reason takes its place: a person may have lifted
    * the one before, which then ends nothing.
    */
-  #remember({ repeat: _, again, ...one }: Revocation): void {
+  #remember({ repeat: _, last: __, again, ...one }: Revocation): void {
     const known = this.#byLid.get(one.lid)?.one;
     if (known !== undefined && (again || one.reason === known.reason)) return;
     this.#byLid.delete(one.lid);

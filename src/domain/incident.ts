@@ -27,6 +27,7 @@ export type PhpWhy =
   | 'absent'
   | 'unavailable'
   | 'busy'
+  | 'too_many'
   | 'unknown_key'
   | 'not_opened'
   | 'not_configured';

@@ -10,6 +10,7 @@ const WHY: Readonly<Record<PhpWhy, string>> = {
   absent: 'there was none at that id; the re-checks look again',
   unavailable: 'the Redis of the PHP sessions did not answer; the re-checks try again',
   busy: 'requests kept writing it back; the re-checks try again',
+  too_many: 'there were more ids than are ended at once; the re-checks end the rest',
   unknown_key: 'its id was sealed with a key that the worker does not have',
   not_opened: 'its sealed id could not be opened',
   not_configured: 'the worker has no keys for PHP sites',

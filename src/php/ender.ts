@@ -17,6 +17,9 @@ const RETRY_DELAYS_MS: readonly number[] = [50, 100, 200, 400];
 /** Sessions of one login that are ended at the same time. */
 const CHUNK = 20;
 
+/** What a batch of logins waits for. A login gets an id whenever its site regenerates: a loop there makes thousands. */
+const MAX_IDS_AT_ONCE = 1000;
+
 /**
  * Ends the sessions that PHP keeps, too. The order is the ender's (see redis/ender): the login's mark first, which the inner
  * sessions write; then the event's own id and every id of the index; the index again, until it holds nothing new. PHP
@@ -58,32 +61,90 @@ async function withPhp(one: Revocation, result: RevokeResult | Error, deps: PhpE
   }
 }
 
+/** By handle. */
+type Ends = Map<string, IdEnd>;
+
 /** A re-check does not wait: another one follows. */
 async function endLogin(one: Revocation, deps: PhpEnderDeps): Promise<readonly IdEnd[]> {
-  let ends = await endAll(one, deps);
-  if (one.again) return ends;
-  for (const delayMs of deps.retryDelaysMs ?? RETRY_DELAYS_MS) {
-    const isComing = ends.some(({ php }) => php.why === 'absent') && ends.every((end) => end.outcome === 'not_found');
-    if (!isComing) break;
-    await sleep(delayMs);
-    ends = await endAll(one, deps);
-  }
-  return ends;
+  const ends: Ends = new Map();
+  await endAll(one, ends, deps);
+  if (one.again) await forgetAbsent(one, ends, deps);
+  else await endLate(one, ends, deps);
+  return [...ends.values()];
 }
 
-async function endAll(one: Revocation, deps: PhpEnderDeps): Promise<readonly IdEnd[]> {
-  const ends = new Map<string, IdEnd>();
+/** Its own id, a few others, and what has been noted meanwhile: the batch waits for this, so it is not for all. */
+async function endLate(one: Revocation, ends: Ends, deps: PhpEnderDeps): Promise<void> {
+  for (const delayMs of deps.retryDelaysMs ?? RETRY_DELAYS_MS) {
+    const absent = absentOf(ends);
+    if (absent.length === 0 || [...ends.values()].some((end) => end.outcome !== 'not_found')) return;
+    await sleep(delayMs);
+    const own = absent.filter((handle) => handle === one.handle);
+    for (const handle of [...own, ...absent.slice(-CHUNK)]) ends.delete(handle);
+    await endAll(one, ends, deps);
+  }
+}
+
+/**
+ * After the last re-check no request still runs that could save them. Where none at all was found we may be looking in the
+ * wrong place: then they stay, so that the login can be ended once that is mended.
+ */
+async function forgetAbsent(one: Revocation, ends: Ends, { ids }: PhpEnderDeps): Promise<void> {
+  const absent = absentOf(ends);
+  if (one.last && absent.length > 0 && [...ends.values()].some((end) => end.outcome !== 'not_found')) {
+    await ids.forget(one.lid, absent);
+  }
+}
+
+function absentOf(ends: Ends): string[] {
+  return [...ends].filter(([, { php }]) => php.why === 'absent').map(([handle]) => handle);
+}
+
+const UNAVAILABLE: IdEnd = { outcome: 'not_found', php: { how: 'untouched', why: 'unavailable' } };
+const TOO_MANY: IdEnd = { outcome: 'not_found', php: { how: 'untouched', why: 'too_many' } };
+
+/** Until the index holds nothing new, or as many have been looked at as a batch may wait for. */
+async function endAll(one: Revocation, ends: Ends, deps: PhpEnderDeps): Promise<void> {
+  const most = one.again ? Number.POSITIVE_INFINITY : MAX_IDS_AT_ONCE;
   for (;;) {
-    const indexed = Object.entries(await deps.ids.of(one.lid));
-    const all = one.php === undefined ? indexed : [...indexed, [one.handle, one.php] as const];
-    const todo = [...new Map(all.filter(([handle]) => !ends.has(handle)))];
-    if (todo.length === 0) return [...ends.values()];
-    for (let from = 0; from < todo.length; from += CHUNK) {
-      const chunk = todo.slice(from, from + CHUNK);
-      const results = await Promise.all(chunk.map(([, sealed]) => endSealed(sealed, one, deps)));
-      for (const [i, [handle]] of chunk.entries()) ends.set(handle, results[i] as IdEnd);
+    const todo = (await idsOf(one, deps)).filter(([handle]) => !ends.has(handle));
+    if (todo.length === 0) return;
+    const room = Math.max(0, most - ends.size);
+    await endThese(todo.slice(0, room), one, ends, deps);
+    const rest = todo.slice(room);
+    if (rest.length === 0) continue;
+    for (const [handle] of rest) ends.set(handle, TOO_MANY);
+    const fields = { event: 'php_too_many_ids', case: one.caseId, left: rest.length };
+    deps.log.warn(fields, 'A login at a PHP site has had very many ids; the re-checks end the rest');
+    return;
+  }
+}
+
+/** The event's own first: the thief holds it. */
+async function idsOf({ lid, handle, php }: Revocation, { ids }: PhpEnderDeps): Promise<[string, string][]> {
+  const indexed = Object.entries(await ids.of(lid));
+  return php === undefined ? indexed : [[handle, php], ...indexed.filter(([other]) => other !== handle)];
+}
+
+/** One that stays busy does not keep the others from their end; it is told after them. */
+async function endThese(todo: readonly [string, string][], one: Revocation, ends: Ends, deps: PhpEnderDeps) {
+  let busy: unknown = null;
+  for (let from = 0; from < todo.length; from += CHUNK) {
+    const chunk = todo.slice(from, from + CHUNK);
+    const results = await Promise.allSettled(chunk.map(([, sealed]) => endSealed(sealed, one, deps)));
+    for (const [i, [handle]] of chunk.entries()) {
+      const result = results[i];
+      if (result?.status === 'fulfilled') ends.set(handle, result.value);
+      else if (result?.reason instanceof PhpSessionBusy) busy = result.reason;
+      else throw result?.reason;
+    }
+    // PHP's Redis is away: the batch does not wait for it once for every twenty.
+    if (chunk.every(([handle]) => ends.get(handle)?.php.why === 'unavailable')) {
+      for (const [handle] of todo.slice(from + CHUNK)) ends.set(handle, UNAVAILABLE);
+      break;
     }
   }
+  if (busy !== null) throw busy;
 }
 
 async function endSealed(sealed: string, one: Revocation, deps: PhpEnderDeps): Promise<IdEnd> {
@@ -116,7 +177,13 @@ async function endId(id: string, one: Revocation, deps: PhpEnderDeps): Promise<I
 }
 
 /** What keeps an id from its end while it may live: the login has not ended everywhere. */
-const LEFT: ReadonlySet<PhpWhy | undefined> = new Set<PhpWhy>(['unknown_key', 'not_opened', 'busy', 'unavailable']);
+const LEFT: ReadonlySet<PhpWhy | undefined> = new Set<PhpWhy>([
+  'unknown_key',
+  'not_opened',
+  'busy',
+  'unavailable',
+  'too_many',
+]);
 
 /** One session that was ended makes it `revoked`; of several, what is left comes first, then what was unusual. */
 function merged(result: RevokeResult, ends: readonly IdEnd[]): RevokeResult {

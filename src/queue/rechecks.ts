@@ -18,6 +18,7 @@ const revocationSchema = z.object({
   atMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999),
   php: sealedIdSchema.optional(),
   loginAtMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999).optional(),
+  last: z.literal(true).optional(),
 });
 
 export interface RecheckQueue extends Rechecks {
@@ -59,10 +60,7 @@ export function recheckQueue(
       if (redis.options.enableOfflineQueue === false && redis.status !== 'ready') throw new Error('Redis is away');
       queue ??= open();
       await queue.addBulk(
-        revocations.flatMap((one) => [
-          ...delaysMs.map((delay, step) => jobOf(one, String(step), delay)),
-          ...(one.php === undefined ? [] : phpDelaysMs.map((delay, step) => jobOf(one, `php${step}`, delay))),
-        ]),
+        revocations.flatMap((one) => jobsOf(one, delaysMs, one.php === undefined ? [] : phpDelaysMs)),
       );
     },
     async close() {
@@ -71,11 +69,20 @@ export function recheckQueue(
   };
 }
 
+function jobsOf(one: Revocation, delaysMs: readonly number[], phpDelaysMs: readonly number[]) {
+  const lastMs = Math.max(...delaysMs, ...phpDelaysMs);
+  const job = (prefix: string) => (delay: number, step: number) =>
+    jobOf(one, `${prefix}${step}`, delay, delay === lastMs);
+  return [...delaysMs.map(job('')), ...phpDelaysMs.map(job('php'))];
+}
+
 /** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
-function jobOf({ lid, handle, reason, caseId, atMs, loginAtMs, php }: Revocation, step: string, delay: number) {
+function jobOf(one: Revocation, step: string, delay: number, isLast: boolean) {
+  const { lid, handle, reason, caseId, atMs, loginAtMs, php } = one;
+  const more = { ...(php === undefined ? {} : { php }), ...(isLast ? { last: true } : {}) };
   return {
     name: 'recheck',
-    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs, ...(php === undefined ? {} : { php }) },
+    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs, ...more },
     opts: { jobId: `${lid}-${reason}-${step}`, delay },
   };
 }

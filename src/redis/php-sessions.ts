@@ -12,6 +12,9 @@ const LOCK_MS = 5000;
 
 const LOCK_RETRY_MS = 10;
 
+/** Of one command: Redis does nothing else meanwhile. */
+const FORGOTTEN_AT_ONCE = 1000;
+
 export interface PhpSessionsOptions {
   /** What phpredis puts before a session's id. */
   readonly sessionPrefix: string;
@@ -22,7 +25,14 @@ export interface PhpSessionsOptions {
 }
 
 export function redisPhpIds(redis: Redis, keys: Keys): PhpIds {
-  return { of: (lid) => redis.hgetall(keys.phpIds(lid)) };
+  return {
+    of: (lid) => redis.hgetall(keys.phpIds(lid)),
+    async forget(lid, handles) {
+      for (let from = 0; from < handles.length; from += FORGOTTEN_AT_ONCE) {
+        await redis.hdel(keys.phpIds(lid), ...handles.slice(from, from + FORGOTTEN_AT_ONCE));
+      }
+    },
+  };
 }
 
 export function redisPhpSessions(redis: Redis, options: PhpSessionsOptions): PhpSessions {

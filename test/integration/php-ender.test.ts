@@ -205,6 +205,82 @@ describe('the ids that a PHP login moved to', () => {
     expect(await site.get(late)).toBe(ended(lid));
   });
 
+  test('more than a batch may wait for: its own first, a thousand at once, and a re-check ends the rest', async () => {
+    const site = openPhpEndingSite();
+    const [lid, id] = [newLid(), newId()];
+    const ids = Array.from({ length: 1004 }, newId);
+    const live_ = site.redis.pipeline();
+    for (const one of ids) {
+      live_.set(site.key(one), live(lid)).hset(site.keys.phpIds(lid), handleOf(one), site.seals.seal(one, lid));
+    }
+    await live_.exec();
+    await site.put(id, live(lid));
+    const lives = async () =>
+      (await site.redis.mget([id, ...ids].map(site.key))).flatMap((data, i) => (data === live(lid) ? [i] : []));
+    const php = { how: 'nulled', why: 'too_many', left: 5 };
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php });
+    const left = await lives();
+    expect(left).toHaveLength(5);
+    expect(left).not.toContain(0);
+    expect(site.log.entries).toMatchObject([{ level: 'warn', fields: { event: 'php_too_many_ids', left: 5 } }]);
+    expect(await site.end(lid, id, { again: true })).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(await lives()).toEqual([]);
+  });
+
+  test('many that are absent are not all looked for again; the own one is, and what is noted meanwhile', async () => {
+    const lid = newLid();
+    const inner = racing(async () => {});
+    const reads = new Map<string, number>();
+    const counting: typeof inner = {
+      ...inner,
+      read(id, maxBytes) {
+        reads.set(id, (reads.get(id) ?? 0) + 1);
+        return inner.read(id, maxBytes);
+      },
+    };
+    const site = openPhpEndingSite({ sessions: counting, sessionPrefix: inner.sessionPrefix, retryDelaysMs: [1, 1] });
+    const [id, ...others] = Array.from({ length: 101 }, newId) as [string, ...string[]];
+    for (const other of others) await site.enrol(lid, other);
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'not_found', php: { why: 'absent' } });
+    expect(reads.get(id)).toBe(3);
+    const total = [...reads.values()].reduce((sum, count) => sum + count, 0);
+    expect(total).toBeLessThanOrEqual(101 + 2 * 21);
+    expect(reads.size).toBe(101);
+  });
+
+  test('the last re-check forgets those that are absent, unless all of them are', async () => {
+    const site = openPhpEndingSite({ retryDelaysMs: [] });
+    const [lid, id, gone] = [newLid(), newId(), newId()];
+    await site.enrol(lid, id);
+    await site.enrol(lid, gone);
+    const known = async () => new Set(await site.redis.hkeys(site.keys.phpIds(lid)));
+    const both = new Set([handleOf(id), handleOf(gone)]);
+    await site.end(lid, id, { again: true, last: true });
+    expect(await known()).toEqual(both);
+    await site.put(id, live(lid));
+    await site.end(lid, id, { again: true });
+    expect(await known()).toEqual(both);
+    await site.end(lid, id, { again: true, last: true });
+    expect(await known()).toEqual(new Set([handleOf(id)]));
+  });
+
+  test('one that stays busy does not keep the others from their end in a re-check', async () => {
+    const [lid, busy] = [newLid(), newId()];
+    let round = 0;
+    const race = racing(async (id) => {
+      if (id === busy) await site.put(id, `round|i:${round++};${live(lid)}`);
+    });
+    const site = openPhpEndingSite({ sessions: race, sessionPrefix: race.sessionPrefix });
+    const ids = Array.from({ length: 45 }, newId);
+    for (const id of ids) {
+      await site.enrol(lid, id);
+      await site.put(id, live(lid));
+    }
+    await site.put(busy, live(lid));
+    await expect(site.end(lid, busy, { again: true })).rejects.toMatchObject({ name: 'PhpSessionBusy' });
+    expect(new Set(await Promise.all(ids.map(site.get)))).toEqual(new Set([ended(lid)]));
+  });
+
   test('what another login sealed into the index, or nobody, is not followed', async () => {
     const site = openPhpEndingSite({ retryDelaysMs: [1] });
     const [lid, other, id] = [newLid(), newLid(), newId()];
@@ -296,6 +372,11 @@ describe('requests that run meanwhile', () => {
     expect(await site.redis.exists(site.keys.loginEnd(lid))).toBe(1);
     await expect(site.end(lid, id, { again: true })).rejects.toMatchObject({ name: 'MaxRetriesPerRequestError' });
     expect(await site.end(newLid(), null)).not.toHaveProperty('php');
+    // Of many ids the first twenty are tried: the batch waits for no more.
+    const before = site.log.entries.length;
+    for (let i = 0; i < 60; i++) await site.enrol(lid, newId());
+    expect(await site.end(lid, id)).toMatchObject(none);
+    expect(site.log.entries.length - before).toBe(20);
   });
 });
 

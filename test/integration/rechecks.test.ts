@@ -128,6 +128,22 @@ describe('scheduling', () => {
     expect(seen.filter((line) => ours.test(line))).toEqual([]);
   });
 
+  test('the last of them is told that it is', async () => {
+    const w = await world();
+    const names = { queue: RECHECK_QUEUE, prefix: w.keys.queuePrefix };
+    const log = captureLog();
+    const queue = recheckQueue(w.redis, names, [1, 30], log);
+    release(() => queue.close());
+    const seen: (boolean | undefined)[] = [];
+    const work = async ({ last }: Revocation) => void seen.push(last);
+    const consumer = startRechecks(connect(w.url, { maxRetriesPerRequest: null }), names, work, log);
+    release(() => consumer.close(true));
+    const { lid, handle } = login();
+    await queue.schedule([{ lid, handle, reason: 'forced_logout', caseId: 'AAAA-BBBB-CCCC', atMs: Date.now() }]);
+    await until(() => seen.length === 2);
+    expect(seen).toEqual([undefined, true]);
+  });
+
   test('a repeated login adds no job', async () => {
     const w = await world();
     const queue = recheckQueue(w.redis, { queue: RECHECK_QUEUE, prefix: w.keys.queuePrefix }, [1e6, 2e6], captureLog());
