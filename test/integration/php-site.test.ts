@@ -1,5 +1,6 @@
 /** The PHP helper in the example site, under PHP's own server: what it does for a page, and where it stays out of the way. */
 
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -15,7 +16,7 @@ import { connect, type PrivateRedis, privateRedis, release, testPrefix, until } 
 import { newSecret, openTestIngest } from '../support/ingest.ts';
 import { findPhp } from '../support/php-cli.ts';
 import { HoldingGate } from '../support/php-ours.ts';
-import { type PhpSiteOptions, sessionPrefixOf, startPhpSite } from '../support/php-server.ts';
+import { type PhpSiteOptions, projectRoot, sessionPrefixOf, startPhpSite } from '../support/php-server.ts';
 import { PhpBrowser } from '../support/php-visitor.ts';
 import { ADDRESS } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -60,6 +61,11 @@ async function openSite({ worker, ...options }: SiteOptions = {}) {
     async lidOf(id: string | null): Promise<string> {
       const data = await redis.get(`${sessionPrefixOf(prefix)}${id}`);
       return /bouncer_lid\|s:38:"([\w-]{38})"/.exec(data ?? '')?.[1] ?? '';
+    },
+    /** Of the one login that ever was, where the sessions lie in another Redis. */
+    async onlyLid(): Promise<string> {
+      const [index = ''] = await redis.keys(`${prefix}:php-ids:*`);
+      return index.split(':').at(-1) ?? '';
     },
     /** How many sessions of this login are somebody's. */
     async savedAs(user: string, lid: string): Promise<number> {
@@ -242,6 +248,110 @@ function outageTests(): void {
   });
 }
 
+/** A Redis of ours that will only half answer. Its sessions lie in another one, which is well. */
+function refusalTests(): void {
+  const refusals: Readonly<Record<string, readonly [string, ...string[]]>> = {
+    READONLY: ['REPLICAOF', '127.0.0.1', '9'],
+    NOREPLICAS: ['CONFIG', 'SET', 'min-replicas-to-write', '1'],
+  };
+
+  test.each(Object.entries(refusals))(
+    '%s: who may not write still reads that a login has ended',
+    async (code, refuse) => {
+      const [ours, sessions] = [await privateRedis(), await privateRedis()];
+      const site = await openSite({ redisUrl: ours.url, sessionsUrl: sessions.url });
+      const [ann, bob] = [site.browser(), site.browser()];
+      await ann.login('ann');
+      const lid = await site.onlyLid();
+      await bob.login('bob');
+      await site.mark(lid);
+      const [command, ...args] = refuse;
+      await site.redis.call(command, ...args);
+      expect((await bob.get('/index.php')).body).toContain('Logged in as <b>bob</b>');
+      await until(() => site.log().includes(`session-bouncer: RedisException ${code}`));
+      expect((await ann.get('/index.php')).location).toBe(`/gotcha.php?case=${CASE}`);
+    },
+  );
+
+  test('the sessions lie in it too: the holder is bounced, though nothing can be saved', async () => {
+    const own = await privateRedis();
+    const site = await openSite({ redisUrl: own.url });
+    const thief = site.browser();
+    await thief.login('ann');
+    await site.mark(await site.lidOf(thief.sessionId));
+    await site.redis.call('REPLICAOF', '127.0.0.1', '9');
+    const bounced = { status: 303, location: `/gotcha.php?case=${CASE}`, body: '' };
+    expect(await thief.get('/index.php')).toMatchObject(bounced);
+  });
+
+  test('a mark that may not be read is no mark, and is told', async () => {
+    const [ours, sessions] = [await privateRedis(), await privateRedis()];
+    const site = await openSite({ redisUrl: ours.url, sessionsUrl: sessions.url });
+    const ann = site.browser();
+    await ann.login('ann');
+    await site.mark(await site.onlyLid());
+    await site.redis.call('ACL', 'SETUSER', 'default', '-mget');
+    const log = site.log().length;
+    expect((await ann.get('/index.php')).body).toContain('Logged in as <b>ann</b>');
+    await until(() => site.log().slice(log).includes('session-bouncer: RedisException'));
+    await site.redis.call('ACL', 'SETUSER', 'default', '+mget');
+    expect((await ann.get('/index.php')).status).toBe(303);
+  });
+}
+
+function misuseTests(): void {
+  test('the guard after output, under an error handler that throws: the holder gets no further, and the log says why', async () => {
+    const site = await openSite();
+    const thief = site.browser();
+    await thief.login('ann');
+    const id = thief.sessionId;
+    await site.mark(await site.lidOf(id));
+    expect(await thief.get('/late')).toMatchObject({ status: 200, body: 'output has begun' });
+    await until(() => site.log().includes('session-bouncer: guard() after output'));
+    expect(await thief.user(id)).toBeNull();
+  });
+
+  test('a person’s end after output: nobody goes on, without a warning', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.login('ann');
+    await site.mark(await site.lidOf(ann.sessionId), { reason: 'forced_logout' });
+    expect((await ann.get('/late')).body).toBe('output has begun, after the guard');
+    expect(await ann.user()).toBeNull();
+  });
+
+  test('the guard before session_start() is told, for who brings a cookie', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    expect((await ann.get('/early')).body).toBe('after the guard');
+    expect(site.log()).not.toContain('session-bouncer:');
+    await ann.login('ann');
+    await ann.get('/early');
+    await until(() => site.log().includes('session-bouncer: guard() before session_start()'));
+  });
+
+  test('allow_url_fopen off: the login goes on, and the log names the setting', async () => {
+    const site = await openSite({ ini: { allow_url_fopen: '0' } });
+    const ann = site.browser();
+    expect(await ann.login('ann')).toMatchObject({ status: 303, body: '' });
+    await until(() => site.log().includes('session-bouncer: allow_url_fopen is off'));
+  });
+
+  test.each([
+    ['k1', ''],
+    ['2026-11_b', ''],
+    ['k.1', 'InvalidArgumentException'],
+    ['', 'InvalidArgumentException'],
+    ['k'.repeat(33), 'InvalidArgumentException'],
+  ])('a key of the name %j: %s', (name, thrown) => {
+    const code = `require 'examples/php/session_bouncer.php';
+      try { new SessionBouncer(['secret' => 'whsec_x', 'redis' => 'time', 'keys' => [$argv[1] => base64_encode(str_repeat('x', 32))]]); }
+      catch (Throwable $error) { echo get_class($error); }`;
+    const { stdout } = spawnSync('php', ['-r', code, '--', name], { cwd: projectRoot(), encoding: 'utf8' });
+    expect(stdout).toBe(thrown);
+  });
+}
+
 /** Logs in at home, then abroad, and waits for what the worker has put on record of it. */
 async function stolen(site: Awaited<ReturnType<typeof openSite>>, headers: Readonly<Record<string, string>> = {}) {
   await site.browser(ADDRESS.london).login('ann');
@@ -346,6 +456,8 @@ if (php?.hasRedis) {
   describe('the guard of a PHP site', guardTests);
   describe('the end of a request', finishTests);
   describe('while something is away', outageTests);
+  describe('while Redis refuses', refusalTests);
+  describe('a site that errs', misuseTests);
   describe('with a worker', workerTests);
 } else {
   describe('PHP with php-redis is not installed here, so its helper was not tried', () => {

@@ -1,13 +1,15 @@
 <?php
 /**
- * The example site with three pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
+ * The example site with five pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
  *
  *   /held?do=reads|changes|regenerates|copies|closes&guard=1|0&name=N   says that it has read its session, goes on when told to
  *   /who                                                  who is logged in, without the guard: what the session says
  *   /api                                                  as a guarded route of data
+ *   /early                                                asks the guard before the session has started
+ *   /late                                                 asks it when output has begun, under a handler that throws at everything
  */
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
-if (!in_array($path, ['/held', '/who', '/api'], true)) return false;
+if (!in_array($path, ['/held', '/who', '/api', '/early', '/late'], true)) return false;
 
 if ($path === '/who') {
     session_start(['read_and_close' => true]);
@@ -15,7 +17,21 @@ if ($path === '/who') {
 }
 
 $bouncer = require __DIR__ . '/../../../examples/php/config.php';
+if ($path === '/early') {
+    $bouncer->guard();
+    exit('after the guard');
+}
 session_start();
+if ($path === '/late') {
+    set_error_handler(function (int $number, string $text) { // as many sites have it: deaf to @
+        throw new ErrorException($text, 0, $number);
+    });
+    echo 'output has begun';
+    while (ob_get_level() > 0) ob_end_flush();
+    flush();
+    $bouncer->guard();
+    exit(', after the guard');
+}
 if ($path === '/api' || $_GET['guard'] === '1') $bouncer->guard();
 if ($path === '/api') exit(json_encode(['user' => $_SESSION['username'] ?? null]));
 
