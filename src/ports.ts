@@ -207,6 +207,8 @@ export interface Move {
    * the tombstone lives for `tombstoneTtlMs`, not to the session's absolute end.
    */
   readonly onlyOnce?: boolean | undefined;
+  /** The old id's stored value as it was loaded: where its data is another one by now, the move is refused (`taken`). */
+  readonly ifStill?: string | undefined;
 }
 
 /** The first save of an id of a login; `move`: the session goes on from another id. */

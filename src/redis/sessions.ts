@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type {
   EndReason,
@@ -56,7 +57,15 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     return { outcome: kind, lid };
   };
 
-  const move = async ({ from, to, sealedId, atMs, tombstoneTtlMs, onlyOnce = false }: Move): Promise<WriteOutcome> => {
+  const move = async ({
+    from,
+    to,
+    sealedId,
+    atMs,
+    tombstoneTtlMs,
+    onlyOnce = false,
+    ifStill,
+  }: Move): Promise<WriteOutcome> => {
     const reply = await run(
       scripts.move,
       from,
@@ -65,6 +74,7 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
       sealedId ?? '-',
       whole(tombstoneTtlMs),
       onlyOnce ? '1' : '0',
+      ifStill === undefined ? '-' : dataHash(ifStill),
     );
     const [kind, lid = '', reason = '', caseId = '', at = ''] = reply as string[];
     // An app that ignores the refusal and saves the new id all the same must find it dead.
@@ -98,6 +108,13 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
   };
 }
 
+/** Of the data in a stored value: all behind the head, which a renewal changes. */
+function dataHash(value: string): string {
+  return createHash('sha1')
+    .update(value.slice(value.indexOf('}') + 1))
+    .digest('hex');
+}
+
 async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<WriteOutcome> {
   const { enrolment, head, data, ttlMs, move, tombstoneTtlMs } = entrance;
   const { lid, handle } = enrolment;
@@ -110,6 +127,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
     move?.sealedId ?? '-',
     whole(move?.tombstoneTtlMs ?? tombstoneTtlMs),
     move?.onlyOnce ? '1' : '0',
+    move?.ifStill === undefined ? '-' : dataHash(move.ifStill),
   ]);
   const [kind, ...rest] = reply as [WriteOutcome | 'ended', ...string[]];
   if (kind === 'ended') {

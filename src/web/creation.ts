@@ -37,7 +37,13 @@ export class Creation {
   rotate(entry: Entry, head: LiveHead, data: object, ttlMs: number): Promise<WriteOutcome> {
     const move = this.#moveOf(entry, true);
     const tombstoneTtlMs = Math.max(ttlMs, REISSUE_MS);
-    return this.#create(entry, head, data, ttlMs, move && { ...move, tombstoneTtlMs, onlyOnce: true });
+    return this.#create(
+      entry,
+      head,
+      data,
+      ttlMs,
+      move && { ...move, tombstoneTtlMs, onlyOnce: true, ifStill: entry.origin?.entry.text },
+    );
   }
 
   /**

@@ -150,7 +150,7 @@ export class SessionEngine {
   }
 
   async #notRotated(sessionId: string, old: Opened, newHandle: string, outcome: WriteOutcome): Promise<Opened> {
-    if (outcome === 'taken') return this.open(sessionId); // another request was faster
+    if (outcome === 'taken') return this.open(sessionId); // another request was faster, or has changed the session
     if (outcome === 'foreign') return old;
     if (outcome !== 'revoked') return { kind: 'anonymous' };
     // Why it ended stands where the new id would have been.
@@ -165,7 +165,10 @@ export class SessionEngine {
     if ('__bouncer' in data) return this.#refuse('save', 'reserved_name');
     const { clock, absoluteTtlMs, ttlMs: defaultTtlMs } = this.#deps;
     const nowMs = clock();
-    const wanted = wantedTtlMs ?? defaultTtlMs;
+    // A kept session object's cookie may have expired while other requests renewed the session; whether it has gone, the script
+    // knows. (Where the app itself sets an expiry in the past, that is the cookie's own life too.)
+    const given = wantedTtlMs ?? defaultTtlMs;
+    const wanted = given > 0 || entry.first ? given : (lifeIn(data) ?? given);
     const endsAtMs = entry.head.endsAtMs > 0 ? entry.head.endsAtMs : nowMs + Math.max(absoluteTtlMs, wanted);
     const ttlMs = Math.min(wanted, endsAtMs - nowMs);
     if (ttlMs <= 0) return this.#endBoth(entry);

@@ -136,6 +136,8 @@ export class ExpressCore {
     if (pending === undefined) return null;
     this.#pending.delete(req);
     const { sessionId } = pending;
+    // A middleware before the gate has given the request another session (or none): that one goes on.
+    if (pending.kind === 'rotate' && this.#entries.get(req.session ?? {}) !== pending.opened.entry) return null;
     if (pending.kind === 'rotate') return this.#rotate(req, sessionId, pending.opened, make);
     // The fresh session stays.
     return pending.ended.then((opened) => this.#bounce(req, sessionId, opened, () => {}));

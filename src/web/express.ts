@@ -66,7 +66,7 @@ export function expressGate(parts: GateParts, name: string | null = null): Expre
     }
     const settled = isBouncerStore(store) ? store.settle(req) : null;
     if (settled === null) letPass(parts, name, req, res, next);
-    else void settled.then(() => letPass(parts, name, req, res, next));
+    else settled.then(() => letPass(parts, name, req, res, next)).catch(next);
   };
 }
 

@@ -22,6 +22,7 @@
   ARGV[9]  the new id, sealed for holders of the old one, or '-' (see "move")
   ARGV[10]  the old id's tombstone's time to live in milliseconds, at least
   ARGV[11]  '1': the store's own rotation: the old id moves only once, and its tombstone lives no longer (see "move")
+  ARGV[12]  SHA-1 of the old id's data as it was loaded, or '-' (see "move")
 
   Output: { 'live' } when written; { 'ended', mark or '', epoch }: the login has ended; { 'revoked', lid, reason, case, time }:
   the old id was; else why not: { 'gone' }, { 'logout' }, { 'foreign' }, { 'taken' }, { 'moved' }, of the old id or the new one
@@ -49,6 +50,8 @@ if old then
     end
   elseif kind ~= 'live' then
     return { old == '' and 'gone' or kind or 'foreign' }
+  elseif ARGV[12] ~= '-' and redis.sha1hex(string.match(old, '}(.*)$')) ~= ARGV[12] then
+    return { 'taken' }
   end
 end
 local new = redis.call('GETRANGE', KEYS[6], 0, 299)

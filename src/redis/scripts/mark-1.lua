@@ -35,6 +35,7 @@ if lifted then
 elseif mark then
   -- Logged out, and found out afterwards: the case gets its name.
   local before = string.match(mark, '"afterMs":(%d+)')
+  if before and math.min(at, tonumber(ARGV[6])) <= tonumber(before) then return mark end
   after = before and ',"afterMs":' .. before or ''
 end
 if reason == 'logout' or ARGV[1] == 'logout' then forced = ',"forced":true' end

@@ -11,8 +11,10 @@
   ARGV[4]  the tombstone's time to live in milliseconds, at least
   ARGV[5]  '1': the store's own rotation: only once (of two requests that rotate at the same time, one does), and the tombstone
            lives no longer than the old id would have, unused; '0': also what has moved before, to the session's absolute end
+  ARGV[6]  SHA-1 of the data as it was loaded, or '-': with another one there the move is refused, or what somebody has taken
+           out of it meanwhile would live again
 
-  Output: { 'moved' }; or { 'gone' }, { 'logout' }, { 'foreign' }, { 'taken' } (moved before), or { 'revoked', lid, reason, case, time } when refused
+  Output: { 'moved' }; or { 'gone' }, { 'logout' }, { 'foreign' }, { 'taken' } (moved or changed before), or { 'revoked', lid, reason, case, time } when refused
 ]]
 local value = redis.call('GET', KEYS[1])
 if not value then return { 'gone' } end
@@ -24,6 +26,7 @@ if kind == 'revoked' then
     string.match(head, '"at":(%d+)') }
 end
 if kind == 'moved' and ARGV[5] == '1' then return { 'taken' } end
+if ARGV[6] ~= '-' and redis.sha1hex(string.match(value, '}(.*)$')) ~= ARGV[6] then return { 'taken' } end
 if kind ~= 'live' and kind ~= 'moved' then return { kind or 'foreign' } end
 local used, successors, sealed = '0000000000000', ARGV[2], ARGV[3]
 if kind == 'moved' then
