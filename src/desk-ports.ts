@@ -273,7 +273,7 @@ export interface KnownLogin {
 export interface Eraser {
   /**
    * What is only of them: `baseline`, `history`, `sessions` (the list of their logins), and what tombstones keep of ended
-   * sessions of these logins. How many of each.
+   * sessions of these logins. How many of each. Their ids at PHP sites go once the last re-check has come.
    */
   erase(userId: string, logins: readonly KnownLogin[]): Promise<Readonly<Record<string, number>>>;
   /**

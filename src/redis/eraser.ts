@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Eraser, IncidentRewrite, KnownLogin } from '../desk-ports.ts';
 import type { Incident, IncidentStatus } from '../domain/incident.ts';
 import { listsOf } from './incident-lists.ts';
-import { type Keys, userTag } from './keys.ts';
+import { type Keys, tagOf, userTag } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
 
 const keptScript = loadScript('forget-kept-1');
@@ -11,11 +11,17 @@ const rewriteIncident = loadScript('rewrite-incident-n');
 const CHANGED = -1;
 const UNKNOWN = -2;
 
+/** The re-checks of an end find the PHP sessions by this index: the last one comes after ten minutes, and is tried for one more. */
+const PHP_IDS_SECONDS = 900;
+
 export function redisEraser(redis: Redis, keys: Keys): Eraser {
   return {
     async erase(userId, logins) {
       for (const login of logins) await forgetKept(redis, keys, login);
       const tag = userTag(userId);
+      // Some are known by an entry of the audit that only mentions the user.
+      const own = logins.filter(({ lid }) => tagOf(lid) === tag);
+      for (const { lid } of own) await redis.expire(keys.phpIds(lid), PHP_IDS_SECONDS);
       const sessions = await redis.zcard(keys.userLogins(tag));
       const history = await redis.llen(keys.history(userId));
       const baseline = await redis.unlink(keys.baseline(userId));

@@ -20,7 +20,7 @@ import type { EndOptions, SessionAdmin } from '../session-admin.ts';
 
 /** "Show what you hold on this user" and "forget this user": see docs/privacy.md for what they cover. */
 export interface PrivacyDeps {
-  readonly sessions: Pick<SessionAdmin, 'endAll'>;
+  readonly sessions: Pick<SessionAdmin, 'end' | 'endAll'>;
   readonly registry: Pick<Registry, 'all'>;
   readonly baselines: Pick<Baselines, 'load'>;
   readonly history: Pick<History, 'list'>;
@@ -79,6 +79,7 @@ export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptio
   if (failed > 0) {
     throw new BouncerError('redis_unavailable', `${failed} sessions could not be ended, nothing is erased: try again`);
   }
+  await endUnlisted(deps, userId, by);
   const jobs = await deps.jobs.forget(userId);
   const lists = await removeEntries(deps, userId);
   const logins = await loginsOf(deps, userId);
@@ -127,12 +128,28 @@ async function incidentsOf({ incidents }: PrivacyDeps, userId: string): Promise<
   return found;
 }
 
+/**
+ * Logins at PHP sites are on no list. With their end the worker takes the user's name out of their sessions. Not by the audit,
+ * which also has entries that only mention the user: nobody else's login may end.
+ */
+async function endUnlisted(deps: PrivacyDeps, userId: string, by: EndOptions): Promise<void> {
+  const past = await deps.history.list(userId, WHOLE_HISTORY);
+  const known = new Set([...past, ...(await incidentsOf(deps, userId))].map(({ lid }) => lid));
+  for (const { lid } of await deps.registry.all(userId)) known.delete(lid);
+  for (const lid of known) await deps.sessions.end(lid, by);
+}
+
 /** All that anything on record still names, ended long ago or not. */
 async function loginsOf(deps: PrivacyDeps, userId: string): Promise<KnownLogin[]> {
-  const [listed, incidents] = await Promise.all([deps.registry.all(userId), incidentsOf(deps, userId)]);
+  const [listed, incidents, history] = await Promise.all([
+    deps.registry.all(userId),
+    incidentsOf(deps, userId),
+    deps.history.list(userId, WHOLE_HISTORY),
+  ]);
   const entries = await deps.trail.about({ userId, caseIds: incidents.map(({ id }) => id) });
   const audited = entries.flatMap(({ lid }) => (lid === null ? [] : [{ lid, handle: null }]));
-  return [...listed, ...incidents, ...audited].map(({ lid, handle }) => ({ lid, handle }));
+  const past = history.map(({ lid }) => ({ lid, handle: null }));
+  return [...listed, ...incidents, ...audited, ...past].map(({ lid, handle }) => ({ lid, handle }));
 }
 
 async function rewriteIncidents(deps: PrivacyDeps, userId: string, pseudonym: string, by: string) {

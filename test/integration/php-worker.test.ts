@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { openDesk } from '../../src/desk.ts';
 import type { LoginEvent } from '../../src/domain/types.ts';
 import { sealsOf } from '../../src/php/seal.ts';
 import { decodePayload, encodePayload } from '../../src/queue/job.ts';
@@ -9,6 +10,7 @@ import { recheckQueue } from '../../src/queue/rechecks.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from '../../src/redis/keys.ts';
+import { loginId } from '../../src/web/handle.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
 import { phpRecheckDelays } from '../../src/worker-php.ts';
 import {
@@ -248,4 +250,25 @@ describe('the sealed id in a job', () => {
     expect(logins).toEqual([]);
     expect(malformed).toEqual([{ code: 'malformed_login', index: 0, field: 'php', lid: login.lid }]);
   });
+});
+
+test('a user who is forgotten: the session of the PHP login ends, and its index goes after the re-checks', async () => {
+  const site = await setup();
+  const { redis, keys } = site;
+  // As the helper makes it.
+  const [lid, moved] = [loginId('alice'), newId()];
+  const desk = openDesk({ redis, keys, clock: Date.now, log: captureLog() });
+  release(() => desk.close());
+  await site.report({ ...thief(lid, newId()), address: ADDRESS.london });
+  await until(async () => (await desk.history('alice', 10)).length === 1);
+  await site.put(moved, live(lid));
+  await redis.hset(keys.phpIds(lid), handleOf(moved), site.seals.seal(moved, lid));
+  await desk.forget('alice', 'she asked us to', { by: 'the-admin', role: 'admin' });
+  expect(await redis.exists(keys.loginEnd(lid))).toBe(1);
+  const ttl = await redis.ttl(keys.phpIds(lid));
+  // The last re-check still needs it; then nobody does.
+  expect(ttl).toBeGreaterThan(600);
+  expect(ttl).toBeLessThanOrEqual(900);
+  await until(async () => (await site.get(moved)) === ended(lid), { timeoutMs: 15_000 });
+  expect(await desk.history('alice', 10)).toEqual([]);
 });
