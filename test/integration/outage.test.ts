@@ -1,9 +1,10 @@
+import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
-import { openShop } from '../support/shop.ts';
+import { ADDRESS, openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
 const LOGINS_PER_SECOND = 200;
@@ -20,6 +21,17 @@ interface Tally {
 
 function bump<K>(map: Map<K, number>, key: K): void {
   map.set(key, (map.get(key) ?? 0) + 1);
+}
+
+/** A connection of its own: one that is kept may be closed by one side in the very moment that the other uses it again. */
+function statusOf(url: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'x-forwarded-for': ADDRESS.london };
+    const sent = request(url, { method: 'POST', agent: false, headers }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+    });
+    sent.on('error', reject).end();
+  });
 }
 
 describe('Redis away for 10 s under 200 logins a second', () => {
@@ -43,8 +55,7 @@ describe('Redis away for 10 s under 200 logins a second', () => {
       await openWorker(prefix, { redis: server.url });
       const requests: Promise<void>[] = [];
       const logIn = async (i: number) => {
-        const page = await shop.browser().post(`/timed-login?user=user-${i}`);
-        bump(tally.statuses, page.status);
+        bump(tally.statuses, await statusOf(`${shop.url}/timed-login?user=user-${i}`));
       };
       const start = performance.now();
       const outage = (async () => {
