@@ -2,12 +2,13 @@
 
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { span } from '../domain/plain-words.ts';
 import type { SetAsideEntry } from '../ports.ts';
 import { redisCounters } from '../redis/counters.ts';
 import { type Keys, LOGIN_QUEUE } from '../redis/keys.ts';
 import { redisSetAside } from '../redis/set-aside.ts';
 import { type Check, fail, ok, warn } from './doctor-check.ts';
-import { minute, span } from './time.ts';
+import { minute } from './time.ts';
 
 export interface QueueFacts {
   /** Jobs by state: `waiting`, `active`, `delayed`, `failed`. */

@@ -1,12 +1,12 @@
 /** `locate --registry`: what the address registries say of an address. It tells them that somebody asks about it. */
 
+import { span } from '../domain/plain-words.ts';
 import { evidenceOf } from '../domain/settle.ts';
 import type { Evidence } from '../domain/types.ts';
 import type { RegistryLookup } from '../ports.ts';
 import { evidenceTable } from './evidence-table.ts';
 import type { Terminal } from './terminal.ts';
 import { clean } from './text.ts';
-import { span } from './time.ts';
 
 export type RegistryAnswer =
   | { readonly kind: 'word'; readonly evidence: readonly Evidence[] }

@@ -126,25 +126,14 @@ export function unlocatableWords(why: UnlocatableWhy): string {
 
 const SETTLEMENTS: Readonly<Record<Settlement, string>> = {
   same_country: "the network operator's own geofeed names a country this user logs in from",
-  contradicts_databases: 'the geofeed names a country of this user, but two databases agree on another',
+  contradicts_databases:
+    'the geofeed names a country of this user, but nobody else does, or two databases agree on another',
   elsewhere: 'the geofeed names a country that this user is not known in',
   recorded: 'what the registry says settles nothing',
 };
 
 export function settlementWords(settlement: Settlement): string {
   return SETTLEMENTS[settlement] ?? settlement;
-}
-
-/** e.g. `950 ms`, `12 s`, `5 min`, `3 h`, `2 d`; whole units, rounded down. */
-export function span(ms: number): string {
-  const units = [
-    [86_400_000, 'd'],
-    [3_600_000, 'h'],
-    [60_000, 'min'],
-    [1000, 's'],
-  ] as const;
-  const [size, name] = units.find(([size]) => Math.abs(ms) >= size) ?? [1, 'ms'];
-  return `${Math.trunc(ms / size)} ${name}`;
 }
 
 /** e.g. `12,345`. */

@@ -1,4 +1,4 @@
-/** What a login was, in words for its owner: from closed sets only, because a mail of ours must not carry a stranger's text. */
+/** What a login was, in words for people: from closed sets only, because a mail of ours must not carry a stranger's text. */
 
 const NAMES = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'code' });
 
@@ -40,4 +40,16 @@ export function timeWords(atMs: number): string {
   const at = new Date(atMs);
   const month = at.toLocaleString('en', { month: 'long', timeZone: 'UTC' });
   return `${at.getUTCDate()} ${month} ${at.getUTCFullYear()}, ${at.toISOString().slice(11, 16)} UTC`;
+}
+
+/** e.g. `950 ms`, `12 s`, `5 min`, `3 h`, `2 d`; whole units, rounded down. */
+export function span(ms: number): string {
+  const units = [
+    [86_400_000, 'd'],
+    [3_600_000, 'h'],
+    [60_000, 'min'],
+    [1000, 's'],
+  ] as const;
+  const [size, name] = units.find(([size]) => Math.abs(ms) >= size) ?? [1, 'ms'];
+  return `${Math.trunc(ms / size)} ${name}`;
 }

@@ -2,10 +2,11 @@
 
 import type { Child } from 'hono/jsx';
 import type { IncidentRecord } from '../../domain/incident.ts';
+import { span } from '../../domain/plain-words.ts';
 import type { FamilyBaseline, Place } from '../../domain/types.ts';
 import { AddressLink, type Ctx, NetworkLink, Time, Untrusted } from '../kit.tsx';
 import { countryList, distancesOf } from '../places.ts';
-import { comparedPlaces, flagWords, span, unlocatableWords } from '../words.ts';
+import { comparedPlaces, flagWords, unlocatableWords } from '../words.ts';
 
 export function Sides({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
   const isReuse = incident.reason === 'session_reused';

@@ -1,8 +1,8 @@
 /** What happened, in order: the timeline with milliseconds, and what the holder of the session tried after it ended. */
 
 import type { IncidentRecord, Visit } from '../../domain/incident.ts';
+import { span } from '../../domain/plain-words.ts';
 import { AddressLink, type Ctx, Scroll, Time, Untrusted } from '../kit.tsx';
-import { span } from '../words.ts';
 
 interface Moment {
   readonly what: string;

@@ -2,10 +2,11 @@
 
 import type { Child } from 'hono/jsx';
 import type { QueueDepth, WorkerStatus } from '../../desk-ports.ts';
+import { span } from '../../domain/plain-words.ts';
 import type { UnlocatableWhy } from '../../domain/types.ts';
 import type { SourceStatus } from '../../ports.ts';
 import { Scroll, Time, Untrusted } from '../kit.tsx';
-import { number, plural, span, unlocatableWords } from '../words.ts';
+import { number, plural, unlocatableWords } from '../words.ts';
 
 /** Address blocks change hands every week: see `session-bouncer doctor`, which warns from the same age on. */
 const OLD_DAYS = 45;

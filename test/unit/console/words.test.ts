@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFilter } from '../../../src/console/incident-filter.ts';
 import { codeOf, countryList, distancesOf, middleOf } from '../../../src/console/places.ts';
-import { ageThen, headline, span } from '../../../src/console/words.ts';
+import { ageThen, headline } from '../../../src/console/words.ts';
 import { COUNTRIES } from '../../../src/domain/country.ts';
 import type { Incident } from '../../../src/domain/incident.ts';
+import { span } from '../../../src/domain/plain-words.ts';
 import { REASONS, type Reason } from '../../../src/domain/reasons.ts';
 import { anIncident, FRANCE, locatedAt } from '../../support/incidents.ts';
 
