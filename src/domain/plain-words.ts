@@ -1,11 +1,14 @@
 /** What a login was, in words for people: from closed sets only, because a mail of ours must not carry a stranger's text. */
 
-const NAMES = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'code' });
+/** Made when the first place is named: it takes megabytes, and most workers never name one. */
+let names: Intl.DisplayNames | undefined;
 
 /** `Nigeria`; where the sources differ, `Nigeria or Ghana`. */
 export function placeWords(countries: readonly string[]): string {
-  const names = countries.filter((code) => /^[A-Z]{2}$/.test(code)).map((code) => NAMES.of(code) ?? code);
-  return names.length === 0 ? 'a place we could not determine' : names.join(' or ');
+  names ??= new Intl.DisplayNames(['en'], { type: 'region', fallback: 'code' });
+  const nameOf = (code: string): string => names?.of(code) ?? code;
+  const places = countries.filter((code) => /^[A-Z]{2}$/.test(code)).map(nameOf);
+  return places.length === 0 ? 'a place we could not determine' : places.join(' or ');
 }
 
 /** The first that fits counts: most browsers name others as well. */
