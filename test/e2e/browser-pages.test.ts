@@ -131,7 +131,7 @@ function pageTests(): void {
 
   describe('with hostile text in every field that an outsider may fill', () => {
     beforeAll(async () => {
-      const { caseId, user } = await addHostile(connect(), stage.prefix);
+      const { caseId, user } = await addHostile(connect(stage.redisUrl), stage.prefix);
       const query = new URLSearchParams({ id: user }).toString();
       const others = [`/incidents/${caseId}`, `/user?${query}`, '/confirm?back=/', '/nowhere'];
       const hostileFilter = `/incidents?${new URLSearchParams({ user: HOSTILE, country: HOSTILE })}`;

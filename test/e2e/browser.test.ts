@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser } from 'playwright-core';
 import { openConsole } from '../../src/console.ts';
 import { CHROMIUM, newPerson, openChromium, type Person } from '../support/chromium.ts';
-import { captureLog, release, testRedisUrl, until } from '../support/index.ts';
+import { captureLog, release, until } from '../support/index.ts';
 import {
   ACCOUNTS,
   checkedLogins,
@@ -20,10 +20,10 @@ import {
 const CAFE = '86.140.12.34';
 
 /** The same desk, eleven minutes from now: whoever signed in a moment ago has to say again who they are. */
-async function laterDesk({ prefix }: ReviewStage): Promise<string> {
+async function laterDesk({ redisUrl, prefix }: ReviewStage): Promise<string> {
   const elevenMinutesMs = 11 * 60_000;
   const server = await openConsole({
-    redis: testRedisUrl(),
+    redis: redisUrl,
     prefix,
     accounts: ACCOUNTS,
     port: 0,

@@ -13,10 +13,10 @@ import {
   captureLog,
   connect,
   freePort,
+  privateRedis,
   release,
   type Spawned,
   spawnNode,
-  testRedisUrl,
   until,
 } from '../support/index.ts';
 
@@ -57,10 +57,11 @@ async function expectNothingLeft(demo: Demo): Promise<void> {
   expect(demo.files()).toEqual([]);
 }
 
-async function demoKeys(): Promise<string[]> {
-  const redis = connect();
-  const [bare, braced] = await Promise.all([redis.keys('demo-*'), redis.keys('{demo-*')]);
-  return [...bare, ...braced];
+/** A Redis that nobody else uses: whatever lies in it is the demo's. */
+async function ownRedis(): Promise<{ url: string; keys: () => Promise<string[]> }> {
+  const { url } = await privateRedis();
+  const redis = connect(url);
+  return { url, keys: () => redis.keys('*') };
 }
 
 async function urlOf({ run }: Demo): Promise<string> {
@@ -103,12 +104,13 @@ describe('--once', () => {
   });
 
   test('--json on the Redis of REDIS_URL: the same, and its keys are deleted', async () => {
-    const demo = startDemo(['--once', '--json'], testRedisUrl());
-    await until(async () => (await demoKeys()).length > 0, { timeoutMs: 15_000 });
+    const { url, keys } = await ownRedis();
+    const demo = startDemo(['--once', '--json'], url);
+    await until(async () => (await keys()).length > 0, { timeoutMs: 15_000 });
     expect(demo.files()).toEqual([]);
     expect(await demo.run.exited).toEqual({ code: 0, signal: null });
     expectStory(JSON.parse(demo.run.stdout) as StoryOutcome);
-    expect(await demoKeys()).toEqual([]);
+    expect(await keys()).toEqual([]);
     await expectNothingLeft(demo);
   });
 
@@ -131,7 +133,8 @@ describe('--once', () => {
 
 describe('until Ctrl-C', () => {
   test('the pages escape what comes from outside; SIGINT leaves nothing behind', async () => {
-    const demo = startDemo(['--port', '0'], testRedisUrl());
+    const redis = await ownRedis();
+    const demo = startDemo(['--port', '0'], redis.url);
     const url = await urlOf(demo);
     await logIn(url, 'alice', 'london', 'plain');
     const state = async () => (await (await fetch(`${url}/incidents.json`)).json()) as ReviewState;
@@ -152,7 +155,7 @@ describe('until Ctrl-C', () => {
 
     expect(await demo.run.kill('SIGINT')).toEqual({ code: 0, signal: null });
     await expect(fetch(url)).rejects.toThrow();
-    expect(await demoKeys()).toEqual([]);
+    expect(await redis.keys()).toEqual([]);
     await expectNothingLeft(demo);
   });
 

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { release, spawnNode, testRedisUrl, until } from './index.ts';
+import { privateRedis, release, spawnNode, until } from './index.ts';
 
 export const PASSWORD = 'correct horse battery';
 const SALT = Buffer.alloc(16, 7);
@@ -23,13 +23,16 @@ export interface ReviewStage {
   readonly shop: string;
   /** The stand-alone console. */
   readonly desk: string;
+  /** Of the Redis that only this stage uses. */
+  readonly redisUrl: string;
   readonly prefix: string;
 }
 
 export async function openReviewStage(): Promise<ReviewStage> {
   const cwd = mkdtempSync(join(tmpdir(), 'session-bouncer-browser-'));
   release(() => rmSync(cwd, { recursive: true, force: true }));
-  const env = { REDIS_URL: testRedisUrl(), NO_COLOR: '1' };
+  const { url: redisUrl } = await privateRedis();
+  const env = { REDIS_URL: redisUrl, NO_COLOR: '1' };
   const demo = spawnNode('examples/demo/main.js', ['--port', '0'], env, { cwd });
   // It deletes its keys when it ends by a signal.
   release(async () => void (await demo.kill('SIGTERM')));
@@ -39,7 +42,7 @@ export async function openReviewStage(): Promise<ReviewStage> {
   const settings = { SESSION_BOUNCER_PREFIX: prefix, SESSION_BOUNCER_CONSOLE_ACCOUNTS: accounts.join(',') };
   const served = spawnNode('src/cli/main.js', ['console', '--console-port', '0'], { ...env, ...settings }, { cwd });
   const [, desk = ''] = await served.waitFor(/The review desk is at (http:\S+)\n/, 30_000);
-  return { shop, desk, prefix };
+  return { shop, desk, redisUrl, prefix };
 }
 
 /** Logs in by the shop's own form, as a person would. */
