@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Hono } from 'hono';
 import { type Bouncer, type BouncerOptions, type CookieSession, createBouncer } from '../../src/index.ts';
 import { startCluster } from '../support/cluster.ts';
-import { captureLog, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { captureLog, privateRedis, release, stopwatch, testPrefix, testRedisUrl, until } from '../support/index.ts';
 
 const SECRET = 'a secret of the tests, forty letters long';
 const LIMIT_MS = 400;
@@ -62,12 +62,12 @@ describe('Redis away at the start', () => {
     const redis = how === 'refused' ? 'redis://127.0.0.1:1' : await fakeServer(how === 'loading');
     const { bouncer } = open(testPrefix(), { redis, needsUser: () => true });
     for (let round = 0; round < 3; round++) {
-      const start = performance.now();
+      const ms = stopwatch();
       const judged = await Promise.all(
         [1, 2, 3].map(() => bouncer.judge({ sessionId: id, method: 'GET', target: '/', headers: {} })),
       );
       expect(judged.map((one) => one.action === 'answer' && one.status)).toEqual([503, 503, 503]);
-      expect(performance.now() - start).toBeLessThan(LIMIT_MS + SLACK_MS);
+      expect(ms()).toBeLessThan(LIMIT_MS + SLACK_MS);
     }
   });
 
@@ -84,9 +84,9 @@ describe('Redis away at the start', () => {
     expect((await ask('/me', cookieOf(login))).status).toBe(200);
     await server.kill();
     await until(async () => (await ask('/me', cookieOf(login))).status === 503);
-    const start = performance.now();
+    const ms = stopwatch();
     await bouncer.judge({ sessionId: id, method: 'GET', target: '/', headers: {} });
-    expect(performance.now() - start).toBeLessThan(100);
+    expect(ms()).toBeLessThan(100);
   });
 });
 

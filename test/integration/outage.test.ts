@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { keysFor } from '../../src/redis/keys.ts';
-import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
+import { connect, privateRedis, stopwatch, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -45,9 +45,9 @@ describe('Redis away for 10 s under 200 logins a second', () => {
         bouncer: { redis: server.url, redisTimeoutMs: REDIS_TIMEOUT_MS },
         routes: (app, bouncer) =>
           app.post('/timed-login', async (req, res) => {
-            const start = performance.now();
+            const ms = stopwatch();
             const result = await bouncer.login(req, { userId: String(req.query.user) });
-            tally.slowestHandlerMs = Math.max(tally.slowestHandlerMs, performance.now() - start);
+            tally.slowestHandlerMs = Math.max(tally.slowestHandlerMs, ms());
             bump(tally.reports, result.status);
             res.json(result);
           }),
@@ -69,7 +69,8 @@ describe('Redis away for 10 s under 200 logins a second', () => {
       for (let i = 0; performance.now() - start < OUTAGE_MS + 3000; i++) {
         requests.push(logIn(i));
         const due = start + (i + 1) * (1000 / LOGINS_PER_SECOND);
-        if (due > performance.now()) await sleep(due - performance.now());
+        // Also when it is late: what comes all at once is refused by the machine, not by the app.
+        await sleep(Math.max(1, due - performance.now()));
       }
       await outage;
       await Promise.all(requests);
@@ -92,13 +93,13 @@ describe('Redis away for 10 s under 200 logins a second', () => {
     const shop = await openShop(testPrefix(), {
       bouncer: { redis: 'redis://127.0.0.1:1', maxWaitingLogins: 50, enqueueTimeoutMs: 100 },
     });
-    const start = performance.now();
+    const ms = stopwatch();
     const results = await Promise.all(
       Array.from({ length: 80 }, (_, i) =>
         shop.bouncer.reportLogin({ userId: i, sessionId: `session-${i}`, address: null }),
       ),
     );
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(ms()).toBeLessThan(1000);
     expect(results.filter(({ status }) => status === 'pending')).toHaveLength(50);
     expect(results.filter(({ status }) => status === 'dropped')).toHaveLength(30);
     expect(shop.bouncer.stats()).toMatchObject({ waiting: 50, dropped: 30, queued: 0 });

@@ -14,7 +14,7 @@ import { keysFor } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { type SocketLogin, Sockets } from '../../src/web/sockets.ts';
-import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { captureLog, connect, release, stopwatch, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { startProxy } from '../support/proxy.ts';
 import { Browser } from '../support/shop.ts';
 
@@ -169,9 +169,9 @@ async function openSocket(url: string, cookie: string): Promise<WebSocket> {
 
 /** The close code, and how long it took. */
 function closed(socket: WebSocket): Promise<{ code: number; ms: number }> {
-  const start = performance.now();
+  const ms = stopwatch();
   return new Promise((resolve) => {
-    const done = (code: number) => resolve({ code, ms: performance.now() - start });
+    const done = (code: number) => resolve({ code, ms: ms() });
     if (socket.readyState === WebSocket.CLOSED) done(0);
     else socket.once('close', done);
   });
@@ -179,9 +179,9 @@ function closed(socket: WebSocket): Promise<{ code: number; ms: number }> {
 
 /** One of socket.io's own events; its time. */
 function happens(socket: ClientSocket, event: 'welcome' | 'disconnect' | 'connect_error'): Promise<number> {
-  const start = performance.now();
+  const ms = stopwatch();
   return new Promise((resolve) => {
-    socket.once(event as 'disconnect', () => resolve(performance.now() - start));
+    socket.once(event as 'disconnect', () => resolve(ms()));
   });
 }
 
@@ -238,8 +238,8 @@ describe('a ws socket', () => {
     await until(() => chat.opened.length === 1);
     raw.write(frame('before'));
     await until(() => chat.messages.includes('before'));
-    const start = performance.now();
-    const gone = new Promise<number>((resolve) => raw.once('close', () => resolve(performance.now() - start)));
+    const ms = stopwatch();
+    const gone = new Promise<number>((resolve) => raw.once('close', () => resolve(ms())));
     raw.once('data', () => raw.write(frame('after'))); // its answer to our close frame
     await thief.end();
     expect(await gone).toBeLessThan(1000);

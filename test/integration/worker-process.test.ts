@@ -121,7 +121,8 @@ describe('a worker process', () => {
     await worker.waitFor(/"event":"draining"/);
     const startedMs = Date.now();
     expect(await worker.kill('SIGINT')).toEqual({ code: 1, signal: null });
-    expect(Date.now() - startedMs).toBeLessThan(1500);
+    // The job itself would take thirty seconds, its end by force fifteen.
+    expect(Date.now() - startedMs).toBeLessThan(10_000);
     expect(events(worker).at(-1)).toBe('forced');
     expect(await active()).toBe(1);
   });

@@ -11,6 +11,7 @@ import { type PrivateRedis, type PrivateRedisOptions, startRedis } from './redis
 
 export { findRedisServer, freePort, type PrivateRedis, startRedis } from './redis.ts';
 export { type Spawned, type SpawnOptions, spawnNode } from './spawn.ts';
+export { stopwatch } from './stopwatch.ts';
 export { release };
 
 import { release, releaseAll } from './release.ts';
@@ -79,7 +80,7 @@ export interface UntilOptions {
 /** Asks again and again; returns the first answer that is not false, null or undefined. An error counts as "not yet". */
 export async function until<T>(
   predicate: () => T | Promise<T>,
-  { timeoutMs = 5000, everyMs = 15 }: UntilOptions = {},
+  { timeoutMs = 15_000, everyMs = 15 }: UntilOptions = {},
 ): Promise<Exclude<T, false | null | undefined>> {
   const end = Date.now() + timeoutMs;
   let cause: unknown;

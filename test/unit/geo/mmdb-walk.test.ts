@@ -13,6 +13,7 @@ import { decodeRecord } from '../../../src/geo/mmdb-record.ts';
 import { random } from '../../bench/support/stats.ts';
 import { bigMmdb } from '../../support/big-mmdb.ts';
 import { type MmdbValue, writeMmdb } from '../../support/mmdb-writer.ts';
+import { cpuMs } from '../../support/stopwatch.ts';
 
 const require = createRequire(import.meta.url);
 const BUILT = Date.parse('2026-06-01T00:00:00Z');
@@ -115,9 +116,9 @@ describe('records that would hold up a login', () => {
     ['a double of 3 bytes', [0x63, 1, 2, 3]],
     ['nothing', []],
   ])('%s is refused at once', (_name, bytes) => {
-    const from = performance.now();
+    const from = process.cpuUsage();
     expect(() => decode(bytes)).toThrow(RangeError);
-    expect(performance.now() - from).toBeLessThan(100);
+    expect(cpuMs(from)).toBeLessThan(100);
   });
 });
 
@@ -138,9 +139,9 @@ test('1,000 files with one wrong bit: refused, or each lookup answers soon with 
     });
     if (source === null) refused++;
     for (const address of source === null ? [] : randomV4(20)) {
-      const from = performance.now();
+      const from = process.cpuUsage();
       const { country } = source?.lookup(address, 4) ?? { country: null };
-      slowest = Math.max(slowest, performance.now() - from);
+      slowest = Math.max(slowest, cpuMs(from));
       expect(country === null || /^[A-Z]{2}$/.test(country)).toBe(true);
     }
   }

@@ -1,0 +1,29 @@
+/**
+ * Time for tests of "within a time", on a machine that does other things too. How fast something is, is for the benches.
+ */
+const TICK_MS = 5;
+let lastMs = 0;
+let lostMs = 0;
+
+function look(): number {
+  const nowMs = performance.now();
+  lostMs += Math.max(0, nowMs - lastMs - 2 * TICK_MS);
+  lastMs = nowMs;
+  return nowMs - lostMs;
+}
+
+/** Milliseconds since, without those in which this process itself was kept from running. */
+export function stopwatch(): () => number {
+  if (lastMs === 0) {
+    lastMs = performance.now();
+    setInterval(look, TICK_MS).unref();
+  }
+  const start = look();
+  return () => look() - start;
+}
+
+/** The processor's time of this process since `from`, a `process.cpuUsage()`: other processes do not count. */
+export function cpuMs(from: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(from);
+  return (user + system) / 1000;
+}
