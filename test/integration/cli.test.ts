@@ -572,7 +572,7 @@ describe('doctor', () => {
       const answer = await run(['doctor', '--json', '--redis', url]);
       const report = JSON.parse(answer.stdout) as Report;
       expect(answer.code).toBe(1);
-      expect(answer.ms).toBeLessThan(6000);
+      expect(answer.ms).toBeLessThan(20_000);
       expect(report.checks.find(({ name }) => name === 'redis')?.finding).toMatch(why);
       expect(Object.keys(statuses(report))).toEqual(expect.arrayContaining(['mode', 'redis', 'database', 'sources']));
       expect(answer.stdout + answer.stderr).not.toContain('sekret');
@@ -597,7 +597,7 @@ describe('any command', () => {
       expect(answer.stderr).toMatch(
         /^redis_unavailable: redis:\/\/:\*\*\*@127\.0\.0\.1:\d+ cannot be reached[^\n]+\n$/,
       );
-      expect(answer.ms).toBeLessThan(5000);
+      expect(answer.ms).toBeLessThan(20_000);
     },
   );
 
