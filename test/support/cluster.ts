@@ -14,16 +14,22 @@ export interface TestCluster {
   everywhere(command: string, ...args: string[]): Promise<unknown[]>;
 }
 
+async function startMaster(attempts = 5): Promise<{ port: number; bus: number; redis: Redis }> {
+  // Of its own: the usual bus port, 10,000 above the other, may not exist.
+  const bus = await freePort();
+  const args = ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--cluster-node-timeout', '5000'];
+  try {
+    const { port, url } = await privateRedis({ args });
+    return { port, bus, redis: connect(url) };
+  } catch (error) {
+    // Between our look and the server's bind, someone else took the bus port.
+    if (attempts === 1) throw error;
+    return startMaster(attempts - 1);
+  }
+}
+
 export async function startCluster(): Promise<TestCluster> {
-  const nodes = await Promise.all(
-    Array.from({ length: MASTERS }, async () => {
-      // Of its own: the usual bus port, 10,000 above the other, may not exist.
-      const bus = await freePort();
-      const args = ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--cluster-node-timeout', '5000'];
-      const { port, url } = await privateRedis({ args });
-      return { port, bus, redis: connect(url) };
-    }),
-  );
+  const nodes = await Promise.all(Array.from({ length: MASTERS }, () => startMaster()));
   const share = Math.ceil(SLOTS / MASTERS);
   for (const [i, { redis }] of nodes.entries()) {
     await redis.call('CLUSTER', 'ADDSLOTSRANGE', String(i * share), String(Math.min(SLOTS, (i + 1) * share) - 1));
