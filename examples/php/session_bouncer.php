@@ -32,7 +32,8 @@ final class SessionBouncer {
     /** Somebody has logged in: a new session id, and the worker hears of it. Never throws; false: it could not be told. */
     public function report_login($userId): bool {
         try {
-            @session_regenerate_id(true);
+            if (!preg_match('//u', (string) $userId)) return $this->failed('report_login(): the user id is not UTF-8'); // two would be one
+            if (!@session_regenerate_id(true)) $this->failed('report_login() after output: the session keeps its old id');
             if (session_status() !== PHP_SESSION_ACTIVE) return $this->failed('report_login() needs a session');
             $lid = substr($this->hash((string) $userId), 0, 16) . $this->base64url(random_bytes(16));
             $at = (int) (microtime(true) * 1000);
@@ -72,12 +73,11 @@ final class SessionBouncer {
         $this->visit($case, 'gotcha');
         return $case;
     }
-
     /** @internal Before PHP writes the session: it may have a new id, or its login may have ended meanwhile. */
     public function finish(): void {
         $active = session_status() === PHP_SESSION_ACTIVE;
         if ($active && isset($_SESSION[$this->options['field']])) $_SESSION += $this->own; // copied to a fresh session: the same login
-        if (!$active && ($_SESSION['bouncer_id'] ?? '') === $this->hash((string) session_id())) return; // saved before
+        if (!$active && strtok($_SESSION['bouncer_id'] ?? '', '.') === $this->hash((string) session_id())) return; // saved before
         if ($this->mark() !== null && $active) $_SESSION = $this->stub();
     }
     /** Enrols a new id under its login FIRST, then reads whether the login has ended. Only then may the id be saved. */
@@ -86,7 +86,7 @@ final class SessionBouncer {
         $this->own = $this->own ?? [];
         $lid = $_SESSION['bouncer_lid'] ?? null;
         if (!is_string($lid) || !preg_match('/^[\w-]{38}$/D', $lid) || (string) session_id() === '') return null;
-        $handle = $this->hash(session_id());
+        $handle = $this->hash(session_id()) . '.' . array_key_first($this->options['keys']); // sealed anew with a new key
         if (!$replies = $this->ask($lid, $handle, true)) return null;
         [$mark, $epoch] = end($replies);
         $_SESSION['bouncer_id'] = in_array(false, $replies, true) ? '' : $handle; // not enrolled, or Redis forgot: again next time
@@ -101,7 +101,7 @@ final class SessionBouncer {
         $ids = "$prefix:php-ids:$tag:$lid";
         try {
             $pipe = ($this->redis = $this->redis ?? $this->options['redis']())->multi(Redis::PIPELINE);
-            if ($write && ($_SESSION['bouncer_id'] ?? '') !== $handle) $pipe->hSet($ids, $handle, $this->seal(session_id(), $lid));
+            if ($write && ($_SESSION['bouncer_id'] ?? '') !== $handle) $pipe->hSet($ids, strtok($handle, '.'), $this->seal(session_id(), $lid));
             if ($write) $pipe->expire($ids, $this->options['ttl']);
             $pipe->mGet(["$prefix:login-end:$tag:$lid", "$prefix:epoch:$tag"]);
             $replies = array_merge([$write], (array) $pipe->exec());
@@ -125,7 +125,8 @@ final class SessionBouncer {
     }
     private function post(string $path, string $id, array $data): bool { // signed as Standard Webhooks say
         $hops = array_reverse(explode(',', ($_SERVER['HTTP_X_FORWARDED_FOR'] ?? '') . ',' . ($_SERVER['REMOTE_ADDR'] ?? '')));
-        $data['address'] = filter_var(trim($hops[$this->options['proxies']] ?? ''), FILTER_VALIDATE_IP) ?: null;
+        $hop = preg_replace('/^\[(.+)\](:\d+)?$|^([\d.]+):\d+$/D', '$1$3', trim($hops[$this->options['proxies']] ?? '')); // with a port
+        if (!$data['address'] = filter_var($hop, FILTER_VALIDATE_IP) ?: null) $this->failed('no client address: compare "proxies"');
         $data['userAgent'] = substr($_SERVER['HTTP_USER_AGENT'] ?? '', 0, 512); // a larger body would be refused
         [$at, $text] = [time(), json_encode($data, JSON_INVALID_UTF8_SUBSTITUTE)];
         $sign = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$at.$text", base64_decode(substr($this->options['secret'], 6)), true));

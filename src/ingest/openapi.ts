@@ -124,5 +124,7 @@ function schemas(): Record<string, object> {
       field: { type: 'string', description: 'The first wrong field, e.g. `logins.3.userId`.' },
     },
   };
-  return { ...described, Refusal: refusal };
+  // The address is for the references between them; in a description, each schema's place is its name.
+  const plain = Object.entries(described).map(([name, { $id, $schema, ...schema }]) => [name, schema]);
+  return { ...Object.fromEntries(plain), Refusal: refusal };
 }

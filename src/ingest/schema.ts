@@ -112,7 +112,18 @@ export function readLogins(body: unknown, nowMs: number, make: Maker): LoginEven
   const logins = isList
     ? parsed(loginsSchema, body, 'login_invalid').logins
     : [parsed(loginSchema, body, 'login_invalid')];
-  return logins.map((login, index) => eventOf(login, index, nowMs, make, isList ? `logins.${index}.` : ''));
+  const events = logins.map((login, index) => eventOf(login, index, nowMs, make, isList ? `logins.${index}.` : ''));
+  refuseTwice(events);
+  return events;
+}
+
+/** Two logins of one id are one login to the worker: it would judge the first and never see the other. */
+function refuseTwice(events: readonly LoginEvent[]): void {
+  const seen = new Set<string>();
+  for (const [index, { lid }] of events.entries()) {
+    if (seen.has(lid)) throw new Refused('login_invalid', { field: `logins.${index}.lid` });
+    seen.add(lid);
+  }
 }
 
 function eventOf(login: Login, index: number, nowMs: number, make: Maker, at: string): LoginEvent {

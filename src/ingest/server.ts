@@ -68,10 +68,17 @@ function requestOf(req: IncomingMessage): Request | null {
   const headers = new Headers();
   try {
     for (const [name, value] of Object.entries(req.headers)) headers.set(name, String(value));
-    return new Request(new URL(`http://ingest${req.url}`), { method: req.method ?? 'GET', headers });
+    return new Request(new URL(pathOf(req), 'http://ingest'), { method: req.method ?? 'GET', headers });
   } catch {
     return null;
   }
+}
+
+/** As it came, or out of a whole URL (absolute-form: RFC 9112, section 3.2.2). */
+function pathOf({ url = '' }: IncomingMessage): string {
+  if (url.startsWith('/')) return `http://ingest${url}`;
+  const { pathname, search } = new URL(url);
+  return pathname + search;
 }
 
 /** The /64 of IPv6 is one sender: who has one address of it has them all. A wider one may be many customers of one host. */

@@ -5,6 +5,9 @@ import { MAX_SESSION_BYTES, readSession, type SessionFormat } from './session-da
 /** The variable in which the PHP side keeps the login id. */
 const LID_FIELD = 'bouncer_lid';
 
+/** Between name and value stand the type and the length of the value. */
+const WHOLE_LID = new RegExp(`${LID_FIELD}.{2,8}?([\\w-]{38})(?![\\w-])`, 's');
+
 /** How often one session is read again because a request has written it meanwhile. */
 const MAX_ROUNDS = 20;
 
@@ -82,14 +85,23 @@ function judge(data: Buffer | null, lid: string, { format, field, end }: EndDeps
   if (data === null) return ABSENT;
   const destroy = (why?: PhpWhy): Step => ({ kind: 'change', how: 'destroyed', why, read: data, now: null });
   const session = readSession(data, format);
-  // Names and strings stand in igbinary as they are, and in whatever else is not compressed.
-  if (typeof session === 'string') return data.includes(LID_FIELD) && !data.includes(lid) ? OTHER : destroy(session);
+  if (typeof session === 'string') return isOfAnother(data, lid) ? OTHER : destroy(session);
   const owner = session.stringIn(LID_FIELD);
   if (owner !== null && owner !== lid) return OTHER;
   const nulled = session.setToNull(field);
+  if (nulled.kind === 'unreadable') return destroy(nulled.why);
   if (nulled.kind !== 'nulled' && owner === null) return ABSENT;
   if (end === 'destroy') return destroy();
   if (nulled.kind === 'missing') return destroy('field_missing');
   if (nulled.kind === 'null_already') return ENDED;
   return { kind: 'change', how: 'nulled', read: data, now: nulled.data };
+}
+
+/**
+ * Data that cannot be read are another login's only where its whole id can be seen: igbinary keeps strings as they are. LZF cuts
+ * them (a run of its literals has 32 bytes at most) and leaves the variable's name, which alone says nothing.
+ */
+function isOfAnother(data: Buffer, lid: string): boolean {
+  const seen = WHOLE_LID.exec(data.toString('latin1'))?.[1];
+  return seen !== undefined && seen !== lid && !data.includes(lid);
 }

@@ -22,15 +22,18 @@ export type Nulled =
 export interface SessionData {
   /** The value of a variable that is a string; else null. */
   stringIn(field: string): string | null;
-  /** Sets one variable to NULL, as `$_SESSION[field] = NULL` does: what is a reference of it is NULL too. */
-  setToNull(field: string): Exclude<Nulled, { kind: 'unreadable' }>;
+  /**
+   * Sets one variable to NULL, as `$_SESSION[field] = NULL` does: what is a reference of it is NULL too. Unreadable: what is
+   * left would be too deep to write (a reference's first place is written with all that it refers to).
+   */
+  setToNull(field: string): Nulled;
 }
 
 /** Bounded in time and memory, whatever the data are. */
 export function readSession(data: Buffer, format: SessionFormat): SessionData | UnreadableWhy {
   const why = unreadable(data);
   if (why !== null) return why;
-  return guarded(() => {
+  const session = guarded(() => {
     const { variables, write } = read(data, format);
     return {
       stringIn: (field: string) => textOf(variables.get(latin1(field))),
@@ -39,10 +42,13 @@ export function readSession(data: Buffer, format: SessionFormat): SessionData | 
         if (found === undefined) return { kind: 'missing' as const };
         if (isNull(found)) return { kind: 'null_already' as const };
         found.node = NULL_NODE;
-        return { kind: 'nulled' as const, data: Buffer.from(write(), 'latin1') };
+        const text = guarded(write);
+        if (text === null) return { kind: 'unreadable' as const, why: 'unreadable' as const };
+        return { kind: 'nulled' as const, data: Buffer.from(text, 'latin1') };
       },
     };
   });
+  return session ?? 'unreadable';
 }
 
 /** Both in one go. */
@@ -108,12 +114,13 @@ function read(data: Buffer, format: SessionFormat): Session {
   return format === 'php' ? readPhp(reader) : readPhpSerialize(reader);
 }
 
-function guarded<T>(work: () => T): T | 'unreadable' {
+/** Null: the data cannot be worked with. */
+function guarded<T>(work: () => T): T | null {
   try {
     return work();
   } catch (error) {
     // RangeError: the stack of this process is smaller than such data are deep.
-    if (error instanceof SerializedError || error instanceof RangeError) return 'unreadable';
+    if (error instanceof SerializedError || error instanceof RangeError) return null;
     throw error;
   }
 }

@@ -322,6 +322,17 @@ describe('other routes', () => {
     expectDescribed(health, 'get');
   });
 
+  test('a whole URL in the request line is its path (RFC 9112, 3.2.2)', async () => {
+    const { ingest } = await open();
+    const status = await new Promise((resolve, reject) => {
+      const sent = request(ingest.url, { path: 'http://elsewhere.example/healthz', agent: false }, (response) => {
+        resolve(response.resume().statusCode);
+      });
+      sent.on('error', reject).end();
+    });
+    expect(status).toBe(200);
+  });
+
   test('visits have an allowance of their own', async () => {
     const { ingest } = await open({ loginsPerSecond: 1, clock: () => 1_795_000_000_000 });
     const atMs = 1_795_000_000_000;

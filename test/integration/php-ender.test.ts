@@ -19,6 +19,16 @@ const HEX_IGBINARY = (lid: string) =>
     Buffer.from(lid),
   ]);
 
+/** As LZF writes what it cannot shorten: runs of at most 32 bytes, each after its length. phpredis puts nothing before it. */
+function lzf(text: string): Buffer {
+  const runs: Buffer[] = [];
+  for (let at = 0; at < text.length; at += 32) {
+    const run = Buffer.from(text.slice(at, at + 32), 'latin1');
+    runs.push(Buffer.from([run.length - 1]), run);
+  }
+  return Buffer.concat(runs);
+}
+
 /** Two adapters in one: `before` runs between reading a session and writing it. */
 function racing(before: (id: string, round: number) => Promise<void>): PhpSessions & { sessionPrefix: string } {
   const sessionPrefix = `race-${newId()}:`;
@@ -86,6 +96,8 @@ describe('ending a PHP session', () => {
   test.each<[string, (lid: string) => string | Buffer]>([
     ['igbinary', HEX_IGBINARY],
     ['compressed', () => Buffer.from('28b52ffd2001', 'hex')],
+    ['unreadable', (lid) => lzf(live(lid))],
+    ['unreadable', (lid) => lzf(`pad|s:20:"${'x'.repeat(20)}";${live(lid)}`)],
     ['too_large', (lid) => `${live(lid)}x|s:5000000:"${'x'.repeat(MAX_SESSION_BYTES)}`],
     ['unreadable', (lid) => `${live(lid)}c|C:1:"X":2:{ab}`],
     ['field_missing', (lid) => live(lid).replace('username', 'user')],

@@ -205,6 +205,25 @@ function finishTests(): void {
     expect(written()).toEqual(order);
   });
 
+  test('an id that was sealed with another key is sealed again with the first one', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.login('ann');
+    await ann.get('/index.php');
+    const index = site.keys.phpIds(await site.lidOf(ann.sessionId));
+    const before = await site.redis.hgetall(index);
+    await ann.get('/index.php');
+    expect(await site.redis.hgetall(index)).toEqual(before);
+    const [key = ''] = await site.redis.keys(`*${ann.sessionId}`);
+    const data = (await site.redis.get(key)) ?? '';
+    expect(data).toContain('.k1";');
+    await site.redis.set(key, data.replace('.k1";', '.k0";'), 'KEEPTTL');
+    await ann.get('/index.php');
+    const after = await site.redis.hgetall(index);
+    expect(Object.keys(after)).toEqual(Object.keys(before));
+    expect(after).not.toEqual(before);
+  });
+
   test('an index that Redis has lost is written again', async () => {
     const site = await openSite();
     const ann = site.browser();
@@ -330,6 +349,23 @@ function misuseTests(): void {
     await until(() => site.log().includes('session-bouncer: guard() before session_start()'));
   });
 
+  test('a login after output keeps its id, and the log says so', async () => {
+    const site = await openSite();
+    const ann = site.browser();
+    await ann.get('/index.php');
+    const { body } = await ann.get('/latelogin');
+    expect(JSON.parse(body)).toMatchObject({ same: true });
+    await until(() => site.log().includes('session-bouncer: report_login() after output'));
+  });
+
+  test('a user id that is not UTF-8 is refused, and told: two such users would be one', async () => {
+    const site = await openSite();
+    const { status } = await site.browser().get('/latelogin?user=M%FCller');
+    expect(status).toBe(200);
+    await until(() => site.log().includes('session-bouncer: report_login(): the user id is not UTF-8'));
+    expect(await site.redis.keys(`${site.keys.phpIds('').split(':php-ids')[0]}:php-ids:*`)).toEqual([]);
+  });
+
   test('allow_url_fopen off: the login goes on, and the log names the setting', async () => {
     const site = await openSite({ ini: { allow_url_fopen: '0' } });
     const ann = site.browser();
@@ -380,6 +416,27 @@ function workerTests(): void {
       { kind: 'refused', address, path: '/index.php', userAgent: 'TestBrowser/1.0' },
       { kind: 'gotcha', address, path: '/gotcha.php' },
     ]);
+  });
+
+  test.each(['105.112.10.20:51234', '[2c0f:f5c0::1]:443', '[2c0f:f5c0::1]'])(
+    'a proxy that names the port too: %s is checked',
+    async (address) => {
+      const site = await openSite({ worker: {} });
+      await site.browser(ADDRESS.london).login('ann');
+      await until(async () => (await site.redis.exists(site.keys.baseline('ann'))) === 1);
+      await site.browser(address).login('ann');
+      const [incident] = await until(async () => {
+        const { incidents } = await site.incidents.list({ userId: 'ann' }, 1);
+        return incidents.length > 0 && incidents;
+      });
+      expect(incident?.sighting.address).toBe(/[\d.]{9,}|2c0f[\w:]+/.exec(address)?.[0]);
+    },
+  );
+
+  test('a proxy that names no address at all: the log says what to compare', async () => {
+    const site = await openSite({ worker: {} });
+    await site.browser('unknown').login('ann');
+    await until(() => site.log().includes('session-bouncer: no client address'));
   });
 
   test('no header of the client keeps a login from being reported', async () => {

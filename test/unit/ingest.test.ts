@@ -87,6 +87,12 @@ describe('a login', () => {
     ['an unknown field', { ...login, ip: '1.2.3.4' }, 'field_unknown', null],
     ['an unknown field in a list', { logins: [login, { ...login, ip: 1 }] }, 'field_unknown', 'logins.1'],
     ['the third of a list', { logins: [login, login, { ...login, lid: '!' }] }, 'login_invalid', 'logins.2.lid'],
+    [
+      'one login id twice',
+      { logins: [login, { ...login, lid: 'x'.repeat(38) }, { userId: 'b', address: null, lid: 'x'.repeat(38) }] },
+      'login_invalid',
+      'logins.2.lid',
+    ],
     ['an empty list', { logins: [] }, 'login_invalid', 'logins'],
     ['too long a list', { logins: Array.from({ length: 101 }, () => login) }, 'login_invalid', 'logins'],
     ['a list and a login', { ...login, logins: [login] }, 'field_unknown', null],

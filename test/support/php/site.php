@@ -6,10 +6,11 @@
  *   /who                                                  who is logged in, without the guard: what the session says
  *   /api                                                  as a guarded route of data
  *   /early                                                asks the guard before the session has started
+ *   /latelogin                                            logs in when output has begun
  *   /late                                                 asks it when output has begun, under a handler that throws at everything
  */
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
-if (!in_array($path, ['/held', '/who', '/api', '/early', '/late'], true)) return false;
+if (!in_array($path, ['/held', '/who', '/api', '/early', '/late', '/latelogin'], true)) return false;
 
 if ($path === '/who') {
     session_start(['read_and_close' => true]);
@@ -22,6 +23,15 @@ if ($path === '/early') {
     exit('after the guard');
 }
 session_start();
+if ($path === '/latelogin') {
+    $id = session_id();
+    while (ob_get_level() > 0) ob_end_flush();
+    echo ' ';
+    flush();
+    $_SESSION['username'] = $_GET['user'] ?? 'ann';
+    $told = $bouncer->report_login($_SESSION['username']);
+    exit(json_encode(['told' => $told, 'same' => session_id() === $id]));
+}
 if ($path === '/late') {
     set_error_handler(function (int $number, string $text) { // as many sites have it: deaf to @
         throw new ErrorException($text, 0, $number);
