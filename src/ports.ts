@@ -356,7 +356,7 @@ export interface Registry {
   located(
     notes: readonly { readonly userId: string; readonly lid: string; readonly countries: readonly string[] }[],
   ): Promise<void>;
-  /** The logins that live, oldest first: the index, then one look at all of them in one go. Removes the dead behind it. */
+  /** The logins that live, oldest first, in one step (on a Cluster: the index, then one look at all of them). Removes the dead behind it. */
   list(userId: string, nowMs: number): Promise<LoginEntry[]>;
   find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean }) | null>;
   /** Every login on record, whether it lives or not. */
