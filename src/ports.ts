@@ -221,6 +221,15 @@ export interface Entrance {
   readonly tombstoneTtlMs: number;
 }
 
+export interface Logout {
+  readonly handle: string;
+  /** Of the login that is to end with it. */
+  readonly lid: string;
+  readonly nowMs: number;
+  readonly tombstoneTtlMs: number;
+  readonly markTtlMs: number;
+}
+
 /**
  * The web tier's side of the sessions. Every write is guarded and atomic on its one key; a refusal is an outcome and
  * never an error. All may throw when Redis is away.
@@ -231,7 +240,15 @@ export interface GuardedSessions {
   touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
   /** Of one session: a moved id logs its successors out too. `lid`: the login that it is (or was) of, or ''. */
   logout(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<{ outcome: WriteOutcome; lid: string }>;
-  /** The same, for whom the login does not matter. */
+  /**
+   * A session and its login, with all its ids, in one atomic step, and the news of it. `other`: the session is another login's
+   * (`lid`), nothing was done. Not `isAll`: ids are left, of a login with very many. Null on a Cluster: there the login's mark,
+   * its other ids and the session end one after the other.
+   */
+  readonly logoutAtOnce:
+    | ((logout: Logout) => Promise<{ outcome: WriteOutcome | 'other'; lid: string; isAll: boolean }>)
+    | null;
+  /** As `logout`, for whom the login does not matter. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
   /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
   move(move: Move): Promise<WriteOutcome>;

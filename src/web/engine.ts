@@ -7,6 +7,7 @@ import type { Entry, Looked, Opened, OpenedLive } from './entry.ts';
 import { lifeIn, renewalOf } from './expiry.ts';
 import { randomToken, sessionHandle } from './handle.ts';
 import { LateEnds } from './late-ends.ts';
+import { logOut } from './logout.ts';
 import { endedBy, endedByReuse, followMoved } from './moved.ts';
 import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
 
@@ -33,7 +34,7 @@ export interface EngineDeps {
   onRefused(refusal: Refusal): void;
   /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
   onReused(reuse: { lid: string; handle: string }): Promise<void>;
-  /** A session of this login was logged out, and so the whole login ends. May throw when Redis is away. */
+  /** A session of this login is logged out, and so the whole login ends, where that is not one step. May throw. */
   onLogout?(login: { lid: string; handle: string }): Promise<void>;
   /** For the mutation check of the tests only. */
   readonly mutation?: Mutation | undefined;
@@ -185,7 +186,7 @@ export class SessionEngine {
   }
 
   async #endBoth({ handle, origin, first }: Entry): Promise<WriteOutcome | null> {
-    if (first && origin !== undefined) await this.end(origin.entry.handle);
+    if (first && origin !== undefined) await this.end(origin.entry.handle, origin.entry.head.lid);
     return this.end(handle);
   }
 
@@ -262,25 +263,19 @@ export class SessionEngine {
   }
 
   /**
-   * A logout: the session first, then its login with whatever other ids and sockets it has. Never throws. Null when Redis was
-   * away: then it is done when Redis is back (see `endLate`).
+   * A logout, of the session and its login with whatever other ids and sockets it has. `lid`: the login, where it is known.
+   * Never throws. Null when Redis was away: then it is done when Redis is back (see `endLate`).
    */
-  async end(handle: string): Promise<WriteOutcome | null> {
-    const { sessions, clock, absoluteTtlMs } = this.#deps;
-    const outcome = await this.#write('destroy', async () => {
-      const ended = await sessions.logout(handle, clock(), absoluteTtlMs);
-      // A revoked one's login has ended before.
-      if (ended.lid !== '' && ended.outcome !== 'revoked') await this.#deps.onLogout?.({ lid: ended.lid, handle });
-      return ended.outcome;
-    });
+  async end(handle: string, lid?: string): Promise<WriteOutcome | null> {
+    const outcome = await this.#write('destroy', () => logOut(this.#deps, handle, lid));
     if (outcome === null) this.#late.add(handle);
     else this.#late.delete(handle);
     return outcome;
   }
 
   /** Logout, by the app's own word: nobody is told that it is done when it is not. Throws `session_unavailable`. */
-  async logout(handle: string): Promise<void> {
-    if ((await this.end(handle)) === null) {
+  async logout(handle: string, lid?: string): Promise<void> {
+    if ((await this.end(handle, lid)) === null) {
       throw sessionUnavailable('logout: Redis is away; the session ends when it is back');
     }
   }

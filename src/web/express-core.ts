@@ -222,8 +222,9 @@ export class ExpressCore {
 
   /** By the id alone: express-session says no more. A moved id logs its successors out. Resolves to the error, or null. */
   destroy(sessionId: string): Promise<unknown> {
-    const { handle } = this.#leave(sessionId) ?? this.#engine.fresh(sessionId);
-    return this.#engine.logout(handle).then(
+    const left = this.#leave(sessionId);
+    const { handle } = left ?? this.#engine.fresh(sessionId);
+    return this.#engine.logout(handle, left?.head.lid).then(
       () => null,
       (error: unknown) => error,
     );
@@ -245,7 +246,7 @@ export class ExpressCore {
     if (this.#unsaved.size > MAX_UNSAVED && oldest !== undefined) this.#unsaved.delete(oldest);
     req.res?.once?.('finish', () => {
       const left = this.#leave(newId);
-      if (left !== null) void this.#engine.end(left.handle);
+      if (left !== null) void this.#engine.end(left.handle, left.head.lid);
     });
   }
 
@@ -265,7 +266,7 @@ export class ExpressCore {
     this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
     // A session that was never stored has nothing to end: one command less on every login.
     const stored = old?.first ? this.#leave(sessionID) : old;
-    if (stored) await this.#engine.end(stored.handle);
+    if (stored) await this.#engine.end(stored.handle, stored.head.lid);
   }
 
   stateOf(req: object): SessionState | undefined {

@@ -80,7 +80,8 @@ export class StockGuard {
     }
     if (entry) entry.blocked = 'logout';
     const isLogin = request?.owns(sessionId) && request.req.session;
-    const outcome = await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle);
+    const lid = entry && !entry.first ? entry.head.lid : undefined;
+    const outcome = await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle, lid);
     // Where the answer has begun (`unset: 'destroy'`), an error would cut it.
     if (outcome !== null || isLogin || request?.res.headersSent) return;
     throw sessionUnavailable('destroy: Redis is away; the session ends when it is back');
@@ -97,7 +98,8 @@ export class StockGuard {
       const next = request.entry();
       const left = request.movedFrom?.entry ?? (next?.first ? next.origin?.entry : undefined);
       request.movedFrom = null;
-      if (left !== undefined && !left.first && left.blocked === null) void this.#deps.engine.end(left.handle);
+      if (left === undefined || left.first || left.blocked !== null) return;
+      void this.#deps.engine.end(left.handle, left.head.lid);
     });
   }
 

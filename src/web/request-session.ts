@@ -192,7 +192,7 @@ export class RequestSession {
     // A new id that was never stored: what ends is the session that it was to go on from.
     const left = own === null && this.#made.includes(sessionId) ? stored(this.#entry) : stored(own);
     this.#leaving = false;
-    await this.#engine.logout((left ?? own ?? this.#engine.fresh(sessionId)).handle);
+    await this.#engine.logout((left ?? own ?? this.#engine.fresh(sessionId)).handle, left?.head.lid);
     if (own !== null && own !== left) own.blocked ??= 'logout';
   }
 
@@ -200,7 +200,7 @@ export class RequestSession {
   async finish(): Promise<void> {
     const left = this.#leaving ? stored(this.#entry) : null;
     this.#leaving = false;
-    if (left !== null) await this.#engine.end(left.handle);
+    if (left !== null) await this.#engine.end(left.handle, left.head.lid);
   }
 
   /** A new login under a new id, which is saved next. The session before it is logged out, if there was one. */
@@ -214,7 +214,7 @@ export class RequestSession {
     this.#text = null;
     this.forwardTo = null;
     this.#leaving = false;
-    const ended = old === null ? Promise.resolve(null) : this.#engine.end(old.handle);
+    const ended = old === null ? Promise.resolve(null) : this.#engine.end(old.handle, old.head.lid);
     return { sessionId, ended };
   }
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { tagOf, userTag } from '../../src/redis/keys.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
 import { ABSENT_GRACE_MS } from '../../src/redis/registry-look.ts';
+import { guardedSessions } from '../../src/redis/sessions.ts';
 import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { commandsDuring, WebTier } from '../support/admin.ts';
 import { until } from '../support/index.ts';
@@ -9,6 +10,10 @@ import { until } from '../support/index.ts';
 const DAY_MS = 86_400_000;
 
 const sizeOf = (web: WebTier, user: string) => web.redis.zcard(web.keys.userLogins(userTag(user)));
+
+/** One id by itself, as no logout does: that ends the login with all its ids. */
+const goes = (web: WebTier, id: string) =>
+  guardedSessions(web.redis, web.keys).destroy(sessionHandle(id), web.now, DAY_MS);
 
 describe('the registry of a user', () => {
   test('a login id leads to its user', () => {
@@ -145,10 +150,10 @@ describe('the registry of a user', () => {
     const opened = await engine.open(id);
     const tab = await engine.open(id);
     if (opened.kind !== 'live' || tab.kind !== 'live') throw new Error('not live');
-    // Two tabs: one moves and logs out, the other moves while the sweep stands between its look and its removal.
+    // Two tabs: one moves and its id goes, the other moves while the sweep stands between its look and its removal.
     const [a, b] = [await engine.move(opened.entry, id, other), await engine.move(tab.entry, id, randomToken())];
     await engine.save(a, { cookie: {} }, null);
-    await engine.end(sessionHandle(other));
+    await goes(web, other);
     const prune = web.redis.evalsha.bind(web.redis);
     const paused = new WebTier(
       web.prefix,
@@ -167,7 +172,7 @@ describe('the registry of a user', () => {
     expect((await web.admin.list('alice')).map((one) => one.lid)).toEqual([lid]);
   });
 
-  test('two tabs, the newest id logged out: the login is listed by the one that lives', async () => {
+  test('two tabs, the newest id gone: the login is listed by the one that lives', async () => {
     const web = new WebTier();
     const engine = web.engine();
     const { id, lid } = await web.login('alice', engine);
@@ -176,7 +181,7 @@ describe('the registry of a user', () => {
     const newest = randomToken();
     await engine.save(await engine.move(left.entry, id, randomToken()), { cookie: {} }, null);
     await engine.save(await engine.move(right.entry, id, newest), { cookie: {} }, null);
-    await engine.end(sessionHandle(newest));
+    await goes(web, newest);
     expect((await web.admin.list('alice')).map((one) => one.lid)).toEqual([lid]);
     expect(await web.registry.prune(userTag('alice'), web.now)).toEqual({ kept: 1, removed: 0 });
   });
