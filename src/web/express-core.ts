@@ -100,6 +100,9 @@ export class ExpressCore {
       const { sessionID: sessionId } = req;
       this.#pending.set(req, { kind: 'alarm', sessionId, ended: this.#engine.alarm(sessionId, reused) });
       make.generate();
+      // express-session compares what was loaded with what it has at the end: else it would store the fresh session, and set
+      // its cookie behind the one that takes the old id away.
+      for (const name of Object.keys(data)) if (name !== 'cookie') Reflect.deleteProperty(data, name);
       return req.session;
     }
     if (opened.kind === 'live') return this.#inflateLive(req, data, opened, make, isBrought);
