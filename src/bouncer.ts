@@ -229,7 +229,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     gate: () => expressGate({ gate, trust, log, engine }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
-    ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins }),
+    ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins, guard }),
     login: (req, how) => login(req, how, { trust, log, ports, report }),
     reportLogin: (given) => report(given),
     clientAddress: (request) => clientOf(request, trust).address,

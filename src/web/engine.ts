@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hasSettled, judgeMoved, REISSUE_MS } from '../domain/grace.ts';
 import { errorName, sessionUnavailable } from '../errors.ts';
 import type { Clock, GuardedSessions, LiveHead, LoadedSession, Log, Logins, Refusal, WriteOutcome } from '../ports.ts';
-import { Creation, type Mutation } from './creation.ts';
+import { Creation, leavesLogin, type Mutation } from './creation.ts';
 import type { Entry, Looked, Opened, OpenedLive } from './entry.ts';
 import { lifeIn, renewalOf } from './expiry.ts';
 import { randomToken, sessionHandle } from './handle.ts';
@@ -164,6 +164,11 @@ export class SessionEngine {
   async save(entry: Entry, data: object, wantedTtlMs: number | null): Promise<WriteOutcome | null> {
     if (entry.blocked !== null) return this.#refuse('save', entry.blocked);
     if ('__bouncer' in data) return this.#refuse('save', 'reserved_name');
+    const left = leavesLogin(entry, data);
+    entry.emptied = left === 'all';
+    // Nothing to store yet: the app may still put something into it, and then the login goes on.
+    if (entry.emptied) return 'live';
+    if (left === 'user' && !(await this.#detach(entry))) return null;
     const { clock, absoluteTtlMs, ttlMs: defaultTtlMs } = this.#deps;
     const nowMs = clock();
     // A kept session object's cookie may have expired while other requests renewed the session; whether it has gone, the script
@@ -183,6 +188,20 @@ export class SessionEngine {
     // It never came to be: what it was to go on from is not this request's to end any more.
     else if (entry.first && outcome === 'revoked') entry.blocked = 'revoked';
     return outcome;
+  }
+
+  /** Passport has logged its user out: the login ends, and what is kept (a message) is an anonymous session's. */
+  async #detach(entry: Entry): Promise<boolean> {
+    const { origin, head } = entry;
+    const outcome = origin === undefined ? null : await this.end(origin.entry.handle, head.lid);
+    if (outcome === 'revoked') {
+      entry.blocked = outcome;
+      this.#refuse('save', outcome);
+    }
+    if (outcome === null || outcome === 'revoked') return false;
+    delete entry.origin;
+    entry.head = { ...head, lid: '', movedFrom: '', endsAtMs: 0 };
+    return true;
   }
 
   async #endBoth({ handle, origin, first }: Entry): Promise<WriteOutcome | null> {
@@ -268,7 +287,7 @@ export class SessionEngine {
    */
   async end(handle: string, lid?: string): Promise<WriteOutcome | null> {
     const outcome = await this.#write('destroy', () => logOut(this.#deps, handle, lid));
-    if (outcome === null) this.#late.add(handle);
+    if (outcome === null) this.#late.add(handle, lid);
     else this.#late.delete(handle);
     return outcome;
   }
@@ -282,7 +301,7 @@ export class SessionEngine {
 
   /** Redis is back: what could not be ended while it was away ends now. */
   async endLate(): Promise<void> {
-    await Promise.all(this.#late.all().map((handle) => this.end(handle)));
+    await Promise.all(this.#late.all().map(({ handle, lid }) => this.end(handle, lid)));
   }
 
   /**

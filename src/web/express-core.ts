@@ -3,6 +3,7 @@ import type { WriteOutcome } from '../ports.ts';
 import { isBrought as isUnderItsId, type SessionEngine } from './engine.ts';
 import {
   type Entry,
+  endable,
   type Looked,
   lookedAgain,
   notReloaded,
@@ -67,6 +68,9 @@ export class ExpressCore {
   readonly #reused = new WeakMap<object, NonNullable<Looked['reused']>>();
   /** What a request's cookie calls for and no store call can do: the gate waits for it. */
   readonly #pending = new WeakMap<object, Pending>();
+
+  /** What took the place of a session that was logged out. */
+  readonly #signedOut = new WeakSet<object>();
 
   /** By their ids: those that go on from another session and are not stored yet. */
   readonly #unsaved = new Map<string, Entry>();
@@ -185,6 +189,7 @@ export class ExpressCore {
 
   async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
     if (this.#opened.has(session)) return this.#saveOpened(sessionId, session);
+    if (this.#isLeftEmpty(session)) return 'live';
     const loaded = this.#asLoaded.get(session);
     this.#asLoaded.delete(session);
     if (loaded !== undefined && loaded === textOf(session)) {
@@ -206,6 +211,7 @@ export class ExpressCore {
   }
 
   mayName(session: object | undefined): boolean {
+    if (session !== undefined && this.#isLeftEmpty(session)) return false;
     const entry = session === undefined ? undefined : this.#entries.get(session);
     return entry === undefined || this.#engine.mayName(entry);
   }
@@ -270,6 +276,24 @@ export class ExpressCore {
     // A session that was never stored has nothing to end: one command less on every login.
     const stored = old?.first ? this.#leave(sessionID) : old;
     if (stored) await this.#engine.end(stored.handle, stored.head.lid);
+  }
+
+  async logOut(req: RequestLike, { generate }: Maker): Promise<void> {
+    const { session, sessionID } = req;
+    if (!session) return;
+    const own = this.entryOf(sessionID, session);
+    const old = endable(own);
+    this.#leave(sessionID);
+    own.blocked ??= 'logout';
+    generate();
+    this.#entries.set(req.session, this.#engine.fresh(req.sessionID));
+    this.#signedOut.add(req.session);
+    if (old !== null) await this.#engine.logout(old.handle, old.head.lid);
+  }
+
+  /** express-session stores what has another id than the cookie's, be it empty. */
+  #isLeftEmpty(session: object): boolean {
+    return this.#signedOut.has(session) && textOf(session) === '{}';
   }
 
   stateOf(req: object): SessionState | undefined {

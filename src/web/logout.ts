@@ -19,7 +19,7 @@ export const MARK_TTL_MS = 30 * 86_400_000;
  */
 export function logOut(deps: LogoutDeps, handle: string, lid = ''): Promise<WriteOutcome> {
   const { logoutAtOnce } = deps.sessions;
-  return logoutAtOnce === null ? stepByStep(deps, handle) : atOnce(deps, logoutAtOnce, handle, lid);
+  return logoutAtOnce === null ? stepByStep(deps, handle, lid) : atOnce(deps, logoutAtOnce, handle, lid);
 }
 
 async function atOnce(
@@ -39,9 +39,9 @@ async function atOnce(
   return (await sessions.logout(handle, clock(), tombstoneTtlMs)).outcome;
 }
 
-async function stepByStep(deps: LogoutDeps, handle: string): Promise<WriteOutcome> {
+async function stepByStep(deps: LogoutDeps, handle: string, given: string): Promise<WriteOutcome> {
   const { sessions, clock, absoluteTtlMs, onLogout } = deps;
-  const known = await loginOf(deps, handle);
+  const known = await loginOf(deps, handle, given);
   if (known !== '' && onLogout !== undefined) {
     await onLogout({ lid: known, handle });
     return 'logout';
@@ -52,9 +52,10 @@ async function stepByStep(deps: LogoutDeps, handle: string): Promise<WriteOutcom
   return outcome;
 }
 
-/** '' where none is to be ended: a revoked session's login has ended before. */
-async function loginOf({ sessions }: LogoutDeps, handle: string): Promise<string> {
+/** '' where none is to be ended: a revoked session's login has ended before. `given`: of a session that is gone. */
+async function loginOf({ sessions }: LogoutDeps, handle: string, given: string): Promise<string> {
   const found = await sessions.load(handle);
   if (found.kind === 'live') return found.head.lid;
-  return found.kind === 'absent' || found.tombstone.kind === 'revoked' ? '' : found.tombstone.lid;
+  if (found.kind === 'absent') return given;
+  return found.tombstone.kind === 'revoked' ? '' : found.tombstone.lid;
 }

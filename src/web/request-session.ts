@@ -1,6 +1,6 @@
 import type { RevokedTombstone } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
-import { type Entry, lookedAgain, type OpenedLive } from './entry.ts';
+import { type Entry, endable, lookedAgain, type OpenedLive } from './entry.ts';
 import { withExpiry } from './expiry.ts';
 import { randomToken } from './handle.ts';
 import type { HttpRequest } from './http.ts';
@@ -196,9 +196,21 @@ export class RequestSession {
     if (own !== null && own !== left) own.blocked ??= 'logout';
   }
 
+  /** The same, whatever id the session has by now. What this request goes on with is nobody's. */
+  async logOut(): Promise<void> {
+    const old = endable(this.#entry);
+    this.#left = [...this.#left, ...this.#ids, ...this.#made];
+    this.#entry = null;
+    this.#ids = [];
+    this.#text = null;
+    this.forwardTo = null;
+    this.#leaving = false;
+    if (old !== null) await this.#engine.logout(old.handle, old.head.lid);
+  }
+
   /** At the end of the request: what was left and never went on is logged out. */
   async finish(): Promise<void> {
-    const left = this.#leaving ? stored(this.#entry) : null;
+    const left = this.#leaving || this.#entry?.emptied ? stored(this.#entry) : null;
     this.#leaving = false;
     if (left !== null) await this.#engine.end(left.handle, left.head.lid);
   }
@@ -239,6 +251,8 @@ export interface RequestPort {
   readonly session: RequestSession;
   /** A new id, login and data, and their save; the id is known at once. Throws `session_missing`. */
   begin(lid: string, data: Readonly<Record<string, unknown>>): { sessionId: string; saved: Promise<boolean> };
+  /** Ends session and login; the request goes on with an empty session. Throws `session_unavailable`. */
+  logOut(): Promise<void>;
 }
 
 /** The port of each request object (or context) that an adapter has seen. */

@@ -14,7 +14,7 @@ import { type AppOptions, type Framework, Held } from './frameworks/harness.ts';
 const LONG_MS = 1_000_000;
 const CASE = 'AAAA-BBBB-CCCC';
 
-class Site {
+export class Site {
   readonly prefix = testPrefix();
   readonly held = new Held();
   readonly log = captureLog();
