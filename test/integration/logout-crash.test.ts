@@ -35,7 +35,7 @@ async function twoTabs({ web, engine }: { web: WebTier; engine: SessionEngine })
   for (const opened of tabs) {
     if (opened.kind !== 'live') throw new Error('not live');
     const newId = randomToken();
-    await engine.save(engine.move(opened.entry, id, newId), { cookie: {} }, null);
+    await engine.save(engine.move(opened.entry, id, newId), { cookie: {}, userId: 'alice' }, null);
     ids.push(newId);
   }
   const [own = '', other = ''] = ids;

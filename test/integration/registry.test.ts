@@ -116,13 +116,13 @@ describe('the registry of a user', () => {
     const engine = web.engine();
     const lid = 'an-id-of-the-app-itself-of-38-letters-';
     const [first, left, right] = [randomToken(), randomToken(), randomToken()];
-    await engine.save(engine.fresh(first, lid), { cookie: {} }, null);
+    await engine.save(engine.fresh(first, lid), { cookie: {}, userId: 'alice' }, null);
     await web.report('alice', lid, first);
     const tabs = [await engine.open(first), await engine.open(first)];
     for (const [i, newId] of [left, right].entries()) {
       const opened = tabs[i];
       if (opened?.kind !== 'live') throw new Error('not live');
-      await engine.save(engine.move(opened.entry, first, newId), { cookie: {} }, null);
+      await engine.save(engine.move(opened.entry, first, newId), { cookie: {}, userId: 'alice' }, null);
     }
     // Its index lies with the login id, not with the user: the first id is all that the user's list knows.
     await web.redis.set(web.keys.session(sessionHandle(first)), 'something else');
@@ -138,7 +138,7 @@ describe('the registry of a user', () => {
     expect(await web.admin.list('alice')).toEqual([]);
     expect(await web.registry.prune(userTag('alice'), web.now)).toEqual({ kept: 1, removed: 0 });
     const engine = web.engine();
-    await engine.save(engine.fresh(id, lid), { cookie: {} }, null);
+    await engine.save(engine.fresh(id, lid), { cookie: {}, userId: 'alice' }, null);
     expect((await web.admin.list('alice')).map((one) => one.lid)).toEqual([lid]);
   });
 
@@ -152,7 +152,7 @@ describe('the registry of a user', () => {
     if (opened.kind !== 'live' || tab.kind !== 'live') throw new Error('not live');
     // Two tabs: one moves and its id goes, the other moves while the sweep stands between its look and its removal.
     const [a, b] = [await engine.move(opened.entry, id, other), await engine.move(tab.entry, id, randomToken())];
-    await engine.save(a, { cookie: {} }, null);
+    await engine.save(a, { cookie: {}, userId: 'alice' }, null);
     await goes(web, other);
     const prune = web.redis.evalsha.bind(web.redis);
     const paused = new WebTier(
@@ -162,7 +162,7 @@ describe('the registry of a user', () => {
           const value = Reflect.get(target, name) as unknown;
           if (name !== 'evalsha' && name !== 'eval') return typeof value === 'function' ? value.bind(target) : value;
           return async (...args: Parameters<typeof prune>) => {
-            if (args[1] === 2) await engine.save(b, { cookie: {} }, null); // its keys: the look has four
+            if (args[1] === 2) await engine.save(b, { cookie: {}, userId: 'alice' }, null); // its keys: the look has four
             return (value as typeof prune).apply(target, args);
           };
         },
@@ -179,8 +179,8 @@ describe('the registry of a user', () => {
     const [left, right] = [await engine.open(id), await engine.open(id)];
     if (left.kind !== 'live' || right.kind !== 'live') throw new Error('not live');
     const newest = randomToken();
-    await engine.save(await engine.move(left.entry, id, randomToken()), { cookie: {} }, null);
-    await engine.save(await engine.move(right.entry, id, newest), { cookie: {} }, null);
+    await engine.save(await engine.move(left.entry, id, randomToken()), { cookie: {}, userId: 'alice' }, null);
+    await engine.save(await engine.move(right.entry, id, newest), { cookie: {}, userId: 'alice' }, null);
     await goes(web, newest);
     expect((await web.admin.list('alice')).map((one) => one.lid)).toEqual([lid]);
     expect(await web.registry.prune(userTag('alice'), web.now)).toEqual({ kept: 1, removed: 0 });
