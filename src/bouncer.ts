@@ -33,6 +33,7 @@ import { type GuardClientOptions, guardClient } from './web/guard-client.ts';
 import { guardContext } from './web/guard-context.ts';
 import { clientOf } from './web/http.ts';
 import { login } from './web/login.ts';
+import { MARK_TTL_MS } from './web/logout.ts';
 import { type Mountable, mountable } from './web/mount.ts';
 import { checkConsoleOptions, checkOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
@@ -199,7 +200,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const gate = openGate(options, redis, keys, { registry, producer, clock, log, counts });
   const report = reporter({ producer, registry, absoluteTtlMs, clock, log, counts });
 
-  const sessions = redisSessions(redis, keys, Math.max(TOMBSTONE_TTL_MS, absoluteTtlMs));
+  const sessions = redisSessions(redis, keys, Math.max(MARK_TTL_MS, absoluteTtlMs));
   const ender = openEnder(sessions, redis, keys, log, releasers);
   const refused = (name: string) => {
     counts.refused[name] = (counts.refused[name] ?? 0) + 1;
@@ -228,7 +229,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     gate: () => expressGate({ gate, trust, log, engine }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
-    ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins }),
+    ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins, guard }),
     login: (req, how) => login(req, how, { trust, log, ports, report }),
     reportLogin: (given) => report(given),
     clientAddress: (request) => clientOf(request, trust).address,
@@ -433,7 +434,6 @@ async function tellReuse({ lid, handle, address, userAgent }: Reuse, deps: Reuse
 }
 
 const DAY_MS = 86_400_000;
-const TOMBSTONE_TTL_MS = 30 * DAY_MS;
 /** Visits are kept as long as incidents are by default; the worker's own setting rules the incidents. */
 const VISITS_TTL_MS = 365 * DAY_MS;
 

@@ -221,6 +221,15 @@ export interface Entrance {
   readonly tombstoneTtlMs: number;
 }
 
+export interface Logout {
+  readonly handle: string;
+  /** Of the login that is to end with it. */
+  readonly lid: string;
+  readonly nowMs: number;
+  readonly tombstoneTtlMs: number;
+  readonly markTtlMs: number;
+}
+
 /**
  * The web tier's side of the sessions. Every write is guarded and atomic on its one key; a refusal is an outcome and
  * never an error. All may throw when Redis is away.
@@ -231,7 +240,15 @@ export interface GuardedSessions {
   touch(handle: string, nowMs: number, ttlMs: number): Promise<WriteOutcome>;
   /** Of one session: a moved id logs its successors out too. `lid`: the login that it is (or was) of, or ''. */
   logout(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<{ outcome: WriteOutcome; lid: string }>;
-  /** The same, for whom the login does not matter. */
+  /**
+   * A session and its login, with all its ids, in one atomic step, and the news of it. `other`: the session is another login's
+   * (`lid`), nothing was done. Not `isAll`: ids are left, of a login with very many. Null on a Cluster: there the login's mark,
+   * its other ids and the session end one after the other.
+   */
+  readonly logoutAtOnce:
+    | ((logout: Logout) => Promise<{ outcome: WriteOutcome | 'other'; lid: string; isAll: boolean }>)
+    | null;
+  /** As `logout`, for whom the login does not matter. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
   /** The session goes on under another id. Where the old one was revoked, the new one gets its tombstone first. */
   move(move: Move): Promise<WriteOutcome>;
@@ -356,7 +373,7 @@ export interface Registry {
   located(
     notes: readonly { readonly userId: string; readonly lid: string; readonly countries: readonly string[] }[],
   ): Promise<void>;
-  /** The logins that live, oldest first: the index, then one look at all of them in one go. Removes the dead behind it. */
+  /** The logins that live, oldest first, in one step (on a Cluster: the index, then one look at all of them). Removes the dead behind it. */
   list(userId: string, nowMs: number): Promise<LoginEntry[]>;
   find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean }) | null>;
   /** Every login on record, whether it lives or not. */

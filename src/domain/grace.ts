@@ -49,6 +49,25 @@ export function holdsTheSame(
   return namesIn(before).length > 0 && [...names].every(isSame);
 }
 
+/**
+ * Does this first save under a new id say that nobody is logged in any more? `all`: the session held something, and nothing is
+ * left. `user`: Passport's own place for its user (`passport`) held one, and holds none. Of whatever else is gone nobody can
+ * tell what it was: a session that goes on must go on as the same login, or a thief could shake its end off.
+ */
+export function leftOut(
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): 'all' | 'user' | null {
+  if (namesIn(before).length > 0 && namesIn(after).length === 0) return 'all';
+  return isUser(before.passport) && !isUser(after.passport) ? 'user' : null;
+}
+
+/** `{ user: ... }` of Passport, or the user itself as @fastify/passport keeps it. */
+function isUser(passport: unknown): boolean {
+  const said = typeof passport === 'object' && passport !== null ? Object.values(passport) : [passport];
+  return said.some((value) => value !== undefined && value !== null);
+}
+
 function namesIn(data: Readonly<Record<string, unknown>>): string[] {
   return Object.keys(data).filter((name) => !BOOKKEEPING.has(name) && data[name] !== undefined);
 }

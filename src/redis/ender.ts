@@ -21,7 +21,8 @@ const LIFTED: RevokeResult = { outcome: 'other_login', atMs: 0, lifted: true };
  * Ends logins. The order is the whole point:
  *
  *   1 the login's mark      the commit point: from here on no id of this login can be created
- *   2 the event's own id, and every id it moved to
+ *   2 the event's own id, and every id it moved to (of a logout it is the last: who dies half way leaves its holder logged in,
+ *     who says it again, and finds all that is left)
  *   3 the login's index, each id in it; read again until it holds nothing new
  *   4 the mark again        has a person lifted this end meanwhile (see undo)? Then what was ended here is put back
  *
@@ -39,7 +40,13 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     if (mark.liftedAtMs !== undefined) return LIFTED;
     const end = { ...mark, lid: one.lid, tombstoneTtlMs, afterMs: mark.afterMs ?? 0 };
     const done = new Map<string, EndOneResult>();
-    let todo = [one.handle];
+    const ids = () => redis.smembers(keys.loginIds(one.lid));
+    const next = (handles: readonly string[]) => {
+      const left = [...new Set(handles)].filter((handle) => !done.has(handle));
+      const others = left.filter((handle) => handle !== one.handle);
+      return one.reason === 'logout' && others.length > 0 ? others : left;
+    };
+    let todo = one.reason === 'logout' ? next([one.handle, ...(await ids())]) : [one.handle];
     let last: StoredMark | null = null;
     while (todo.length > 0) {
       const results: EndOneResult[] = [];
@@ -48,14 +55,9 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
         results.push(...(await Promise.all(some.map((handle) => endOne(redis, keys, handle, end)))));
       }
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
-      const [indexed, now] = await Promise.all([
-        redis.smembers(keys.loginIds(one.lid)),
-        readMark(redis, keys, one.lid),
-      ]);
+      const [indexed, now] = await Promise.all([ids(), readMark(redis, keys, one.lid)]);
       last = now;
-      todo = [...new Set([...results.flatMap((result) => result.successors), ...indexed])].filter(
-        (handle) => !done.has(handle),
-      );
+      todo = next([...results.flatMap((result) => result.successors), ...indexed, one.handle]);
     }
     if (last?.liftedAtMs !== undefined && mutation !== 'no_last_look') {
       await putBack(redis, keys, one, last.liftedAtMs, last.liftedAtMs);

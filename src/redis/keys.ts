@@ -16,6 +16,8 @@ export interface Keys {
   session(handle: string): string;
   /** The set of handles that a login has had. In its user's slot, as those below. */
   loginIds(lid: string): string;
+  /** The same up to the login id, for the ids of one user's logins: a script for a single server adds what it has read. */
+  loginIdsOf(userTag: string): string;
   /** The mark that a login has ended. */
   loginEnd(lid: string): string;
   /** Of a login at a PHP site: the ids it has had, sealed, by handle. PHP writes it: see docs/php.md. */
@@ -107,6 +109,7 @@ export function keysFor(prefix: string): Keys {
     queues: [LOGIN_QUEUE, SWEEP_QUEUE, RECHECK_QUEUE, REGISTRY_QUEUE, NOTIFICATION_QUEUE],
     session: (handle) => `${prefix}:session:${handle}`,
     loginIds: (lid) => `${prefix}:login-ids:{${tagOf(lid)}}:${lid}`,
+    loginIdsOf: (userTag) => `${prefix}:login-ids:{${userTag}}:`,
     loginEnd: (lid) => `${prefix}:login-end:{${tagOf(lid)}}:${lid}`,
     phpIds: (lid) => `${prefix}:php-ids:{${tagOf(lid)}}:${lid}`,
     epoch: (userTag) => `${prefix}:epoch:{${userTag}}`,
@@ -175,7 +178,7 @@ export function userTag(userId: string): string {
 
 const TAG_LENGTH = 16;
 /** The tag and 22 random letters. */
-const LID_LENGTH = TAG_LENGTH + 22;
+export const LID_LENGTH = TAG_LENGTH + 22;
 
 /** The user's tag in a login id of our making; an id that the app chose itself stands for itself. */
 export function tagOf(lid: string): string {

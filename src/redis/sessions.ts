@@ -14,6 +14,7 @@ import { arrivals } from './arrivals.ts';
 import { isCluster } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { endMarkOf, enrolmentArgs, loginKeys } from './logins.ts';
+import { logoutAtOnce } from './logout.ts';
 import { loadScript, runScript, type Script } from './script.ts';
 
 /**
@@ -101,11 +102,17 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     destroy: async (...how) => (await logout(...how)).outcome,
     move,
     ...arrivals(redis, keys, load),
-    enter: isCluster(redis) ? null : (entrance) => enter(redis, keys, entrance),
+    ...atOnce(redis, keys),
     async bury(handle, lid, mark, tombstoneTtlMs) {
       await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
     },
   };
+}
+
+/** What is one step where one server holds all keys. */
+function atOnce(redis: Redis, keys: Keys): Pick<GuardedSessions, 'enter' | 'logoutAtOnce'> {
+  if (isCluster(redis)) return { enter: null, logoutAtOnce: null };
+  return { enter: (entrance) => enter(redis, keys, entrance), logoutAtOnce: logoutAtOnce(redis, keys) };
 }
 
 /** Of the data in a stored value: all behind the head, which a renewal changes. */

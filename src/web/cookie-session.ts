@@ -30,6 +30,8 @@ export class CookieSession {
   readonly #rules: CookieRules;
   #ended = false;
   #named = false;
+  /** Logged out: the cookie goes, unless another one comes. */
+  #cleared = false;
 
   private constructor(session: RequestSession, brought: string | null, rules: CookieRules) {
     this.#session = session;
@@ -80,6 +82,15 @@ export class CookieSession {
     await this.#session.end(this.#id);
   }
 
+  /** See `bouncer.logout`: what is put into it afterwards is stored under a new id. */
+  async logOut(): Promise<void> {
+    const ended = this.#session.logOut();
+    this.data = {};
+    this.#id = this.#session.makeId();
+    this.#cleared = true;
+    await ended;
+  }
+
   /** A new login under a new id; see `bouncer.login`. */
   begin(lid: string, data: Readonly<Record<string, unknown>>): { sessionId: string; saved: Promise<boolean> } {
     const { sessionId, ended } = this.#session.begin(lid);
@@ -99,6 +110,7 @@ export class CookieSession {
     const set = changed
       ? this.#session.entry !== null
       : this.#named && maxAgeMs !== null && this.#session.unnamable() === null;
+    if (!set && this.#cleared && this.#brought !== null) return clearCookie(name, cookie);
     return set ? setCookie(name, signId(this.#id, secrets[0] ?? ''), cookie, maxAgeMs) : null;
   }
 }

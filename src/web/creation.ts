@@ -1,4 +1,4 @@
-import { holdsTheSame, REISSUE_MS } from '../domain/grace.ts';
+import { holdsTheSame, leftOut, REISSUE_MS } from '../domain/grace.ts';
 import type { Clock, EndMark, GuardedSessions, LiveHead, Logins, Move, WriteOutcome } from '../ports.ts';
 import type { Entry } from './entry.ts';
 import { sealId } from './seal.ts';
@@ -112,11 +112,26 @@ export class Creation {
 }
 
 /** Is this data just what the old id's session had been loaded with? */
-function isKept({ origin }: Entry, data: object): boolean {
+function isKept(entry: Entry, data: object): boolean {
+  return compared(entry, data, holdsTheSame) ?? false;
+}
+
+/** Does the app's `regenerate` leave the login behind? Only a session of a login, before its first save. */
+export function leavesLogin(entry: Entry, data: object): 'all' | 'user' | null {
+  if (!entry.first || entry.head.lid === '') return null;
+  return compared(entry, data, leftOut);
+}
+
+/** What the session that this one goes on from had been loaded with, and what this one holds; null where that is not known. */
+function compared<R>(
+  { origin }: Entry,
+  data: object,
+  compare: (before: Record<string, unknown>, after: Record<string, unknown>) => R,
+): R | null {
   const text = origin?.entry.text;
-  if (text === undefined) return false;
+  if (text === undefined) return null;
   // As it will be loaded: what has a `toJSON` (a session's cookie) is something else in memory.
-  return holdsTheSame(
+  return compare(
     JSON.parse(text) as Record<string, unknown>,
     JSON.parse(JSON.stringify(data)) as Record<string, unknown>,
   );

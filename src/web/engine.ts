@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { hasSettled, judgeMoved, REISSUE_MS } from '../domain/grace.ts';
 import { errorName, sessionUnavailable } from '../errors.ts';
 import type { Clock, GuardedSessions, LiveHead, LoadedSession, Log, Logins, Refusal, WriteOutcome } from '../ports.ts';
-import { Creation, type Mutation } from './creation.ts';
+import { Creation, leavesLogin, type Mutation } from './creation.ts';
 import type { Entry, Looked, Opened, OpenedLive } from './entry.ts';
 import { lifeIn, renewalOf } from './expiry.ts';
 import { randomToken, sessionHandle } from './handle.ts';
 import { LateEnds } from './late-ends.ts';
+import { logOut } from './logout.ts';
 import { endedBy, endedByReuse, followMoved } from './moved.ts';
 import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
 
@@ -33,7 +34,7 @@ export interface EngineDeps {
   onRefused(refusal: Refusal): void;
   /** An id was used long after its session had moved on: two parties hold this login. Ends the whole login. */
   onReused(reuse: { lid: string; handle: string }): Promise<void>;
-  /** A session of this login was logged out, and so the whole login ends. May throw when Redis is away. */
+  /** A session of this login is logged out, and so the whole login ends, where that is not one step. May throw. */
   onLogout?(login: { lid: string; handle: string }): Promise<void>;
   /** For the mutation check of the tests only. */
   readonly mutation?: Mutation | undefined;
@@ -163,6 +164,11 @@ export class SessionEngine {
   async save(entry: Entry, data: object, wantedTtlMs: number | null): Promise<WriteOutcome | null> {
     if (entry.blocked !== null) return this.#refuse('save', entry.blocked);
     if ('__bouncer' in data) return this.#refuse('save', 'reserved_name');
+    const left = leavesLogin(entry, data);
+    entry.emptied = left === 'all';
+    // Nothing to store yet: the app may still put something into it, and then the login goes on.
+    if (entry.emptied) return 'live';
+    if (left === 'user' && !(await this.#detach(entry))) return null;
     const { clock, absoluteTtlMs, ttlMs: defaultTtlMs } = this.#deps;
     const nowMs = clock();
     // A kept session object's cookie may have expired while other requests renewed the session; whether it has gone, the script
@@ -184,8 +190,22 @@ export class SessionEngine {
     return outcome;
   }
 
+  /** Passport has logged its user out: the login ends, and what is kept (a message) is an anonymous session's. */
+  async #detach(entry: Entry): Promise<boolean> {
+    const { origin, head } = entry;
+    const outcome = origin === undefined ? null : await this.end(origin.entry.handle, head.lid);
+    if (outcome === 'revoked') {
+      entry.blocked = outcome;
+      this.#refuse('save', outcome);
+    }
+    if (outcome === null || outcome === 'revoked') return false;
+    delete entry.origin;
+    entry.head = { ...head, lid: '', movedFrom: '', endsAtMs: 0 };
+    return true;
+  }
+
   async #endBoth({ handle, origin, first }: Entry): Promise<WriteOutcome | null> {
-    if (first && origin !== undefined) await this.end(origin.entry.handle);
+    if (first && origin !== undefined) await this.end(origin.entry.handle, origin.entry.head.lid);
     return this.end(handle);
   }
 
@@ -262,32 +282,26 @@ export class SessionEngine {
   }
 
   /**
-   * A logout: the session first, then its login with whatever other ids and sockets it has. Never throws. Null when Redis was
-   * away: then it is done when Redis is back (see `endLate`).
+   * A logout, of the session and its login with whatever other ids and sockets it has. `lid`: the login, where it is known.
+   * Never throws. Null when Redis was away: then it is done when Redis is back (see `endLate`).
    */
-  async end(handle: string): Promise<WriteOutcome | null> {
-    const { sessions, clock, absoluteTtlMs } = this.#deps;
-    const outcome = await this.#write('destroy', async () => {
-      const ended = await sessions.logout(handle, clock(), absoluteTtlMs);
-      // A revoked one's login has ended before.
-      if (ended.lid !== '' && ended.outcome !== 'revoked') await this.#deps.onLogout?.({ lid: ended.lid, handle });
-      return ended.outcome;
-    });
-    if (outcome === null) this.#late.add(handle);
+  async end(handle: string, lid?: string): Promise<WriteOutcome | null> {
+    const outcome = await this.#write('destroy', () => logOut(this.#deps, handle, lid));
+    if (outcome === null) this.#late.add(handle, lid);
     else this.#late.delete(handle);
     return outcome;
   }
 
   /** Logout, by the app's own word: nobody is told that it is done when it is not. Throws `session_unavailable`. */
-  async logout(handle: string): Promise<void> {
-    if ((await this.end(handle)) === null) {
+  async logout(handle: string, lid?: string): Promise<void> {
+    if ((await this.end(handle, lid)) === null) {
       throw sessionUnavailable('logout: Redis is away; the session ends when it is back');
     }
   }
 
   /** Redis is back: what could not be ended while it was away ends now. */
   async endLate(): Promise<void> {
-    await Promise.all(this.#late.all().map((handle) => this.end(handle)));
+    await Promise.all(this.#late.all().map(({ handle, lid }) => this.end(handle, lid)));
   }
 
   /**

@@ -29,6 +29,8 @@ export interface Entry {
   idleTtlMs?: number | null;
   /** Stored in this request. */
   saved?: boolean;
+  /** The app has regenerated the session and left nothing in it: where that is so at the request's end, it was a logout. */
+  emptied?: boolean;
   /** A write found that the session has moved on in the meantime. */
   movedOn?: boolean;
 }
@@ -41,6 +43,12 @@ export interface Origin {
   readonly newId: string;
   /** Whether holders of the old id are forwarded; null before the first save. */
   sealed: boolean | null;
+}
+
+/** What a logout ends in Redis: the session itself, or the one that it was to go on from; null where there is none. */
+export function endable(entry: Entry | null): Entry | null {
+  if (!entry?.first) return entry;
+  return entry.origin?.entry ?? (entry.blocked === 'unavailable' ? entry : null);
 }
 
 export type Opened =

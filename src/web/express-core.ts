@@ -3,6 +3,7 @@ import type { WriteOutcome } from '../ports.ts';
 import { isBrought as isUnderItsId, type SessionEngine } from './engine.ts';
 import {
   type Entry,
+  endable,
   type Looked,
   lookedAgain,
   notReloaded,
@@ -68,6 +69,9 @@ export class ExpressCore {
   /** What a request's cookie calls for and no store call can do: the gate waits for it. */
   readonly #pending = new WeakMap<object, Pending>();
 
+  /** What took the place of a session that was logged out. */
+  readonly #signedOut = new WeakSet<object>();
+
   /** By their ids: those that go on from another session and are not stored yet. */
   readonly #unsaved = new Map<string, Entry>();
 
@@ -100,6 +104,9 @@ export class ExpressCore {
       const { sessionID: sessionId } = req;
       this.#pending.set(req, { kind: 'alarm', sessionId, ended: this.#engine.alarm(sessionId, reused) });
       make.generate();
+      // express-session compares what was loaded with what it has at the end: else it would store the fresh session, and set
+      // its cookie behind the one that takes the old id away.
+      for (const name of Object.keys(data)) if (name !== 'cookie') Reflect.deleteProperty(data, name);
       return req.session;
     }
     if (opened.kind === 'live') return this.#inflateLive(req, data, opened, make, isBrought);
@@ -182,6 +189,7 @@ export class ExpressCore {
 
   async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
     if (this.#opened.has(session)) return this.#saveOpened(sessionId, session);
+    if (this.#isLeftEmpty(session)) return 'live';
     const loaded = this.#asLoaded.get(session);
     this.#asLoaded.delete(session);
     if (loaded !== undefined && loaded === textOf(session)) {
@@ -203,6 +211,7 @@ export class ExpressCore {
   }
 
   mayName(session: object | undefined): boolean {
+    if (session !== undefined && this.#isLeftEmpty(session)) return false;
     const entry = session === undefined ? undefined : this.#entries.get(session);
     return entry === undefined || this.#engine.mayName(entry);
   }
@@ -222,8 +231,9 @@ export class ExpressCore {
 
   /** By the id alone: express-session says no more. A moved id logs its successors out. Resolves to the error, or null. */
   destroy(sessionId: string): Promise<unknown> {
-    const { handle } = this.#leave(sessionId) ?? this.#engine.fresh(sessionId);
-    return this.#engine.logout(handle).then(
+    const left = this.#leave(sessionId);
+    const { handle } = left ?? this.#engine.fresh(sessionId);
+    return this.#engine.logout(handle, left?.head.lid).then(
       () => null,
       (error: unknown) => error,
     );
@@ -245,7 +255,7 @@ export class ExpressCore {
     if (this.#unsaved.size > MAX_UNSAVED && oldest !== undefined) this.#unsaved.delete(oldest);
     req.res?.once?.('finish', () => {
       const left = this.#leave(newId);
-      if (left !== null) void this.#engine.end(left.handle);
+      if (left !== null) void this.#engine.end(left.handle, left.head.lid);
     });
   }
 
@@ -265,7 +275,25 @@ export class ExpressCore {
     this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
     // A session that was never stored has nothing to end: one command less on every login.
     const stored = old?.first ? this.#leave(sessionID) : old;
-    if (stored) await this.#engine.end(stored.handle);
+    if (stored) await this.#engine.end(stored.handle, stored.head.lid);
+  }
+
+  async logOut(req: RequestLike, { generate }: Maker): Promise<void> {
+    const { session, sessionID } = req;
+    if (!session) return;
+    const own = this.entryOf(sessionID, session);
+    const old = endable(own);
+    this.#leave(sessionID);
+    own.blocked ??= 'logout';
+    generate();
+    this.#entries.set(req.session, this.#engine.fresh(req.sessionID));
+    this.#signedOut.add(req.session);
+    if (old !== null) await this.#engine.logout(old.handle, old.head.lid);
+  }
+
+  /** express-session stores what has another id than the cookie's, be it empty. */
+  #isLeftEmpty(session: object): boolean {
+    return this.#signedOut.has(session) && textOf(session) === '{}';
   }
 
   stateOf(req: object): SessionState | undefined {

@@ -79,6 +79,7 @@ function sessionOf(req: ExpressRequest) {
     return { state: store.stateOf(req), lid: () => store.lidOf(session()), mayName: () => store.mayName(session()) };
   }
   const mayName = () => {
+    if (guarded?.isLeftEmpty(req.sessionID ?? '')) return false;
     const entry = guarded?.entry() ?? null;
     return entry === null || (guarded?.mayName?.(entry) ?? true);
   };

@@ -108,7 +108,12 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
       headers: request.headers,
       peer: request.raw.socket.remoteAddress,
     };
-    deps.ports.set(request, { http, session, begin: (lid, data) => begin(request, slot, lid, data) });
+    deps.ports.set(request, {
+      http,
+      session,
+      begin: (lid, data) => begin(request, slot, lid, data),
+      logOut: () => logOut(request, slot),
+    });
     const held = heldCookie(request, name, options);
     const goOn = () => {
       const answer = askGate(deps.gate, session.state, http, deps.trust);
@@ -174,6 +179,20 @@ function putForwarded(session: FastifySession, { cookie, ...data }: Record<strin
   Object.assign(session, data);
 }
 
+async function logOut(request: FastifyRequestLike, slot: FastifySlot): Promise<void> {
+  const ended = slot.session.logOut();
+  const before = request.session as Partial<FastifySession> | null;
+  if (typeof before?.regenerate === 'function') anew(before as FastifySession, slot);
+  await ended;
+}
+
+/** Another session object under another id, of which the store hears nothing. */
+function anew(before: FastifySession, slot: FastifySlot): void {
+  slot.still = true;
+  before.regenerate(() => {});
+  slot.still = false;
+}
+
 function begin(request: FastifyRequestLike, slot: FastifySlot, lid: string, data: Readonly<Record<string, unknown>>) {
   const before = request.session as Partial<FastifySession> | null;
   if (typeof before?.regenerate !== 'function') {
@@ -183,9 +202,7 @@ function begin(request: FastifyRequestLike, slot: FastifySlot, lid: string, data
     );
   }
   const { sessionId, ended } = slot.session.begin(lid);
-  slot.still = true;
-  before.regenerate(() => {});
-  slot.still = false;
+  anew(before as FastifySession, slot);
   const session = request.session as FastifySession;
   Object.assign(session, data);
   const saved = new Promise<boolean>((resolve) =>

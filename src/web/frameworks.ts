@@ -4,9 +4,11 @@ import { assertNotRevoked } from './alive.ts';
 import type { CookieSessionOptions } from './cookie-session.ts';
 import { type ExpressMiddleware, type ExpressSessionOptions, expressSessions } from './express.ts';
 import { fastifySessions } from './fastify.ts';
+import type { StockGuard } from './guard.ts';
 import { type HonoContext, honoSessions } from './hono.ts';
 import { type JudgedRequest, type Judgement, judge } from './judge.ts';
 import { type KoaContext, type KoaMiddleware, type KoaSessionOptions, koaSessions } from './koa.ts';
+import { logoutRequest } from './logout-request.ts';
 import { createSessionStore, type StoreClass } from './session-store.ts';
 
 /** express-session's module, as far as we use it. */
@@ -35,13 +37,20 @@ export interface Frameworks {
   /** Any other framework: one GET, and what to answer. Never throws. */
   judge(request: JudgedRequest): Promise<Judgement>;
   /**
+   * In the logout handler: ends the session and its login, with whatever other ids and sockets that has, also after the app (or
+   * Passport's `req.logout`) has regenerated the session. The request goes on with an empty one. May be repeated. Takes the
+   * request (or context) that `bouncer.login` takes, or `{ sessionId }` or `{ lid }` as for `judge`. Throws
+   * `session_unavailable` when Redis is away (it is done when Redis is back), and `session_missing` where there is no session.
+   */
+  logout(request: object): Promise<void>;
+  /**
    * In a handler, before what cannot be undone: throws `session_ended` where the session was revoked after the gate had let
    * this request pass, and `session_unavailable` where Redis cannot say. One GET.
    */
   assertNotRevoked(req: object): Promise<void>;
 }
 
-export function frameworks(deps: AdapterDeps & { readonly logins: Logins }): Frameworks {
+export function frameworks(deps: AdapterDeps & { readonly logins: Logins; readonly guard: StockGuard }): Frameworks {
   return {
     express: (session, options) => {
       const Store = session.Store as StoreClass;
@@ -55,6 +64,7 @@ export function frameworks(deps: AdapterDeps & { readonly logins: Logins }): Fra
     },
     hono: (options) => honoSessions(options, deps),
     judge: (request) => judge(request, deps),
+    logout: (request) => logoutRequest(request, deps),
     assertNotRevoked: (req) => assertNotRevoked(req, deps.engine, deps.ports),
   };
 }

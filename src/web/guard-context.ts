@@ -40,6 +40,8 @@ export class GuardedRequest {
   movedFrom: { readonly sessionId: string; readonly entry: Entry } | null = null;
   /** The login that begins with the next id made here; '' for none. */
   newLid = '';
+  /** What took the place of a session that was logged out. */
+  signedOutId: string | null = null;
   /** Has a guarded client been asked in this request? If not, the session is in some other store. */
   reached = false;
   #loaded = false;
@@ -80,6 +82,13 @@ export class GuardedRequest {
   /** Of the request's session now; null where it is not stored (yet). */
   entry(): Entry | null {
     return this.entries.get(this.req.sessionID ?? '') ?? null;
+  }
+
+  /** express-session stores what has another id than the cookie's, be it empty. */
+  isLeftEmpty(sessionId: string): boolean {
+    const { session } = this.req;
+    if (this.signedOutId !== sessionId || typeof session !== 'object' || session === null) return false;
+    return Object.keys(session).every((name) => name === 'cookie');
   }
 
   /** The login that the request's session belongs to; '' for an anonymous one. */

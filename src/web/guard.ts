@@ -1,7 +1,7 @@
 import { sessionUnavailable } from '../errors.ts';
 import type { Log } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
-import { type Entry, lookedAgain, type OpenedLive } from './entry.ts';
+import { type Entry, endable, lookedAgain, type OpenedLive } from './entry.ts';
 import { withExpiry } from './expiry.ts';
 import { currentRequest, type GuardedRequest } from './guard-context.ts';
 
@@ -56,6 +56,7 @@ export class StockGuard {
   /** SET. `ttlMs` null: the store gives none. */
   async save(sessionId: string, text: string, ttlMs: number | null): Promise<void> {
     const request = reached();
+    if (request?.isLeftEmpty(sessionId)) return;
     const known = request?.entries.get(sessionId) ?? this.#created(sessionId, request);
     const entry = known ?? (await this.#fromElsewhere(sessionId, request));
     await this.#deps.engine.save(entry, dataOf(text), ttlMs ?? this.#deps.absoluteTtlMs);
@@ -80,10 +81,25 @@ export class StockGuard {
     }
     if (entry) entry.blocked = 'logout';
     const isLogin = request?.owns(sessionId) && request.req.session;
-    const outcome = await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle);
+    const lid = entry && !entry.first ? entry.head.lid : undefined;
+    const outcome = await this.#deps.engine.end(this.#deps.engine.fresh(sessionId).handle, lid);
     // Where the answer has begun (`unset: 'destroy'`), an error would cut it.
     if (outcome !== null || isLogin || request?.res.headersSent) return;
     throw sessionUnavailable('destroy: Redis is away; the session ends when it is back');
+  }
+
+  /** See `bouncer.logout`. The request goes on with an empty session, which is stored when something is put into it. */
+  async logOut(request: GuardedRequest): Promise<void> {
+    const { req, movedFrom } = request;
+    const own = request.entry();
+    const old = endable(movedFrom?.entry ?? own);
+    if (own !== null) own.blocked ??= 'logout';
+    request.movedFrom = null;
+    request.newLid = '';
+    const store = req.sessionStore as { generate?(req: object): void } | undefined;
+    if (req.session) store?.generate?.(req);
+    request.signedOutId = req.sessionID ?? null;
+    if (old !== null) await this.#deps.engine.logout(old.handle, old.head.lid);
   }
 
   /**
@@ -97,7 +113,8 @@ export class StockGuard {
       const next = request.entry();
       const left = request.movedFrom?.entry ?? (next?.first ? next.origin?.entry : undefined);
       request.movedFrom = null;
-      if (left !== undefined && !left.first && left.blocked === null) void this.#deps.engine.end(left.handle);
+      if (left === undefined || left.first || left.blocked !== null) return;
+      void this.#deps.engine.end(left.handle, left.head.lid);
     });
   }
 

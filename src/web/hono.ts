@@ -30,7 +30,7 @@ export function honoSessions(options: CookieSessionOptions, deps: AdapterDeps) {
     const session = new RequestSession(deps.engine, !isUpgrade(http.headers));
     const own = await CookieSession.open(session, broughtId(http, rules, deps), rules);
     c.set('session', own);
-    deps.ports.set(c, { http, session, begin: (lid, data) => own.begin(lid, data) });
+    deps.ports.set(c, { http, session, begin: (lid, data) => own.begin(lid, data), logOut: () => own.logOut() });
     const held: HeldCookie = { names: [rules.name], attributes: rules.cookie, maxAgeMs: rules.maxAgeMs };
     const back = await heldBack(http, held, session, deps);
     if (back?.location) return respond(303, { Location: back.location, 'Cache-Control': 'no-store' }, back.cookies);

@@ -135,7 +135,12 @@ async function gate(
   if (screened.kind === 'id' && !session.asked) deps.onRefusedId('bad_signature');
   const { method, originalUrl: target, req } = ctx;
   const http: HttpRequest = { method, target, headers: req.headers, peer: req.socket.remoteAddress };
-  deps.ports.set(ctx, { http, session, begin: (lid, data) => begin(ctx, slot, lid, data) });
+  deps.ports.set(ctx, {
+    http,
+    session,
+    begin: (lid, data) => begin(ctx, slot, lid, data),
+    logOut: () => logOut(ctx, slot),
+  });
   const held = heldCookie(options);
   const back = await heldBack(http, held, session, deps);
   if (back !== null) slot.back = back.cookies;
@@ -220,6 +225,11 @@ function begin(ctx: KoaContext, slot: Slot, lid: string, data: Readonly<Record<s
   }
   const saved = Promise.resolve(session.regenerate()).then(() => slot.session.lastSave === 'saved');
   return { sessionId, saved: Promise.all([saved, ended]).then(([done]) => done) };
+}
+
+function logOut(ctx: KoaContext, { session }: Slot): Promise<void> {
+  ctx.session = null;
+  return session.logOut();
 }
 
 function missing(): BouncerError {

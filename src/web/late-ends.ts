@@ -8,7 +8,8 @@ const MAX_LATE = 1000;
  * memory only; the app has been told that it is not done.
  */
 export class LateEnds {
-  readonly #handles = new Set<string>();
+  /** With the login of each, where that was known. */
+  readonly #handles = new Map<string, string | undefined>();
   readonly #log: Log;
   /** One line an outage. */
   #told = false;
@@ -17,10 +18,10 @@ export class LateEnds {
     this.#log = log;
   }
 
-  add(handle: string): void {
+  add(handle: string, lid?: string): void {
     this.#handles.delete(handle);
-    this.#handles.add(handle);
-    const [oldest] = this.#handles;
+    this.#handles.set(handle, lid);
+    const [oldest] = this.#handles.keys();
     if (this.#handles.size <= MAX_LATE || oldest === undefined) return;
     this.#handles.delete(oldest);
     if (!this.#told) this.#log.error({ event: 'logouts_lost' }, 'Redis is away and too many logouts wait for it');
@@ -32,7 +33,7 @@ export class LateEnds {
     if (this.#handles.size === 0) this.#told = false;
   }
 
-  all(): string[] {
-    return [...this.#handles];
+  all(): { handle: string; lid: string | undefined }[] {
+    return [...this.#handles].map(([handle, lid]) => ({ handle, lid }));
   }
 }

@@ -1,6 +1,6 @@
 import type { RevokedTombstone } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
-import { type Entry, lookedAgain, type OpenedLive } from './entry.ts';
+import { type Entry, endable, lookedAgain, type OpenedLive } from './entry.ts';
 import { withExpiry } from './expiry.ts';
 import { randomToken } from './handle.ts';
 import type { HttpRequest } from './http.ts';
@@ -192,15 +192,27 @@ export class RequestSession {
     // A new id that was never stored: what ends is the session that it was to go on from.
     const left = own === null && this.#made.includes(sessionId) ? stored(this.#entry) : stored(own);
     this.#leaving = false;
-    await this.#engine.logout((left ?? own ?? this.#engine.fresh(sessionId)).handle);
+    await this.#engine.logout((left ?? own ?? this.#engine.fresh(sessionId)).handle, left?.head.lid);
     if (own !== null && own !== left) own.blocked ??= 'logout';
+  }
+
+  /** The same, whatever id the session has by now. What this request goes on with is nobody's. */
+  async logOut(): Promise<void> {
+    const old = endable(this.#entry);
+    this.#left = [...this.#left, ...this.#ids, ...this.#made];
+    this.#entry = null;
+    this.#ids = [];
+    this.#text = null;
+    this.forwardTo = null;
+    this.#leaving = false;
+    if (old !== null) await this.#engine.logout(old.handle, old.head.lid);
   }
 
   /** At the end of the request: what was left and never went on is logged out. */
   async finish(): Promise<void> {
-    const left = this.#leaving ? stored(this.#entry) : null;
+    const left = this.#leaving || this.#entry?.emptied ? stored(this.#entry) : null;
     this.#leaving = false;
-    if (left !== null) await this.#engine.end(left.handle);
+    if (left !== null) await this.#engine.end(left.handle, left.head.lid);
   }
 
   /** A new login under a new id, which is saved next. The session before it is logged out, if there was one. */
@@ -214,7 +226,7 @@ export class RequestSession {
     this.#text = null;
     this.forwardTo = null;
     this.#leaving = false;
-    const ended = old === null ? Promise.resolve(null) : this.#engine.end(old.handle);
+    const ended = old === null ? Promise.resolve(null) : this.#engine.end(old.handle, old.head.lid);
     return { sessionId, ended };
   }
 }
@@ -239,6 +251,8 @@ export interface RequestPort {
   readonly session: RequestSession;
   /** A new id, login and data, and their save; the id is known at once. Throws `session_missing`. */
   begin(lid: string, data: Readonly<Record<string, unknown>>): { sessionId: string; saved: Promise<boolean> };
+  /** Ends session and login; the request goes on with an empty session. Throws `session_unavailable`. */
+  logOut(): Promise<void>;
 }
 
 /** The port of each request object (or context) that an adapter has seen. */

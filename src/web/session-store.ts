@@ -27,6 +27,8 @@ export interface BouncerStore {
   settle(req: object): Promise<void> | null;
   /** Gives the request a new session with a new id that belongs to a new login; the old session is logged out. */
   renew(req: object, lid: string): Promise<void>;
+  /** Ends the session and its login; the request goes on with an empty one. Throws `session_unavailable`. */
+  logOut(req: object): Promise<void>;
   /** Stores it now; null when that was refused or Redis was away. */
   store(sessionId: string, session: object): Promise<WriteOutcome | null>;
 }
@@ -85,6 +87,10 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
       await core.renew(req as RequestLike, lid, this.#makerOf(req));
     }
 
+    async logOut(req: object): Promise<void> {
+      await core.logOut(req as RequestLike, this.#makerOf(req));
+    }
+
     settle(req: object): Promise<void> | null {
       return core.settle(req as RequestLike, this.#makerOf(req));
     }
@@ -118,7 +124,7 @@ function reloadable(core: ExpressCore, req: RequestLike, { create, generate }: M
   return made;
 }
 
-function answersOf(core: ExpressCore): Omit<BouncerStore, 'renew' | 'settle'> {
+function answersOf(core: ExpressCore): Omit<BouncerStore, 'renew' | 'logOut' | 'settle'> {
   return {
     stateOf: (req) => core.stateOf(req),
     lidOf: (session) => core.lidOf(session),

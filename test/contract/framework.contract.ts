@@ -14,7 +14,7 @@ import { type AppOptions, type Framework, Held } from './frameworks/harness.ts';
 const LONG_MS = 1_000_000;
 const CASE = 'AAAA-BBBB-CCCC';
 
-class Site {
+export class Site {
   readonly prefix = testPrefix();
   readonly held = new Held();
   readonly log = captureLog();
@@ -340,6 +340,29 @@ export function frameworkContract(framework: Framework): void {
       await own.revoke(lid, id);
       expect(await browser.user()).toBe('status 303');
       expect(await own.alive()).toEqual([]);
+    });
+
+    test.each([
+      ['as it comes', {}],
+      ['with a cookie that lives on', { maxAgeMs: 600_000 }],
+      ['where the middleware writes every time', { maxAgeMs: 600_000, eager: true }],
+    ])('an old id that comes back long after: its cookie goes, and no other comes, %s', async (_name, app) => {
+      let now = Date.now();
+      const own = await Site.open(framework, app, { rotate: { everyRequests: 1 }, clock: () => now });
+      const { browser, id } = await own.loggedIn();
+      const thief = own.browser();
+      for (const cookie of await browser.jar.getCookies(own.url)) await thief.jar.setCookie(cookie, own.url);
+      for (let i = 0; i < 2; i++) expect(await browser.user()).toBe('alice'); // a new id, and its first use
+      now += 60_000;
+      const page = await thief.get('/me');
+      expect([page.status, page.location?.split('=')[0]]).toEqual([303, '/gotcha?case']);
+      const set = page.headers.getSetCookie().map((line) => line.split('=')[0]);
+      expect(set.sort()).toEqual(own.sessionNames.flatMap((name) => [name, `${name}.bouncer-held`]).sort());
+      expect(await own.cookie(thief)).toBe('');
+      expect((await own.redis.get(keysFor(own.prefix).session(sessionHandle(id))))?.includes('"k":"revoked"')).toBe(
+        true,
+      );
+      expect((await browser.get('/me')).status).toBe(303);
     });
 
     test.each(['/slow-change', '/slow-save', '/slow-regenerate', '/slow-read'])(

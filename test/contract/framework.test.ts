@@ -4,6 +4,7 @@ import { expressFrameworks } from './frameworks/express.ts';
 import { fastify5 } from './frameworks/fastify.ts';
 import { hono } from './frameworks/hono.ts';
 import { koaFrameworks } from './frameworks/koa.ts';
+import { logoutContract } from './logout.contract.ts';
 
 const all = [...expressFrameworks, fastify5, ...koaFrameworks, hono];
 
@@ -11,4 +12,7 @@ test('every framework is here', () => {
   expect(all.map(({ name }) => name)).toEqual(['express 4', 'express 5', 'fastify 5', 'koa 2', 'koa 3', 'hono']);
 });
 
-for (const framework of all) frameworkContract(framework);
+for (const framework of all) {
+  frameworkContract(framework);
+  logoutContract(framework);
+}

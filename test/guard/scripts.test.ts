@@ -16,7 +16,8 @@
  *
  * Checked: the sections and their order; the number of keys against the file's name; every KEYS[n] and ARGV[n] that the
  * body reads is documented, and every documented one is read; a script takes its keys from KEYS and never builds one
- * (on a Cluster it would not know the slot).
+ * (on a Cluster it would not know the slot). One that says "Only for a single server" may add what it has read to a key's
+ * beginning that KEYS gives it: so keys are spelled in `keys.ts` there too.
  */
 import { describe, expect, test } from '@jest/globals';
 import { files, read } from './source.ts';
@@ -47,6 +48,7 @@ function problemsOf(file: string, text: string): string[] {
     ...listProblems('KEYS', header, body),
     ...listProblems('ARGV', header, body),
     ...builtKeys(body),
+    ...(/\bOnly for a single server\b/.test(header) ? [] : lengthenedKeys(body)),
   ];
 }
 
@@ -132,6 +134,12 @@ function builtKeys(body: string): string[] {
     .map(([call]) => `builds a key instead of taking it from KEYS: ${call.slice(0, 60)}`);
 }
 
+function lengthenedKeys(body: string): string[] {
+  return [...body.matchAll(/\bKEYS\[[^\]]*\]\s*\.\.[^\n]*/g)].map(
+    ([what]) => `builds a key out of another one: ${what}`,
+  );
+}
+
 function withoutComments(lua: string): string {
   return lua.replace(/--\[\[[\s\S]*?\]\]/g, '').replace(/--[^\n]*/g, '');
 }
@@ -184,6 +192,12 @@ describe('this guard', () => {
       'documents ARGV[1], which is never read',
     ],
     ['a key it builds', 'x-1.lua', GOOD.replace("'SADD', KEYS[1]", "'SADD', 'a:' .. ARGV[1]"), 'builds a key'],
+    [
+      'a key made of another one',
+      'x-1.lua',
+      GOOD.replace("'SADD', KEYS[1]", "'SADD', key").replace('for i', "local key = KEYS[1] .. ':x'\nfor i"),
+      'builds a key out of another',
+    ],
     ['a gap', 'x-1.lua', GOOD.replace('ARGV[2..]', 'ARGV[3..]'), 'with gaps'],
   ])('sees %s', (_, file, text, problem) => {
     expect(problemsOf(file, text).join('\n')).toContain(problem);

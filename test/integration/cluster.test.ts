@@ -77,7 +77,7 @@ describe('on a Redis Cluster of three masters', () => {
           const opened = await engine.open(last);
           if (opened.kind !== 'live') throw new Error(opened.kind);
           const next = randomToken();
-          await engine.save(await engine.move(opened.entry, last, next), { cookie: {} }, null);
+          await engine.save(await engine.move(opened.entry, last, next), { cookie: {}, userId: 'alice' }, null);
           ids.push(next);
           last = next;
         }

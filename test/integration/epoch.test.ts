@@ -3,7 +3,7 @@ import { loginId, randomToken } from '../../src/web/handle.ts';
 import { WebTier } from '../support/admin.ts';
 
 const BY = { by: 'ann', why: 'account disabled' };
-const DATA = { cookie: {} };
+const DATA = { cookie: {}, userId: 'alice' };
 
 /** A login that began before `endAll`, whose enrolment and save go out at one of its steps. */
 describe('endAll while a login is in flight', () => {

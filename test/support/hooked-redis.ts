@@ -28,6 +28,7 @@ const SCRIPTS = [
   'save-1',
   'touch-1',
   'destroy-1',
+  'logout-4',
   'move-1',
   'arrive-1',
   'used-1',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { hasSettled, holdsTheSame, judgeMoved, TAIL_MS } from '../../src/domain/grace.ts';
+import { hasSettled, holdsTheSame, judgeMoved, leftOut, TAIL_MS } from '../../src/domain/grace.ts';
 
 const T = 1_700_000_000_000;
 const MINUTE = 60_000;
@@ -58,4 +58,20 @@ describe('does a session hold under its new id just what it held before', () => 
   test.each(KEPT)('%s', (_what, before, after, kept) => {
     expect(holdsTheSame(before, after)).toBe(kept);
   });
+});
+
+test.each<[string, object, object, 'all' | 'user' | null]>([
+  ['nothing is left', { userId: 'a', cookie: {} }, { cookie: {} }, 'all'],
+  ["nothing but the middleware's own", { userId: 'a' }, { cookie: {}, _expire: 1, _maxAge: 2 }, 'all'],
+  ['nothing was there', { cookie: {} }, { cookie: {} }, null],
+  ['something is left', { userId: 'a', visits: 1 }, { visits: 1 }, null],
+  ['a message alone: nobody can tell', { userId: 'a' }, { flash: 'bye' }, null],
+  ["Passport's user has gone", { passport: { user: 1 }, cart: [1] }, { passport: {}, cart: [1] }, 'user'],
+  ["Passport's place has gone", { passport: { user: 'a' } }, { flash: 'bye' }, 'user'],
+  ["@fastify/passport's user has gone", { passport: 'a' }, { flash: 'bye' }, 'user'],
+  ['Passport had none', { passport: {}, userId: 'a' }, { flash: 'bye' }, null],
+  ['Passport has another user', { passport: { user: 'a' } }, { passport: { user: 'b' } }, null],
+  ['Passport has the same user', { passport: { user: 0 } }, { passport: { user: 0 }, more: true }, null],
+])('a first save under a new id leaves the login behind: %s', (_name, before, after, left) => {
+  expect(leftOut(before as Record<string, unknown>, after as Record<string, unknown>)).toBe(left);
 });

@@ -49,6 +49,8 @@ export class Held {
 
 export interface ShopSession {
   userId?: string;
+  flash?: string;
+  passport?: { user?: string };
   visits?: number;
   changed?: number;
 }
@@ -117,6 +119,48 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     await turn.destroy();
     return { bye: true };
   },
+  'POST /sign-out': async (turn, bouncer) => {
+    await bouncer.logout(turn.request);
+    return flashed(turn);
+  },
+  'POST /slow-sign-out': async (turn, bouncer, held) => {
+    await held.wait();
+    await bouncer.logout(turn.request);
+    return flashed(turn);
+  },
+  'POST /regenerate-and-sign-out': async (turn, bouncer) => {
+    await regenerateAndCopy(turn);
+    await bouncer.logout(turn.request);
+    return flashed(turn);
+  },
+  'POST /regenerate-only': async (turn) => {
+    await turn.regenerate();
+    return { bye: true };
+  },
+  'POST /passport-login': async (turn, bouncer) => {
+    const userId = turn.query('user');
+    return bouncer.login(turn.request, { userId, data: { passport: { user: userId }, visits: 1 } });
+  },
+  'POST /passport-logout': async (turn) => {
+    await passportLogout(turn);
+    return flashed(turn);
+  },
+  'POST /passport-sign-out': async (turn, bouncer) => {
+    await passportLogout(turn);
+    await bouncer.logout(turn.request);
+    return flashed(turn);
+  },
+  'POST /slow-passport-logout': async (turn, _bouncer, held) => {
+    await held.wait();
+    await passportLogout(turn);
+    return flashed(turn);
+  },
+  /** Passport signs somebody in: over another user's session, say. */
+  'POST /passport-switch': async (turn) => {
+    await turn.regenerate();
+    turn.session().passport = { user: turn.query('user') };
+    return { user: turn.session().passport?.user };
+  },
   'POST /slow-read': async (turn, _bouncer, held) => {
     const before = me(turn);
     await held.wait();
@@ -153,6 +197,20 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     return { done: true };
   },
 };
+
+/** What `req.logout` of Passport 0.6 and later does with the session, call for call. */
+async function passportLogout(turn: Turn): Promise<void> {
+  const { passport } = turn.session();
+  if (passport) delete passport.user;
+  await turn.save();
+  await turn.regenerate();
+}
+
+/** As a handler says goodbye: with a message in the new session, or without. */
+function flashed(turn: Turn): object {
+  if (turn.query('flash') === '1') turn.session().flash = 'bye';
+  return { bye: true };
+}
 
 async function regenerateAndCopy(turn: Turn): Promise<void> {
   const { userId, visits } = turn.session();
