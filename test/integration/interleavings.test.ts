@@ -2,17 +2,8 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Hooks, hookUp } from '../support/hooked-redis.ts';
 import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
 import { CASES, ELSEWHERE } from './interleavings/cases.ts';
-import { expressWith } from './interleavings/express.ts';
-import { fastifyWith } from './interleavings/fastify.ts';
+import { FRAMEWORKS } from './interleavings/frameworks.ts';
 import { type Framework, type Handlers, World } from './interleavings/harness.ts';
-import { koaWith } from './interleavings/koa.ts';
-
-const both = [false, true];
-const FRAMEWORKS: readonly Framework[] = [
-  ...both.flatMap((resave) => both.map((rolling) => expressWith({ resave, rolling }))),
-  ...both.map((rolling) => fastifyWith({ rolling })),
-  ...both.map((rolling) => koaWith({ rolling })),
-];
 
 /** A server of this file's own: FLUSHALL and SCRIPT FLUSH are among the steps. */
 async function openWorld(framework: Framework): Promise<World> {
