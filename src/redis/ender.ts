@@ -41,6 +41,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     const done = new Map<string, EndOneResult>();
     let todo = [one.handle];
     let last: StoredMark | null = null;
+    let phpIds = 0;
     while (todo.length > 0) {
       const results: EndOneResult[] = [];
       for (let i = 0; i < todo.length; i += ABREAST) {
@@ -48,11 +49,12 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
         results.push(...(await Promise.all(some.map((handle) => endOne(redis, keys, handle, end)))));
       }
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
-      const [indexed, now] = await Promise.all([
+      const [indexed, now, php] = await Promise.all([
         redis.smembers(keys.loginIds(one.lid)),
         readMark(redis, keys, one.lid),
+        redis.exists(keys.phpIds(one.lid)),
       ]);
-      last = now;
+      [last, phpIds] = [now, php];
       todo = [...new Set([...results.flatMap((result) => result.successors), ...indexed])].filter(
         (handle) => !done.has(handle),
       );
@@ -70,7 +72,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     await publishRevoked(redis, keys, told).catch(() => {});
     const before = await earlierLogin(redis, keys, one, done.get(one.handle));
     if (before !== null) return endAll({ ...one, lid: before, loginAtMs: undefined });
-    return { ...summary(one.handle, done), caseId };
+    return { ...summary(one.handle, done), caseId, ...(phpIds > 0 ? { hasPhpIds: true as const } : {}) };
   };
   return {
     revoke: (revocations) =>

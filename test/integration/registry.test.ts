@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { tagOf, userTag } from '../../src/redis/keys.ts';
-import { ABSENT_GRACE_MS } from '../../src/redis/registry.ts';
+import { ABSENT_GRACE_MS } from '../../src/redis/registry-life.ts';
 import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { commandsDuring, WebTier } from '../support/admin.ts';
 import { until } from '../support/index.ts';
