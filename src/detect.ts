@@ -357,6 +357,7 @@ function describe(one: Judged, ended: RevokeResult | undefined, { context, deps,
     queuedAtMs: context.queuedAtMs,
     decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
+    ...(login.php === undefined ? {} : { atPhp: true as const }),
     ...(ended?.php === undefined ? {} : { php: ended.php }),
     ...(endedByCase === undefined ? {} : { endedByCase }),
   };

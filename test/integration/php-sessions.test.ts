@@ -200,6 +200,25 @@ describe('a person ends logins at a PHP site', () => {
   });
 });
 
+test('a wrong end is taken back: nobody is bounced any more, and it is said that the user must log in again', async () => {
+  const site = await setup();
+  await site.login();
+  const abroad = aLogin({ address: ADDRESS.lagos });
+  await site.put(abroad.id, live(abroad.lid));
+  await site.report(abroad.event);
+  const incident = await until(async () => (await site.desk.incidents({ userId: 'alice' }, 1, null)).incidents[0]);
+  expect(incident).toMatchObject({ outcome: 'revoked', atPhp: true });
+  const safe = { disposition: 'safe', note: 'on holiday', giveBack: true } as const;
+  expect(await site.desk.answer(incident.id, safe, ADMIN)).toMatchObject({ givenBack: 'log_in_again' });
+  expect(await site.desk.standingEnd(incident)).toBe(null);
+  expect((await site.desk.actsOn(incident.id)).map(({ what, outcome }) => [what, outcome])).toContainEqual([
+    'undo',
+    'end lifted; the user must log in again: no PHP session can be given back',
+  ]);
+  expect(await site.get(abroad.id)).toBe(ended(abroad.lid));
+  expect(await site.desk.undo(incident.id, 'once more', ADMIN)).toBe('log_in_again');
+});
+
 describe('the sweep of logins at PHP sites', () => {
   const SETTLE_MS = 60_000;
 
