@@ -62,8 +62,9 @@ export interface Answered {
 /**
  * `given_back`: at least one session of this login lives again. `expired`: it would have ended by now. `not_ended`: nothing was ended
  * (a flag, observe mode). `gone`: nothing is left to give back. `blocked`: another end of this login stands (a person logged it out).
+ * `log_in_again`: at a PHP site, the end is lifted (nobody is bounced any more), but what PHP kept cannot be given back.
  */
-export type UndoOutcome = 'given_back' | 'expired' | 'not_ended' | 'gone' | 'blocked';
+export type UndoOutcome = 'given_back' | 'expired' | 'not_ended' | 'gone' | 'blocked' | 'log_in_again';
 
 /** Lifts what a revocation put down. See redis/undo. Throws when Redis is away. */
 export interface Undo {

@@ -79,6 +79,8 @@ export interface LocatedLogin {
   readonly lid: string;
   /** Empty where the address has no known country. */
   readonly countries: readonly string[];
+  /** Of a PHP site: no web tier of ours has put it on its user's list. */
+  readonly unlisted?: LoginEvent | undefined;
 }
 
 export type Effect = 'load' | 'decide' | 'brake' | 'revoke' | 'schedule' | 'record' | 'learn' | 'count';
@@ -156,6 +158,7 @@ export async function detect(
       deps.onIncidentAgain?.(incident);
       const { action, reason } = incident;
       onRecord.add(eventKey(login));
+      seen.push(...located(login, incident.sighting));
       counts.decided(action, reason);
       counts.settled(settledBefore(incident));
     }
@@ -168,7 +171,7 @@ export async function detect(
       deps,
     );
     await deps.afterEffect?.('decide');
-    seen.push(...located(judged));
+    seen.push(...judged.flatMap(({ login, sighting }) => located(login, sighting)));
     for (const key of await endAndRecord(judged, run)) onRecord.add(key);
     const again = await teach(changes, judged, run);
     unchecked.push(...count(judged, again, run));
@@ -214,11 +217,12 @@ function isOnRecord({ signal, loginAtMs }: LoginEvent, { reason, endedAgain, ...
   return reason === signal && Math.max(incident.loginAtMs, endedAgain?.eventAtMs ?? 0) >= loginAtMs;
 }
 
-function located(judged: readonly Judged[]): LocatedLogin[] {
-  return judged.flatMap(({ login: { userId, lid, signal, listed }, sighting }) => {
-    if (!listed || signal !== undefined) return [];
-    return [{ userId, lid, countries: sighting.kind === 'located' ? sighting.candidates : [] }];
-  });
+/** What its user's list is to say of it. */
+function located(login: LoginEvent, sighting: Sighting): LocatedLogin[] {
+  const { userId, lid, signal, listed, php } = login;
+  if ((!listed && php === undefined) || signal !== undefined) return [];
+  const countries = sighting.kind === 'located' ? sighting.candidates : [];
+  return [{ userId, lid, countries, ...(listed ? {} : { unlisted: login }) }];
 }
 
 /** Steps 1 and 2. Logins of one user are decided in their order, each with what those before it taught. */
@@ -353,6 +357,7 @@ function describe(one: Judged, ended: RevokeResult | undefined, { context, deps,
     queuedAtMs: context.queuedAtMs,
     decidedAtMs: atMs,
     ...(ended && ended.atMs > 0 ? { revokedAtMs: ended.atMs } : {}),
+    ...(login.php === undefined ? {} : { atPhp: true as const }),
     ...(ended?.php === undefined ? {} : { php: ended.php }),
     ...(endedByCase === undefined ? {} : { endedByCase }),
   };

@@ -83,6 +83,8 @@ export interface Revocation {
   readonly last?: boolean | undefined;
   /** As `LoginEvent.php`. */
   readonly php?: string | undefined;
+  /** Of a login at a PHP site that a process has ended which does not reach PHP's sessions: a worker ends those. */
+  readonly handedOver?: true | undefined;
 }
 
 /** Ends sessions. Idempotent: the first reason and time stay. Each entry is atomic on its own key; an Error is that entry's alone. */
@@ -98,6 +100,8 @@ export interface RevokeResult {
   readonly lifted?: true | undefined;
   /** Of a login at a PHP site. */
   readonly php?: PhpEnd | undefined;
+  /** PHP has noted ids of this login: whoever does not reach PHP's sessions hands their end over to a worker. */
+  readonly hasPhpIds?: true | undefined;
   /** The case of the end that stands: the login may have ended before, by another one. Left out where nothing was ended. */
   readonly caseId?: string | undefined;
 }
@@ -106,14 +110,23 @@ export interface RevokeResult {
 export interface PhpIds {
   /** Sealed, by handle. Written by others: trusted only once opened. */
   of(lid: string): Promise<Readonly<Record<string, string>>>;
+  /** The id that a login was reported with, for a site that keeps no index. What stands there stays. Idempotent. */
+  note(lid: string, handle: string, sealed: string, ttlMs: number): Promise<void>;
   /** Idempotent. Only of a login that has ended: what PHP notes after that it does not save. */
   forget(lid: string, handles: readonly string[]): Promise<void>;
+  /**
+   * Of a login that lives: PHP's Redis has none of these ids now. Forgets those that it did not have `settleMs` ago either,
+   * remembers the others for the next time, and says how many were forgotten.
+   */
+  trim(lid: string, absent: readonly string[], nowMs: number, settleMs: number): Promise<number>;
 }
 
 /** The sessions that PHP keeps in Redis (phpredis). Each method may throw when that Redis is away. */
 export interface PhpSessions {
   /** The first `maxBytes` + 1 bytes; null where there is nothing, or nothing in it. */
   read(id: string, maxBytes: number): Promise<Buffer | null>;
+  /** Which of these are there? In the order asked. */
+  exist(ids: readonly string[]): Promise<boolean[]>;
   /** Compare and set: only while the value is still what was read. Atomic. */
   replace(id: string, read: Buffer, now: Buffer): Promise<boolean>;
   /** Compare and delete: only while the value still begins with what was read. Atomic. */
@@ -363,6 +376,8 @@ export interface LoginEntry {
   readonly countries: readonly string[];
   readonly userAgent?: string | undefined;
   readonly deviceId?: string | undefined;
+  /** At a PHP site: PHP keeps its sessions, and may have logged it out without a word. */
+  readonly php?: true | undefined;
 }
 
 /** Which logins a user has. A hint that cleans itself: the sessions' own keys are the truth. May throw when Redis is away. */
@@ -383,8 +398,14 @@ export interface Registry {
    * has ended, one that did before is in the answer.
    */
   bar(userId: string, atMs: number, ttlMs: number): Promise<LoginEntry[]>;
+  /** "All of this user's sessions until then have ended": when; 0 where nobody said so. */
+  barredUntil(userId: string): Promise<number>;
   /** Removes the dead of one user (by tag). */
   prune(userTag: string, nowMs: number): Promise<{ readonly kept: number; readonly removed: number }>;
+  /** The logins at PHP sites on one user's list (by tag). */
+  atPhp(userTag: string): Promise<LoginEntry[]>;
+  /** Takes logins off one user's list (by tag), but for those that got a new id meanwhile. */
+  remove(userTag: string, lids: readonly string[]): Promise<number>;
 }
 
 export interface Swept {
@@ -407,6 +428,8 @@ export type AuditAct =
   | 'end'
   | 'end_all'
   | 'end_others'
+  /** A worker, of PHP's own sessions of a login that somebody else has ended. */
+  | 'php_end'
   | 'answer'
   | 'undo'
   | 'trust'

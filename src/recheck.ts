@@ -1,4 +1,16 @@
-import type { Clock, Counters, Log, Revocation, Sessions, Standing } from './ports.ts';
+import { phpWords } from './domain/php-words.ts';
+import type {
+  Audit,
+  Clock,
+  Counters,
+  Log,
+  Rechecks,
+  Registry,
+  Revocation,
+  RevokeResult,
+  Sessions,
+  Standing,
+} from './ports.ts';
 
 /**
  * What is revoked must stay so, also when Redis forgets it: a failover to a replica that had not heard of it, a restore, a
@@ -17,7 +29,11 @@ export interface RecheckDeps {
 }
 
 /** `pass` names this pass, so that what it counts counts once. Throws when one of them could not be revoked. */
-export async function recheck(revocations: readonly Revocation[], pass: string, deps: RecheckDeps): Promise<void> {
+export async function recheck(
+  revocations: readonly Revocation[],
+  pass: string,
+  deps: RecheckDeps,
+): Promise<readonly RevokeResult[]> {
   const seen = await deps.standing.look(revocations);
   // One that a person has lifted (see redis/undo) is as it should be.
   const stands = (i: number) => seen[i]?.lifted === true || (seen[i]?.mark === true && seen[i].live === 0);
@@ -33,7 +49,35 @@ export async function recheck(revocations: readonly Revocation[], pass: string, 
     deps.sessions.revoke(revocations.map((one, i) => ({ ...one, repeat: stands(i), again: true }))),
     lost.length > 0 ? deps.counters.add(pass, new Map([['revocation_lost', lost.length]])) : undefined,
   ]);
-  for (const result of results) if (result instanceof Error) throw result;
+  return results.map((result) => {
+    if (result instanceof Error) throw result;
+    return result;
+  });
+}
+
+export interface HandOverDeps extends RecheckDeps {
+  readonly rechecks: Rechecks;
+  readonly registry: Pick<Registry, 'find'>;
+  readonly audit: Pick<Audit, 'add'>;
+  readonly clock: Clock;
+}
+
+/**
+ * A person or the web tier has ended a login at a PHP site, whose sessions only workers reach: they end as those of any such
+ * login do, and the audit says what was found. The re-checks are queued first: a repeat of this job queues none twice.
+ */
+export async function takeOver(one: Revocation, pass: string, deps: HandOverDeps): Promise<void> {
+  await deps.rechecks.schedule([one]);
+  const [result] = await recheck([one], pass, deps);
+  if (result === undefined || result.lifted) return;
+  const { outcome, php } = result;
+  const atMs = deps.clock();
+  const known = await deps.registry.find(one.lid, atMs);
+  // Of a user who is being forgotten nothing is known any more, and nothing is to be written down.
+  const whose = known?.userId == null ? { userId: null, lid: null } : { userId: known.userId, lid: one.lid };
+  const words = php === undefined ? outcome : `${outcome}: ${phpWords(php)}`;
+  const act = { what: 'php_end', by: 'worker', why: '', ...whose, caseId: one.caseId, outcome: words } as const;
+  await deps.audit.add([{ atMs, ...act }]);
 }
 
 export interface RecentOptions {
@@ -87,7 +131,7 @@ export class RecentRevocations {
    * A repeat neither renews it nor changes its place. An end for another reason takes its place: a person may have lifted
    * the one before, which then ends nothing.
    */
-  #remember({ repeat: _, last: __, again, ...one }: Revocation): void {
+  #remember({ repeat: _, last: __, handedOver: ___, again, ...one }: Revocation): void {
     const known = this.#byLid.get(one.lid)?.one;
     if (known !== undefined && (again || one.reason === known.reason)) return;
     this.#byLid.delete(one.lid);

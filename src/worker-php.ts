@@ -2,9 +2,10 @@
 
 import type { Redis } from 'ioredis';
 import { endingPhp, withoutPhp } from './php/ender.ts';
+import { sweepingPhp } from './php/listing.ts';
 import { type SealKeys, sealsOf } from './php/seal.ts';
 import type { SessionFormat } from './php/session-data.ts';
-import type { Log, Sessions } from './ports.ts';
+import type { Log, Registry, Sessions } from './ports.ts';
 import { openPhpRedis, type RedisTarget } from './redis/connection.ts';
 import type { Keys } from './redis/keys.ts';
 import { redisPhpIds, redisPhpSessions } from './redis/php-sessions.ts';
@@ -33,6 +34,8 @@ export interface PhpOptions {
 
 export interface PhpEnding {
   ending(sessions: Sessions): Sessions;
+  /** The registry as the sweep is to clean it. */
+  sweeping(registry: Registry): Registry;
   /** When the end of a login at a PHP site is applied again, beside the other re-checks, milliseconds after it. */
   readonly recheckDelaysMs: readonly number[];
 }
@@ -58,7 +61,9 @@ export function openPhpEnding(
   { redis: target, php }: { readonly redis: RedisTarget; readonly php?: PhpOptions | undefined },
   { log, releasers }: { readonly log: Log; readonly releasers: Releasers },
 ): PhpEnding {
-  if (php === undefined) return { ending: (sessions) => withoutPhp(sessions, log), recheckDelaysMs: [] };
+  if (php === undefined) {
+    return { ending: (sessions) => withoutPhp(sessions, log), sweeping: (registry) => registry, recheckDelaysMs: [] };
+  }
   const { sessionPrefix = 'PHPREDIS_SESSION:', locking = false, lockWaitMs = 1000 } = php;
   const { format = 'php', field = 'username', end = 'null' } = php;
   const seals = sealsOf(php.keys);
@@ -66,8 +71,11 @@ export function openPhpEnding(
   releasers.add('php redis', () => phpRedis.disconnect());
   const sessions = redisPhpSessions(phpRedis, { sessionPrefix, locking, lockWaitMs });
   const deps = { ids: redisPhpIds(redis, keys), sessions, seals, format, field, end, log };
+  const recheckDelaysMs = phpRecheckDelays(php.maxExecutionSeconds ?? 30);
+  const settleMs = recheckDelaysMs.at(-1) ?? 0;
   return {
     ending: (inner) => endingPhp(inner, deps),
-    recheckDelaysMs: phpRecheckDelays(php.maxExecutionSeconds ?? 30),
+    sweeping: (inner) => sweepingPhp(inner, { ...deps, settleMs }),
+    recheckDelaysMs,
   };
 }

@@ -8,12 +8,13 @@ import { type BrakePolicy, type BrakeTrip, brakePolicy } from './domain/brake.ts
 import type { Incident } from './domain/incident.ts';
 import type { WebhookEndpoint } from './domain/notification.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
-import type { Mode } from './domain/types.ts';
+import type { LoginEvent, Mode } from './domain/types.ts';
 import { BouncerError, errorName } from './errors.ts';
 import { type Chain, type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
 import { defaultLog, safeUser } from './log.ts';
 import { openNotifier } from './notify.ts';
 import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
+import { listPhpLogin } from './php/listing.ts';
 import type {
   Clock,
   Counters,
@@ -23,6 +24,7 @@ import type {
   Rechecks,
   RecordedIncident,
   Registry,
+  Revocation,
   Sessions,
   Sweeper,
 } from './ports.ts';
@@ -30,13 +32,15 @@ import { type Consumer, type HandleBatch, startConsumer } from './queue/consumer
 import { RECHECK_DELAYS_MS, recheckQueue, startRechecks } from './queue/rechecks.ts';
 import { registryAsks } from './queue/registry-queue.ts';
 import { startSweeps } from './queue/sweeps.ts';
-import { RecentRevocations, type RecheckDeps, recheck } from './recheck.ts';
+import { RecentRevocations, type RecheckDeps, recheck, takeOver } from './recheck.ts';
+import { redisAudit } from './redis/audit.ts';
 import { redisBaselines } from './redis/baselines.ts';
 import { openWorkerRedis, type RedisTarget } from './redis/connection.ts';
 import { redisCounters } from './redis/counters.ts';
 import { redisSessions } from './redis/ender.ts';
 import { redisIncidents } from './redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE, REGISTRY_QUEUE, SWEEP_QUEUE } from './redis/keys.ts';
+import { redisPhpIds } from './redis/php-sessions.ts';
 import { redisRegistry } from './redis/registry.ts';
 import { onReplicas } from './redis/replicas.ts';
 import { redisRetention, retentionTimes } from './redis/retention.ts';
@@ -46,7 +50,7 @@ import { redisStanding } from './redis/standing.ts';
 import { redisSweeper, SWEEP_USER_EVERY_MS } from './redis/sweeper.ts';
 import { Releasers } from './release.ts';
 import { openWorkerDesk } from './worker-desk.ts';
-import { checkPhpOptions, openPhpEnding, type PhpOptions } from './worker-php.ts';
+import { checkPhpOptions, openPhpEnding, type PhpEnding, type PhpOptions } from './worker-php.ts';
 
 /** How often the lists of sessions are cleaned, by default. */
 const SWEEP_EVERY_MINUTES = 60;
@@ -164,7 +168,8 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const deps: DetectDeps = {
     locator,
     baselines: redisBaselines(redis, keys, policy.baselineTtlMs, log),
-    ...ending,
+    sessions: ending.sessions,
+    rechecks: ending.rechecks,
     ...openWorkerDesk(redis, keys, { ...shared, ...deskOptions(options, brake, notifier), mode, locator }),
     incidents,
     counters: shared.counters,
@@ -179,7 +184,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     },
     onIncidentAgain: tells.onIncidentAgain,
     onEndedAgain: tells.onEndedAgain,
-    onLocated: openRegistry(redis, keys, options, shared),
+    onLocated: openRegistry(redis, keys, options, { ...shared, ...ending }),
     afterEffect: options.afterEffect,
   };
   const asker = options.registry?.enabled ? openAsker(redis, keys, deps, log, releasers) : null;
@@ -246,13 +251,19 @@ interface EndingContext {
   isForced(): boolean;
 }
 
+interface Ending {
+  readonly sessions: Sessions;
+  readonly rechecks: Rechecks;
+  readonly php: PhpEnding;
+}
+
 /** All that makes an end last: on replicas, applied again by delayed jobs, and from memory after a failover. */
 function openEnding(
   redis: Redis,
   keys: Keys,
   options: WorkerOptions,
   { counters, log, clock, releasers, isForced }: EndingContext,
-): { sessions: Sessions; rechecks: Rechecks } {
+): Ending {
   const { waitReplicas: replicas = 1, waitReplicasTimeoutMs: timeoutMs = 1000 } = options;
   const recent = new RecentRevocations({ clock });
   const inRedis = redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS);
@@ -266,9 +277,13 @@ function openEnding(
   const { recheckDelaysMs = RECHECK_DELAYS_MS } = options;
   const rechecks = recheckQueue(redis, names, recheckDelaysMs, log, php.recheckDelaysMs);
   releasers.add('recheck queue', () => rechecks.close());
-  const consumer = startRechecks(redis, names, (one, pass) => recheck([one], pass, deps), log);
+  const handOver = { ...deps, rechecks, clock, registry: redisRegistry(redis, keys), audit: redisAudit(redis, keys) };
+  const work = async (one: Revocation, pass: string) => {
+    await (one.handedOver ? takeOver(one, pass, handOver) : recheck([one], pass, deps));
+  };
+  const consumer = startRechecks(redis, names, work, log);
   releasers.add('rechecks', () => consumer.close(isForced()));
-  return { sessions, rechecks };
+  return { sessions, rechecks, php };
 }
 
 /** Webhooks. A worker without any tells nobody of its own incidents, but takes what others queue. */
@@ -308,29 +323,34 @@ function openRegistry(
   redis: Redis,
   keys: Keys,
   options: WorkerOptions,
-  { log, clock, releasers, isForced }: Omit<EndingContext, 'counters'>,
+  { log, clock, releasers, isForced, php, ...ending }: Omit<EndingContext, 'counters'> & Ending,
 ): NonNullable<DetectDeps['onLocated']> {
   const registry = redisRegistry(redis, keys);
-  const sweeper = redisSweeper(redis, keys, registry, SWEEP_USER_EVERY_MS);
+  const sweeper = redisSweeper(redis, keys, php.sweeping(registry), SWEEP_USER_EVERY_MS);
   const names = { queue: SWEEP_QUEUE, prefix: keys.queuePrefix };
   const retention = redisRetention(redis, keys, retentionTimes(options));
   const everyMs = (options.sweepEveryMinutes ?? SWEEP_EVERY_MINUTES) * 60_000;
   const sweeps = startSweeps(redis, names, { sweeper, retention, everyMs, clock, log });
   releasers.add('sweeps', () => sweeps.close(isForced()));
-  return noteLogins(registry, sweeper, log, clock);
+  const listing = { ...ending, registry, ids: redisPhpIds(redis, keys), clock, caseOf };
+  return noteLogins({ registry, sweeper, log, clock, list: (login) => listPhpLogin(login, listing) });
+}
+
+interface NoteDeps {
+  readonly registry: Registry;
+  readonly sweeper: Sweeper;
+  readonly log: Log;
+  readonly clock: Clock;
+  list(login: LoginEvent): Promise<void>;
 }
 
 /** For the list of a user's sessions; the check of a login does not depend on it. */
-function noteLogins(
-  registry: Registry,
-  sweeper: Sweeper,
-  log: Log,
-  clock: Clock,
-): NonNullable<DetectDeps['onLocated']> {
+function noteLogins({ registry, sweeper, log, clock, list }: NoteDeps): NonNullable<DetectDeps['onLocated']> {
   return async (logins) => {
     const known = logins.filter(({ countries }) => countries.length > 0);
     const userIds = logins.map(({ userId }) => userId);
     try {
+      await Promise.all(logins.map(({ unlisted }) => unlisted && list(unlisted)));
       await Promise.all([registry.located(known), sweeper.note(userIds, clock())]);
     } catch (error) {
       log.warn({ event: 'registry_failed', error: errorName(error) }, 'Where logins came from could not be noted');

@@ -162,6 +162,7 @@ const UNDONE: Readonly<Record<UndoOutcome, string>> = {
   expired: 'the session is not given back: it would have ended by now',
   not_ended: 'nothing had been ended',
   gone: 'nothing of the session is left to give back',
+  log_in_again: 'the end is lifted, but a PHP session cannot be given back: the user must log in again',
   blocked: 'the session is not given back: a person ended it, or it has ended again',
 };
 

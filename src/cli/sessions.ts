@@ -5,10 +5,11 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
 import { caseOf } from '../case-of.ts';
 import { BouncerError } from '../errors.ts';
-import type { AuditEntry, LoginEntry } from '../ports.ts';
+import type { AuditEntry, LoginEntry, Rechecks } from '../ports.ts';
+import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from '../queue/rechecks.ts';
 import { redisAudit } from '../redis/audit.ts';
 import { redisSessions } from '../redis/ender.ts';
-import type { Keys } from '../redis/keys.ts';
+import { type Keys, RECHECK_QUEUE } from '../redis/keys.ts';
 import { redisLogins } from '../redis/logins.ts';
 import { redisRegistry } from '../redis/registry.ts';
 import { guardedSessions } from '../redis/sessions.ts';
@@ -58,14 +59,23 @@ function auditCommand(): Command {
 }
 
 function withAdmin<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>): Promise<T> {
-  return withRedis(config, (redis, keys) => work(adminOf(config, redis, keys)));
+  return withRedis(config, async (redis, keys) => {
+    // The workers look after what is ended here, too; without them a PHP site's own session would stay as it is.
+    const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
+    const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, QUIET);
+    try {
+      return await work(adminOf(config, redis, keys, rechecks));
+    } finally {
+      await rechecks.close();
+    }
+  });
 }
 
-function adminOf({ tombstoneTtlDays }: Config, redis: Redis, keys: Keys): SessionAdmin {
+function adminOf({ tombstoneTtlDays }: Config, redis: Redis, keys: Keys, rechecks: Rechecks): SessionAdmin {
   const tombstoneTtlMs = tombstoneTtlDays * DAY_MS;
   return sessionAdmin({
     registry: redisRegistry(redis, keys),
-    sessions: redisSessions(redis, keys, tombstoneTtlMs),
+    sessions: rechecked(redisSessions(redis, keys, tombstoneTtlMs), rechecks, QUIET),
     guarded: guardedSessions(redis, keys),
     logins: redisLogins(redis, keys),
     audit: redisAudit(redis, keys),
@@ -81,6 +91,7 @@ const LOGINS: readonly Column<LoginEntry>[] = [
   { title: 'LID', value: ({ lid }) => lid, min: 38 },
   { title: 'ADDRESS', value: ({ address }) => address ?? 'unknown', min: 9 },
   { title: 'COUNTRY', value: ({ countries }) => countries.join('|') || '?' },
+  { title: 'SITE', value: ({ php }) => (php ? 'PHP' : ''), optional: true },
   { title: 'DEVICE', value: ({ deviceId }) => deviceId ?? '', optional: true },
   { title: 'BROWSER', value: ({ userAgent }) => userAgent ?? '', min: 10, optional: true },
 ];

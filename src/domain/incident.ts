@@ -63,6 +63,8 @@ export interface Incident {
   /** The entry of the lists that decided this. */
   readonly listEntryId?: string | undefined;
   readonly revokedAtMs?: number | undefined;
+  /** Of a login at a PHP site. */
+  readonly atPhp?: true | undefined;
   /** Of a login at a PHP site, where it was to be ended. */
   readonly php?: PhpEnd | undefined;
   /** The login had ended before, by this other case; `revokedAtMs` is that end's. */
@@ -205,6 +207,16 @@ export function maySpeakOfPlace({ sighting, reason }: Incident): boolean {
 /** Did this incident end its login? A later end, for another reason, is not the business of an answer to this one. */
 export function wasEnded({ outcome }: Incident): boolean {
   return outcome !== 'none' && outcome !== 'observed';
+}
+
+/** Did anything of this incident end its login? A `confirmed` ends what was only flagged or observed. */
+export function mayHaveEnded(incident: IncidentRecord): boolean {
+  return incident.status === 'confirmed' || incident.endedAgain !== undefined || wasEnded(incident);
+}
+
+/** An end is lifted there, but PHP's session, of which nothing was kept, is not given back: the user logs in again. */
+export function isAtPhp({ atPhp, php }: Incident): boolean {
+  return atPhp === true || php !== undefined;
 }
 
 /** Was an old session id its newest end? Two parties held that login: nobody can say which of them gets it back. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseAddress } from '../domain/address.ts';
 import { isCaseNumber } from '../domain/case-number.ts';
 import type { Visit } from '../domain/incident.ts';
+import { SEALED_ID } from '../domain/sealed-id.ts';
 import type { LoginEvent } from '../domain/types.ts';
 import { type IngestCode, Refused } from './answers.ts';
 
@@ -52,7 +53,7 @@ export const loginSchema = z
     deviceId: z.string().optional().meta({ description: "The application's own id of the device; cut to 128." }),
     php: z
       .string()
-      .regex(/^v1\.[\w-]{1,32}\.[\w-]{16}\.[\w-]{22,600}$/)
+      .regex(SEALED_ID)
       .optional()
       .meta({ description: 'The sealed session id of a PHP session: see docs/php.md.' }),
   })

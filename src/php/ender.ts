@@ -41,7 +41,7 @@ export function withoutPhp(inner: Sessions, log: Log): Sessions {
       const results = await inner.revoke(revocations);
       return results.map((result, i) => {
         const one = revocations[i];
-        if (result instanceof Error || one?.php === undefined) return result;
+        if (result instanceof Error || (one?.php === undefined && !one?.handedOver)) return result;
         log.error(
           { event: 'php_not_configured', case: one.caseId },
           'A login at a PHP site cannot be ended: this worker has no phpKeys',
@@ -52,8 +52,9 @@ export function withoutPhp(inner: Sessions, log: Log): Sessions {
   };
 }
 
-async function withPhp(one: Revocation, result: RevokeResult | Error, deps: PhpEnderDeps) {
-  if (result instanceof Error || result.lifted) return result;
+async function withPhp(one: Revocation, ended: RevokeResult | Error, deps: PhpEnderDeps) {
+  if (ended instanceof Error || ended.lifted) return ended;
+  const { hasPhpIds: _, ...result } = ended;
   try {
     return merged(result, await endLogin(one, deps));
   } catch (error) {

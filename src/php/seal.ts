@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { SEALED_ID } from '../domain/sealed-id.ts';
 import { BouncerError } from '../errors.ts';
 
 /**
@@ -18,7 +19,6 @@ export type Opened = { readonly id: string } | { readonly why: 'unknown_key' | '
 export type SealKeys = Readonly<Record<string, string>>;
 
 export const KEY_ID = /^[\w-]{1,32}$/;
-const SEALED = /^v1\.([\w-]{1,32})\.([\w-]{16})\.([\w-]{22,600})$/;
 /** What `session_create_id` may give; nothing else is put behind a prefix to make a key. */
 const SESSION_ID = /^[A-Za-z0-9,-]{16,256}$/;
 const TAG_BYTES = 16;
@@ -37,7 +37,7 @@ export function sealsOf(keys: SealKeys): Seals {
       return `v1.${keyId}.${iv.toString('base64url')}.${text.toString('base64url')}`;
     },
     open(sealed, lid) {
-      const [, keyId = '', iv = '', text = ''] = SEALED.exec(sealed) ?? [];
+      const [, keyId = '', iv = '', text = ''] = SEALED_ID.exec(sealed) ?? [];
       const key = byId.get(keyId);
       if (key === undefined) return { why: keyId === '' ? 'not_opened' : 'unknown_key' };
       const id = opened(key, Buffer.from(iv, 'base64url'), Buffer.from(text, 'base64url'), lid);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SEALED_ID } from '../domain/sealed-id.ts';
 import type { LoginEvent } from '../domain/types.ts';
 import type { SetAsideCode } from '../ports.ts';
 
@@ -17,8 +18,8 @@ export interface Payload {
   readonly recheck?: number;
 }
 
-/** A sealed session id of a PHP site: `v1.<key id>.<iv>.<text and tag>`. */
-export const sealedIdSchema = z.string().regex(/^v1\.[\w-]{1,32}\.[\w-]{16}\.[\w-]{22,600}$/);
+/** A sealed session id of a PHP site. */
+export const sealedIdSchema = z.string().regex(SEALED_ID);
 
 /** `base64url(sha256(...))` and our random ids: letters that need no escaping anywhere, the scripts rely on it. */
 export const loginEventSchema = z.object({

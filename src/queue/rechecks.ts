@@ -19,6 +19,7 @@ const revocationSchema = z.object({
   php: sealedIdSchema.optional(),
   loginAtMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999).optional(),
   last: z.literal(true).optional(),
+  handedOver: z.literal(true).optional(),
 });
 
 export interface RecheckQueue extends Rechecks {
@@ -32,14 +33,15 @@ interface Names {
 
 /**
  * The delayed jobs, over a connection of ours, which we close ourselves. Costs nothing until something is scheduled.
- * `phpDelaysMs`: more of them for a login at a PHP site, whose running requests write back what they had read.
+ * `phpDelaysMs`: more of them for a login at a PHP site, whose running requests write back what they had read. Null where
+ * PHP's sessions are out of reach: then the end is handed over to a worker, at once, which has delays of its own.
  */
 export function recheckQueue(
   redis: Redis,
   names: Names,
   delaysMs: readonly number[],
   log: Log,
-  phpDelaysMs: readonly number[] = [],
+  phpDelaysMs: readonly number[] | null = null,
 ): RecheckQueue {
   let queue: Queue | null = null;
   const open = (): Queue => {
@@ -59,9 +61,8 @@ export function recheckQueue(
       // BullMQ would wait for the connection without end; a request that ends a session must not.
       if (redis.options.enableOfflineQueue === false && redis.status !== 'ready') throw new Error('Redis is away');
       queue ??= open();
-      await queue.addBulk(
-        revocations.flatMap((one) => jobsOf(one, delaysMs, one.php === undefined ? [] : phpDelaysMs)),
-      );
+      const isPhp = ({ php, handedOver }: Revocation) => php !== undefined || handedOver;
+      await queue.addBulk(revocations.flatMap((one) => jobsOf(one, delaysMs, isPhp(one) ? phpDelaysMs : [])));
     },
     async close() {
       await queue?.close();
@@ -69,20 +70,21 @@ export function recheckQueue(
   };
 }
 
-function jobsOf(one: Revocation, delaysMs: readonly number[], phpDelaysMs: readonly number[]) {
-  const lastMs = Math.max(...delaysMs, ...phpDelaysMs);
+function jobsOf(one: Revocation, delaysMs: readonly number[], phpDelaysMs: readonly number[] | null) {
+  const lastMs = Math.max(...delaysMs, ...(phpDelaysMs ?? []));
   const job = (prefix: string) => (delay: number, step: number) =>
-    jobOf(one, `${prefix}${step}`, delay, delay === lastMs);
-  return [...delaysMs.map(job('')), ...phpDelaysMs.map(job('php'))];
+    jobOf(one, `${prefix}${step}`, delay, delay === lastMs ? { last: true } : {});
+  const atPhp = phpDelaysMs?.map(job('php')) ?? [jobOf(one, 'php-now', 0, { handedOver: true })];
+  return [...delaysMs.map(job('')), ...atPhp];
 }
 
 /** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
-function jobOf(one: Revocation, step: string, delay: number, isLast: boolean) {
+function jobOf(one: Revocation, step: string, delay: number, more: { last?: true; handedOver?: true }) {
   const { lid, handle, reason, caseId, atMs, loginAtMs, php } = one;
-  const more = { ...(php === undefined ? {} : { php }), ...(isLast ? { last: true } : {}) };
+  const sealed = php === undefined ? {} : { php };
   return {
     name: 'recheck',
-    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs, ...more },
+    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs, ...sealed, ...more },
     opts: { jobId: `${lid}-${reason}-${step}`, delay },
   };
 }
@@ -92,7 +94,11 @@ export function rechecked(sessions: Sessions, rechecks: Rechecks, log: Log): Ses
   return {
     async revoke(revocations) {
       const results = await sessions.revoke(revocations);
-      const ended = revocations.filter((_, i) => !(results[i] instanceof Error));
+      const ended = revocations.flatMap((one, i) => {
+        const result = results[i];
+        if (result instanceof Error) return [];
+        return result?.hasPhpIds ? [{ ...one, handedOver: true as const }] : [one];
+      });
       try {
         if (ended.length > 0) await rechecks.schedule(ended);
       } catch (error) {

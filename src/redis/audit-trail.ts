@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { AuditTrail, Subject } from '../desk-ports.ts';
+import { type ListKind, namesUser } from '../domain/lists.ts';
 import { BouncerError } from '../errors.ts';
 import type { AuditEntry } from '../ports.ts';
 import { type Keys, tagOf, userTag } from './keys.ts';
@@ -71,6 +72,7 @@ async function* pages(redis: Redis, keys: Keys): AsyncGenerator<Row[]> {
   }
 }
 
+/** Whom an entry is about stands in fields of its own. What else it says is words, in which a user's id may be any of them. */
 function aboutOf({ userId, caseIds }: Subject): (entry: AuditEntry) => boolean {
   const cases = new Set(caseIds);
   const tag = userTag(userId);
@@ -78,22 +80,38 @@ function aboutOf({ userId, caseIds }: Subject): (entry: AuditEntry) => boolean {
     entry.userId === userId ||
     (entry.lid !== null && tagOf(entry.lid) === tag) ||
     (entry.caseId !== undefined && cases.has(entry.caseId)) ||
-    names(entry.outcome, userId);
+    isListed(entry, userId);
 }
 
-/** e.g. the value of an entry of the lists. */
-function names(text: string, userId: string): boolean {
-  return ` ${text} `.includes(` ${userId} `);
+/** Changes of the lists spell the entry they are about: `block user <id>`, `allow device <id> <device>`. */
+const LIST_ENTRY = /^(?:allow|block) (user|device) (.+)$/s;
+
+/** Did it put this user, or a device of theirs, on a list or take it off? Older entries say so in their outcome alone. */
+function isListed({ what, outcome }: AuditEntry, userId: string): boolean {
+  if (what !== 'list_add' && what !== 'list_remove') return false;
+  const [, kind, value = ''] = LIST_ENTRY.exec(outcome) ?? [];
+  return kind !== undefined && namesUser({ kind: kind as ListKind, value }, userId);
 }
+
+/** Acts whose outcome names the place or the filter that they were about. */
+const OF_PLACES: ReadonlySet<AuditEntry['what']> = new Set([
+  'trust',
+  'forget_trust',
+  'list_add',
+  'list_remove',
+  'export',
+]);
 
 function without(entry: AuditEntry, { userId }: Subject, pseudonym: string): AuditEntry {
+  const { what, outcome } = entry;
+  // A network that is trusted, a device that is blocked: what was done is in `what`.
+  const isTheirs = isListed(entry, userId) || (OF_PLACES.has(what) && /[.:/]/.test(outcome));
   return {
     ...entry,
     by: entry.by === userId ? pseudonym : entry.by,
     why: ERASED,
     userId: entry.userId === userId ? pseudonym : entry.userId,
     lid: entry.lid === null ? null : pseudonym,
-    // A network that is trusted, a device that is blocked: what was done is in `what`.
-    outcome: names(entry.outcome, userId) || /[.:/]/.test(entry.outcome) ? ERASED : entry.outcome,
+    outcome: isTheirs ? ERASED : outcome,
   };
 }

@@ -48,6 +48,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     };
     let todo = one.reason === 'logout' ? next([one.handle, ...(await ids())]) : [one.handle];
     let last: StoredMark | null = null;
+    let phpIds = 0;
     while (todo.length > 0) {
       const results: EndOneResult[] = [];
       for (let i = 0; i < todo.length; i += ABREAST) {
@@ -55,8 +56,12 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
         results.push(...(await Promise.all(some.map((handle) => endOne(redis, keys, handle, end)))));
       }
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
-      const [indexed, now] = await Promise.all([ids(), readMark(redis, keys, one.lid)]);
-      last = now;
+      const [indexed, now, php] = await Promise.all([
+        ids(),
+        readMark(redis, keys, one.lid),
+        redis.exists(keys.phpIds(one.lid)),
+      ]);
+      [last, phpIds] = [now, php];
       todo = next([...results.flatMap((result) => result.successors), ...indexed, one.handle]);
     }
     if (last?.liftedAtMs !== undefined && mutation !== 'no_last_look') {
@@ -72,7 +77,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     await publishRevoked(redis, keys, told).catch(() => {});
     const before = await earlierLogin(redis, keys, one, done.get(one.handle));
     if (before !== null) return endAll({ ...one, lid: before, loginAtMs: undefined });
-    return { ...summary(one.handle, done), caseId };
+    return { ...summary(one.handle, done), caseId, ...(phpIds > 0 ? { hasPhpIds: true as const } : {}) };
   };
   return {
     revoke: (revocations) =>

@@ -21,7 +21,10 @@ export function redisEraser(redis: Redis, keys: Keys): Eraser {
       const tag = userTag(userId);
       // Some are known by an entry of the audit that only mentions the user.
       const own = logins.filter(({ lid }) => tagOf(lid) === tag);
-      for (const { lid } of own) await redis.expire(keys.phpIds(lid), PHP_IDS_SECONDS);
+      for (const { lid } of own) {
+        await redis.expire(keys.phpIds(lid), PHP_IDS_SECONDS);
+        await redis.unlink(keys.phpAbsent(lid));
+      }
       const sessions = await redis.zcard(keys.userLogins(tag));
       const history = await redis.llen(keys.history(userId));
       const baseline = await redis.unlink(keys.baseline(userId));

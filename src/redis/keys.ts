@@ -22,6 +22,8 @@ export interface Keys {
   loginEnd(lid: string): string;
   /** Of a login at a PHP site: the ids it has had, sealed, by handle. PHP writes it: see docs/php.md. */
   phpIds(lid: string): string;
+  /** Which of those PHP's Redis did not have when it was last looked at, and since when. */
+  phpAbsent(lid: string): string;
   /** "No session of this user authenticated before". */
   epoch(userTag: string): string;
   /** A user's logins, scored by their absolute end. */
@@ -112,6 +114,7 @@ export function keysFor(prefix: string): Keys {
     loginIdsOf: (userTag) => `${prefix}:login-ids:{${userTag}}:`,
     loginEnd: (lid) => `${prefix}:login-end:{${tagOf(lid)}}:${lid}`,
     phpIds: (lid) => `${prefix}:php-ids:{${tagOf(lid)}}:${lid}`,
+    phpAbsent: (lid) => `${prefix}:php-absent:{${tagOf(lid)}}:${lid}`,
     epoch: (userTag) => `${prefix}:epoch:{${userTag}}`,
     userLogins: (userTag) => `${prefix}:user-logins:{${userTag}}`,
     userEntries: (userTag) => `${prefix}:user-entries:{${userTag}}`,

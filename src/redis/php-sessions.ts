@@ -13,7 +13,10 @@ const LOCK_MS = 5000;
 const LOCK_RETRY_MS = 10;
 
 /** Of one command: Redis does nothing else meanwhile. */
-const FORGOTTEN_AT_ONCE = 1000;
+const AT_ONCE = 1000;
+
+/** An absence that no sweep has looked at again for so long is forgotten. */
+const ABSENCE_MS = 3 * 86_400_000;
 
 export interface PhpSessionsOptions {
   /** What phpredis puts before a session's id. */
@@ -25,14 +28,39 @@ export interface PhpSessionsOptions {
 }
 
 export function redisPhpIds(redis: Redis, keys: Keys): PhpIds {
+  const forget = async (lid: string, handles: readonly string[]): Promise<void> => {
+    for (const some of chunks(handles)) await redis.hdel(keys.phpIds(lid), ...some);
+  };
   return {
     of: (lid) => redis.hgetall(keys.phpIds(lid)),
-    async forget(lid, handles) {
-      for (let from = 0; from < handles.length; from += FORGOTTEN_AT_ONCE) {
-        await redis.hdel(keys.phpIds(lid), ...handles.slice(from, from + FORGOTTEN_AT_ONCE));
+    async note(lid, handle, sealed, ttlMs) {
+      const index = keys.phpIds(lid);
+      await redis.hsetnx(index, handle, sealed);
+      // PHP's own time to live stays.
+      if ((await redis.pttl(index)) < 0) await redis.pexpire(index, Math.ceil(ttlMs));
+    },
+    forget,
+    async trim(lid, absent, nowMs, settleMs) {
+      const key = keys.phpAbsent(lid);
+      const since = await redis.hgetall(key);
+      const isGone = (handle: string) => Number(since[handle] ?? Number.POSITIVE_INFINITY) <= nowMs - settleMs;
+      const gone = absent.filter(isGone);
+      await forget(lid, gone);
+      await redis.unlink(key);
+      const waiting = absent.filter((handle) => !isGone(handle));
+      for (const some of chunks(waiting)) {
+        await redis.hset(key, ...some.flatMap((handle) => [handle, since[handle] ?? String(nowMs)]));
       }
+      if (waiting.length > 0) await redis.pexpire(key, ABSENCE_MS);
+      return gone.length;
     },
   };
+}
+
+function chunks<T>(all: readonly T[]): T[][] {
+  const parts: T[][] = [];
+  for (let from = 0; from < all.length; from += AT_ONCE) parts.push(all.slice(from, from + AT_ONCE));
+  return parts;
 }
 
 export function redisPhpSessions(redis: Redis, options: PhpSessionsOptions): PhpSessions {
@@ -43,6 +71,14 @@ export function redisPhpSessions(redis: Redis, options: PhpSessionsOptions): Php
     async read(id, maxBytes) {
       const data = await redis.getrangeBuffer(keys.session(id), 0, maxBytes);
       return data.length === 0 ? null : data;
+    },
+    async exist(ids) {
+      const found: boolean[] = [];
+      for (const some of chunks(ids)) {
+        const replies = await Promise.all(some.map((id) => redis.exists(keys.session(id))));
+        found.push(...replies.map((count) => count === 1));
+      }
+      return found;
     },
     replace: (id, read, now) => write(id, read, 'set', now),
     destroy: (id, read) => write(id, read, 'delete', ''),

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
-import type { LoginEvent } from '../domain/types.ts';
 import type { LoginEntry, Registry } from '../ports.ts';
-import { type Keys, userTag } from './keys.ts';
-import { isKnown, lifeOf, look, MAX_LOOKS, type Row, rowFrom, rowOf, rowsOf } from './registry-look.ts';
+import { type Keys, tagOf, userTag } from './keys.ts';
+import { lifeOf } from './registry-life.ts';
+import { look, MAX_LOOKS } from './registry-look.ts';
+import { describe, entryOf, isKnown, type Row, rowFrom, rowOf, rowsOf } from './registry-rows.ts';
 import { loadScript, runScript } from './script.ts';
 
 const scripts = {
@@ -12,31 +13,19 @@ const scripts = {
   epoch: loadScript('epoch-2'),
 };
 
-/** Untrusted text is cut again here: there is one such value a login. */
-const MAX_USER_AGENT = 256;
-
 /**
  * Per user: a sorted set of login ids by their absolute end, and a hash with three fields a login: what was reported
  * (`<lid>`), its newest id (`<lid>/h`, rewritten by each enrolment) and where the worker located it (`<lid>/c`). Both are
  * hints; the session's own key and the login's mark are the truth.
  */
 export function redisRegistry(redis: Redis, keys: Keys, maxLooks = MAX_LOOKS): Registry {
-  const where = (tag: string) => [keys.userLogins(tag), keys.userEntries(tag)];
-  const take = (tag: string, dead: readonly Row[]) =>
-    dead.length === 0
-      ? Promise.resolve(0)
-      : (runScript(
-          redis,
-          scripts.prune,
-          where(tag),
-          dead.flatMap(({ lid, newest }) => [lid, newest]),
-        ) as Promise<number>);
-
   return {
     async add(login, nowMs, endsAtMs) {
-      const { lid, handle, userId, loginAtMs } = login;
+      const { lid, handle, userId, loginAtMs, php } = login;
+      // A PHP site makes its login ids itself: one that does not name its user could not be found again.
+      if (php !== undefined && tagOf(lid) !== userTag(userId)) return;
       const times = [whole(nowMs), whole(endsAtMs), whole(loginAtMs)];
-      await runScript(redis, scripts.register, where(userTag(userId)), [lid, handle, ...times, describe(login)]);
+      await runScript(redis, scripts.register, where(keys, userTag(userId)), [lid, handle, ...times, describe(login)]);
     },
     async located(notes) {
       const note = ({ userId, lid, countries }: (typeof notes)[number]) =>
@@ -47,7 +36,7 @@ export function redisRegistry(redis: Redis, keys: Keys, maxLooks = MAX_LOOKS): R
       const tag = userTag(userId);
       const { live, dead } = await look(redis, keys, tag, nowMs, maxLooks);
       // Behind the answer; a failure leaves them to the next list or sweep.
-      take(tag, dead).catch(() => {});
+      take(redis, keys, tag, dead).catch(() => {});
       return live.map((one) => ({ ...entryOf(one), userId })).sort((a, b) => a.loginAtMs - b.loginAtMs);
     },
     async find(lid, nowMs) {
@@ -68,55 +57,52 @@ export function redisRegistry(redis: Redis, keys: Keys, maxLooks = MAX_LOOKS): R
         .filter(isKnown)
         .map(entryOf);
     },
+    barredUntil: async (userId) => Number((await redis.get(keys.epoch(userTag(userId)))) ?? 0),
+    ...cleaning(redis, keys, maxLooks),
+  };
+}
+
+type Cleaning = Pick<Registry, 'prune' | 'atPhp' | 'remove'>;
+
+function cleaning(redis: Redis, keys: Keys, maxLooks: number): Cleaning {
+  return {
     async prune(tag, nowMs) {
       const { live, dead, pending } = await look(redis, keys, tag, nowMs, maxLooks);
-      return { kept: live.length + pending.length, removed: await take(tag, dead) };
+      return { kept: live.length + pending.length, removed: await take(redis, keys, tag, dead) };
+    },
+    async atPhp(tag) {
+      return (await rowsOf(redis, keys, tag))
+        .filter(isKnown)
+        .map(entryOf)
+        .filter(({ php }) => php === true);
+    },
+    async remove(tag, lids) {
+      const rows = await rowsOf(redis, keys, tag);
+      const taken = rows.filter(({ lid }) => lids.includes(lid));
+      return take(redis, keys, tag, taken);
     },
   };
 }
 
+function where(keys: Keys, tag: string): string[] {
+  return [keys.userLogins(tag), keys.userEntries(tag)];
+}
+
+async function take(redis: Redis, keys: Keys, tag: string, dead: readonly Row[]): Promise<number> {
+  if (dead.length === 0) return 0;
+  const args = dead.flatMap(({ lid, newest }) => [lid, newest]);
+  return (await runScript(redis, scripts.prune, where(keys, tag), args)) as number;
+}
+
 /**
- * A login at a PHP site is on no user's list: PHP keeps the ids that it has had. Whether it lives, its mark says; whose it is,
- * only PHP knows.
+ * A login at a PHP site that is on no list (any more): PHP keeps the ids that it has had. Whether it lives, its mark says; whose
+ * it is, only PHP knows.
  */
 async function phpLogin(redis: Redis, keys: Keys, lid: string): Promise<(LoginEntry & { live: boolean }) | null> {
   const [handle] = await redis.hkeys(keys.phpIds(lid));
   if (handle === undefined) return null;
   const nothing = { userId: null, loginAtMs: 0, endsAtMs: 0, address: null, countries: [] };
-  return { lid, handle, ...nothing, live: true };
-}
-
-interface Reported {
-  readonly u: string;
-  readonly ip: string | null;
-  readonly a?: string;
-  readonly d?: string;
-}
-
-function describe({ userId, address, userAgent, deviceId }: LoginEvent): string {
-  const reported: Reported = {
-    u: userId,
-    ip: address,
-    ...(userAgent === undefined ? {} : { a: userAgent.slice(0, MAX_USER_AGENT) }),
-    ...(deviceId === undefined ? {} : { d: deviceId }),
-  };
-  return JSON.stringify(reported);
-}
-
-function entryOf({ lid, endsAtMs, newest, reported, countries }: Row): LoginEntry {
-  const [handle = '', , startedAt = '0'] = newest.split(' ');
-  const { u, ip, a, d } = reported === undefined ? ({} as Partial<Reported>) : (JSON.parse(reported) as Reported);
-  return {
-    lid,
-    handle,
-    userId: u ?? null,
-    loginAtMs: Number(startedAt),
-    endsAtMs,
-    address: ip ?? null,
-    countries: countries === undefined || countries === '' ? [] : countries.split('|'),
-    ...(a === undefined ? {} : { userAgent: a }),
-    ...(d === undefined ? {} : { deviceId: d }),
-  };
+  return { lid, handle, ...nothing, php: true, live: true };
 }
 
 function whole(ms: number): string {

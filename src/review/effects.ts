@@ -42,7 +42,8 @@ export const RUN: Readonly<Record<AnswerEffect, (deps: ReviewDeps, context: Effe
     // Whoever asks for it where the session was reused has chosen that: it is not done unasked.
     const choice = { reuse: wasReused(incident) };
     const givenBack = await giveBack(deps, incident, `answered ${incident.status}`, actor, choice);
-    return { changed: mark !== null && givenBack === 'given_back', result: { givenBack } };
+    const isLifted = givenBack === 'given_back' || givenBack === 'log_in_again';
+    return { changed: mark !== null && isLifted, result: { givenBack } };
   },
 };
 

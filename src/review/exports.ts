@@ -61,6 +61,9 @@ const COLUMNS: readonly (readonly [title: string, value: (one: IncidentRecord) =
   ['answered_by', ({ resolvedBy }) => resolvedBy],
   ['answered_at', ({ resolvedAtMs }) => instant(resolvedAtMs)],
   ['note', ({ note }) => note],
+  ['ended_again_at', ({ endedAgain }) => instant(endedAgain?.atMs)],
+  ['ended_again_reason', ({ endedAgain }) => endedAgain?.reason],
+  ['ended_again_was', ({ endedAgain }) => endedAgain?.was],
 ];
 
 const ACT_COLUMNS: readonly (readonly [title: string, value: (one: AuditEntry) => Cell])[] = [

@@ -93,13 +93,20 @@ export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptio
       atMs: deps.clock(),
       what: 'forget_user',
       by: by.by,
-      why: by.why.replaceAll(userId, pseudonym),
+      why: by.why.replace(asWord(userId), pseudonym),
       userId: pseudonym,
       lid: null,
       outcome: outcome.join(', '),
     },
   ]);
   return { counts, pseudonym };
+}
+
+/** The name as a word of its own: `1` is no part of `request 4711`. Beside other scripts, which part no words, it is found too. */
+function asWord(userId: string): RegExp {
+  const text = userId.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  const edge = { before: /^[A-Za-z0-9]/.test(userId), after: /[A-Za-z0-9]$/.test(userId) };
+  return new RegExp(`${edge.before ? '(?<![A-Za-z0-9])' : ''}${text}${edge.after ? '(?![A-Za-z0-9])' : ''}`, 'g');
 }
 
 function checkUser(userId: string): void {
@@ -129,8 +136,8 @@ async function incidentsOf({ incidents }: PrivacyDeps, userId: string): Promise<
 }
 
 /**
- * Logins at PHP sites are on no list. With their end the worker takes the user's name out of their sessions. Not by the audit,
- * which also has entries that only mention the user: nobody else's login may end.
+ * Logins at PHP sites may have left the list, or never come on it. With their end the worker takes the user's name out of their
+ * sessions. Not by the audit, which goes by what others wrote: nobody else's login may end.
  */
 async function endUnlisted(deps: PrivacyDeps, userId: string, by: EndOptions): Promise<void> {
   const past = await deps.history.list(userId, WHOLE_HISTORY);

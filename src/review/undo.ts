@@ -1,5 +1,5 @@
 import type { Actor, UndoChoice, UndoOutcome } from '../desk-ports.ts';
-import { afterUndo, type IncidentRecord, wasReused } from '../domain/incident.ts';
+import { afterUndo, type IncidentRecord, isAtPhp, mayHaveEnded, wasReused } from '../domain/incident.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import { about, checkActor, checkWhy, note, type ReviewDeps, unknownIncident } from '../review.ts';
 
@@ -37,6 +37,11 @@ function reuseUnsaid(): BouncerError {
   );
 }
 
+/** What an auditor would not take from the code alone. */
+const OUTCOMES: Readonly<Partial<Record<UndoOutcome, string>>> = {
+  log_in_again: 'end lifted; the user must log in again: no PHP session can be given back',
+};
+
 /** Lifts the end, puts the login on the user's list again, and tells of it. */
 export async function giveBack(
   deps: ReviewDeps,
@@ -47,8 +52,9 @@ export async function giveBack(
 ): Promise<UndoOutcome> {
   const { lid, handle, loginAtMs, id: caseId } = incident;
   const atMs = deps.clock();
-  const outcome = await deps.undo.lift({ lid, handle, atMs, loginAtMs, only: { caseId, reuse, endedAtMs } });
-  await note(deps, [{ what: 'undo', by, why, ...about(incident), outcome }]);
+  const lifted = await deps.undo.lift({ lid, handle, atMs, loginAtMs, only: { caseId, reuse, endedAtMs } });
+  const outcome = lifted === 'gone' && isAtPhp(incident) && mayHaveEnded(incident) ? 'log_in_again' : lifted;
+  await note(deps, [{ what: 'undo', by, why, ...about(incident), outcome: OUTCOMES[outcome] ?? outcome }]);
   if (outcome !== 'given_back') return outcome;
   await list(deps, incident);
   void deps.notifier.tell({ event: 'session.given_back', caseId, atMs, by });

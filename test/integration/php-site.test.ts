@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { caseOf } from '../../src/case-of.ts';
+import { openDesk } from '../../src/desk.ts';
 import { sealsOf } from '../../src/php/seal.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, userTag } from '../../src/redis/keys.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
-import { connect, type PrivateRedis, privateRedis, release, testPrefix, until } from '../support/index.ts';
+import { captureLog, connect, type PrivateRedis, privateRedis, release, testPrefix, until } from '../support/index.ts';
 import { newSecret, openTestIngest } from '../support/ingest.ts';
 import { findPhp } from '../support/php-cli.ts';
 import { HoldingGate } from '../support/php-ours.ts';
@@ -437,6 +438,25 @@ function workerTests(): void {
     const site = await openSite({ worker: {} });
     await site.browser('unknown').login('ann');
     await until(() => site.log().includes('session-bouncer: no client address'));
+  });
+
+  test('a login is on the list of its user; ended from there, PHP has nobody logged in any more', async () => {
+    const site = await openSite({ worker: {} });
+    const desk = openDesk({ redis: site.redis, keys: site.keys, clock: Date.now, log: captureLog() });
+    release(() => desk.close());
+    const ann = site.browser();
+    await ann.login('ann');
+    const lid = await site.lidOf(ann.sessionId);
+    const listed = await until(async () => (await desk.sessions('ann'))[0]);
+    expect(listed).toMatchObject({ lid, php: true, address: ADDRESS.london, userAgent: 'TestBrowser/1.0' });
+    expect(await ann.user()).toBe('ann');
+    await desk.endAll('ann', 'stolen laptop', { by: 'bob', role: 'admin' });
+    // Without the guard: what the worker has done to the session.
+    await until(async () => (await ann.user()) === null);
+    expect(await desk.sessions('ann')).toEqual([]);
+    await ann.login('ann');
+    expect(await ann.user()).toBe('ann');
+    await until(async () => (await desk.sessions('ann')).length === 1);
   });
 
   test('no header of the client keeps a login from being reported', async () => {

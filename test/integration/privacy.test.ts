@@ -4,6 +4,7 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { openDesk } from '../../src/desk.ts';
 import type { LoginEvent } from '../../src/domain/types.ts';
+import type { AuditEntry } from '../../src/ports.ts';
 import { encodePayload } from '../../src/queue/job.ts';
 import { redisAudit } from '../../src/redis/audit.ts';
 import { redisAuditTrail } from '../../src/redis/audit-trail.ts';
@@ -208,6 +209,72 @@ describe('the audit of a forgotten user', () => {
     expect(await redis.ttl(keys.audit())).toBe(-1);
   });
 });
+
+test.each([
+  ['1', 'request 4711, user 1', 'request 4711, user P'],
+  ['a.b', 'a.b (not axb)', 'P (not axb)'],
+  ['用户', '请删除用户的数据', '请删除P的数据'],
+  ['carla@shop.example', 'carla@shop.example wrote', 'P wrote'],
+  ['$&', 'the user $&', 'the user P'],
+])('why a user %j is forgotten names them no more', async (userId, why, kept) => {
+  const { desk } = await world();
+  const { pseudonym } = await desk.forget(userId, why, ADMIN);
+  const [last] = await desk.audit(1);
+  expect(last?.why).toBe(kept.replace('P', () => pseudonym));
+});
+
+/** A user's id may be any word, also one that the outcomes of others use. */
+describe.each(['1', 'safe', 'ended', 'user', 'alike', 'address', 'block', 'a b'])(
+  'the audit of a user %j',
+  (userId) => {
+    const other = 'somebody-else';
+    const base = { atMs: 1, by: 'bob', why: 'as ever', lid: null } as const;
+    const of = (what: AuditEntry['what'], outcome: string, more: Partial<AuditEntry> = {}): AuditEntry => ({
+      ...base,
+      what,
+      outcome,
+      userId: null,
+      ...more,
+    });
+    const theirs = [
+      of('end', 'ended', { userId }),
+      of('end_all', 'ended', { lid: loginId(userId) }),
+      of('answer', 'safe, taught, closed 1 alike, ended 1 others', { userId, caseId: 'AAAA-BBBB-CCCC' }),
+      of('undo', 'end lifted; the user must log in again: no PHP session can be given back', { userId }),
+      of('list_add', `block user ${userId}`, { userId }),
+      // As an earlier release may have written them.
+      of('list_add', `block user ${userId}`),
+      of('list_remove', `allow device ${userId} telephone`),
+      of('trust', 'network 81.2.69.0/24', { userId }),
+    ];
+    const others = [
+      of('answer', 'safe, taught, closed 1 alike, ended 1 others', { userId: other, lid: loginId(other) }),
+      of('end', 'ended', { userId: other }),
+      of('answer', 'safe', { userId: other, caseId: 'DDDD-EEEE-FFFF' }),
+      of('list_add', 'block address 1.2.3.4', { userId: other }),
+      of('list_add', 'block user 1 safe ended user alike address a b block', { userId: other }),
+      of('list_remove', 'block device somebody-else 1'),
+      of('forget_user', `baseline 1, history 1, ${userId} 1`, { userId: 'forgotten-x' }),
+    ];
+
+    test('is what is about them, and nothing else is changed', async () => {
+      const { redis, keys } = await world();
+      const [audit, trail] = [redisAudit(redis, keys), redisAuditTrail(redis, keys)];
+      for (const entry of [...theirs, ...others]) await audit.add([entry]);
+      const subject = { userId, caseIds: [] };
+      expect((await trail.about(subject)).reverse()).toEqual(theirs);
+      expect(await trail.pseudonymise(subject, 'forgotten-y')).toBe(theirs.length);
+      const after = (await audit.list(100)).reverse();
+      expect(after.slice(theirs.length)).toEqual(others);
+      const changed = after.slice(0, theirs.length);
+      expect(changed.every(({ why }) => why === '(erased)')).toBe(true);
+      expect(changed.filter((one) => one.userId === userId || one.lid === theirs[1]?.lid)).toEqual([]);
+      const kept = changed.map(({ outcome }) => outcome);
+      expect(kept).toEqual([...theirs.slice(0, 4).map(({ outcome }) => outcome), ...Array(4).fill('(erased)')]);
+      expect(await trail.about(subject)).toEqual([]);
+    });
+  },
+);
 
 describe('what is held on a user', () => {
   test('is everything, as JSON, without a session id or a handle', async () => {

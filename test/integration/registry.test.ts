@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { tagOf, userTag } from '../../src/redis/keys.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
-import { ABSENT_GRACE_MS } from '../../src/redis/registry-look.ts';
+import { ABSENT_GRACE_MS } from '../../src/redis/registry-life.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { commandsDuring, WebTier } from '../support/admin.ts';

@@ -43,10 +43,20 @@ export async function startPhpSite(options: PhpSiteOptions): Promise<PhpSite> {
     ...phpSettings(options),
     ...['-S', `127.0.0.1:${port}`, '-t', join(root, 'examples/php'), join(root, 'test/support/php/site.php')],
   ];
-  const child = spawn('sh', ['-c', '"$@" & read -r _; kill -KILL 0', 'sh', 'php', ...args], {
+  const { log, stop } = startPhp(['php', ...args], envOf(options));
+  if (!(await answers(port))) {
+    await stop();
+    throw new Error(`php -S does not answer: ${log().slice(0, 1000)}`);
+  }
+  return { url: `http://127.0.0.1:${port}`, log, stop };
+}
+
+/** Any of PHP's servers, with all its processes: php-fpm makes a group of its own for them. */
+export function startPhp(command: readonly string[], env: Readonly<Record<string, string>>): Omit<PhpSite, 'url'> {
+  const child = spawn('sh', ['-c', '"$@" & read -r _; kill -s KILL -- "-$!"; kill -KILL 0', 'sh', ...command], {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...envOf(options) },
+    env: { ...process.env, ...env },
   });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -54,12 +64,7 @@ export async function startPhpSite(options: PhpSiteOptions): Promise<PhpSite> {
       text = (text + some).slice(-1_000_000);
     });
   }
-  const stop = () => stopped(child);
-  if (!(await answers(port))) {
-    await stop();
-    throw new Error(`php -S does not answer: ${text.slice(0, 1000)}`);
-  }
-  return { url: `http://127.0.0.1:${port}`, log: () => text, stop };
+  return { log: () => text, stop: () => stopped(child) };
 }
 
 /** As arguments of php: a site whose sessions lie in Redis. What a warning says would be seen in a page. */
@@ -83,7 +88,7 @@ export function phpSettings({
   return Object.entries(settings).flatMap(([name, value]) => ['-d', `${name}=${value}`]);
 }
 
-function envOf({
+export function envOf({
   redisUrl,
   prefix,
   ingestUrl,
@@ -113,7 +118,7 @@ async function stopped(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-async function answers(port: number): Promise<boolean> {
+export async function answers(port: number): Promise<boolean> {
   for (let i = 0; i < 200; i++) {
     if (await accepts(port)) return true;
     await sleep(50);

@@ -11,6 +11,7 @@ import { Redis } from 'ioredis';
 import { caseOf } from '../../src/case-of.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor } from '../../src/redis/keys.ts';
+import { startFpmSite } from './php-fpm.ts';
 import { type Ours, startOurs } from './php-ours.ts';
 import { type PhpSite, phpSettings, sessionPrefixOf, startPhpSite } from './php-server.ts';
 import { PhpBrowser } from './php-visitor.ts';
@@ -24,6 +25,8 @@ export interface TrialOptions {
   readonly unguarded: number;
   /** At the same time, at each of the four sites. */
   readonly abreast: number;
+  /** The command of php-fpm, to run the sites under it. Default: `php -S`. */
+  readonly fpm?: string | undefined;
   readonly say?: (line: string) => void;
 }
 
@@ -97,7 +100,7 @@ export async function runPhpTrials(options: TrialOptions): Promise<TrialReport> 
 
 /** Two workers, with and without PHP's locks; at each two sites, with and without lazy_write. */
 async function startStages(redis: Redis, options: TrialOptions, stops: (() => Promise<void>)[]): Promise<Stage[]> {
-  const { redisUrl, abreast } = options;
+  const { redisUrl, abreast, fpm } = options;
   const started = [false, true].map(async (locking) => {
     const prefix = `${options.prefix}-${locking ? 'locking' : 'free'}`;
     const key = randomBytes(32).toString('base64');
@@ -113,7 +116,7 @@ async function startStages(redis: Redis, options: TrialOptions, stops: (() => Pr
     const site = async (lazyWrite: boolean): Promise<Stage> => {
       const ini = { 'session.lazy_write': lazyWrite ? '1' : '0', 'redis.session.locking_enabled': locking ? '1' : '0' };
       const options = { redisUrl, prefix, ingestUrl: ours.url, secret, key, ini, workers: abreast + 2 };
-      const site = await startPhpSite(options);
+      const site = await (fpm === undefined ? startPhpSite(options) : startFpmSite(fpm, options));
       stops.push(site.stop);
       const name = `lazy_write ${lazyWrite ? 'on' : 'off'}, locking ${locking ? 'on' : 'off'}`;
       return { name, redis, redisUrl, keys: keysFor(prefix), ours, site, ini };

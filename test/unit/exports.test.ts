@@ -101,6 +101,19 @@ describe('CSV', () => {
     expect(first).toMatchObject({ login_at: '2023-11-14T22:13:20.000Z', answered_at: '', visits: '0' });
   });
 
+  test('says of a case that ended again when, why and what it was then; of another nothing', async () => {
+    const endedAgain = { reason: 'session_reused', atMs: 1_700_000_000_000, eventAtMs: 1, was: 'safe' } as const;
+    const hostile = { ...endedAgain, reason: '=1+1' as 'session_reused' };
+    const [head = [], ...rows] = parseCsv(
+      await exported([record({ endedAgain }), record(), record({ endedAgain: hostile })], 'csv'),
+    );
+    const of = (row: readonly string[] = []) =>
+      ['at', 'reason', 'was'].map((what) => row[head.indexOf(`ended_again_${what}`)]);
+    expect(of(rows[0])).toEqual(['2023-11-14T22:13:20.000Z', 'session_reused', 'safe']);
+    expect(of(rows[1])).toEqual(['', '', '']);
+    expect(of(rows[2])[1]).toBe("'=1+1");
+  });
+
   test('of nothing is a head alone; a time that is none does not end it', async () => {
     expect(parseCsv(await exported([], 'csv'))).toHaveLength(1);
     expect(parseCsv(await exported([record({ resolvedAtMs: Number.NaN })], 'csv'))).toHaveLength(2);

@@ -1,7 +1,7 @@
 /** The three answers of a reviewer: what each does, and the form for one incident. */
 
 import type { AnswerRequest } from '../../desk-ports.ts';
-import { type IncidentRecord, mayOverrule, wasReused } from '../../domain/incident.ts';
+import { type IncidentRecord, isAtPhp, mayOverrule, wasReused } from '../../domain/incident.ts';
 import { DURATIONS, MAX_NOTE } from '../inputs.ts';
 import { type Ctx, incidentPath, mayAct, PostForm } from '../kit.tsx';
 
@@ -50,6 +50,10 @@ export function FreshNote({ c }: { c: Ctx }) {
   );
 }
 
+const GIVE_BACK = 'with safe: give the session back, so that the same browser is signed in again';
+const PHP_GIVE_BACK =
+  'with safe: lift the end of this login. A PHP site’s session cannot be given back: the user must log in again';
+
 export function AnswerForm({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
   if (!mayAct(c.var.actor.role, 'analyst')) return <p>Your role may read this, not answer it.</p>;
   return (
@@ -67,7 +71,7 @@ export function AnswerForm({ c, incident }: { c: Ctx; incident: IncidentRecord }
         </fieldset>
         <label>
           <input type="checkbox" name="giveBack" value="yes" checked={!wasReused(incident)} />
-          with safe: give the session back, so that the same browser is signed in again
+          {isAtPhp(incident) ? PHP_GIVE_BACK : GIVE_BACK}
           {wasReused(incident) ? ' (two browsers held it: only if both were the owner’s)' : ''}
         </label>
         {incident.sighting.address === null ? null : <BlockChoice />}

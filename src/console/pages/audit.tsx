@@ -24,6 +24,7 @@ const ACTS: Readonly<Record<AuditAct, string>> = {
   end: 'ended a session',
   end_all: 'ended all sessions',
   end_others: 'ended all other sessions',
+  php_end: 'ended what PHP keeps of a login',
   answer: 'answered',
   undo: 'gave a session back',
   trust: 'trusted a place',

@@ -1,7 +1,7 @@
 /** What stands of one incident, and how a person takes it back: the end of its login, and an answer that was wrong. */
 
 import type { Learned, UndoChoice } from '../../desk-ports.ts';
-import { type IncidentRecord, wasReused } from '../../domain/incident.ts';
+import { type IncidentRecord, isAtPhp, mayHaveEnded, wasReused } from '../../domain/incident.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { EndMark, EndReason } from '../../ports.ts';
 import { MAX_NOTE } from '../inputs.ts';
@@ -19,6 +19,12 @@ export function Standing({ c, incident, end }: { c: Ctx; incident: IncidentRecor
           <ReasonText reason={endedAgain.reason} brief />. The case was {endedAgain.was} then.
         </p>
       )}
+      {end === null && isAtPhp(incident) && mayHaveEnded(incident) ? (
+        <p>
+          No end of this login stands any more. A PHP site’s session that was ended cannot be given back: the user must
+          log in again.
+        </p>
+      ) : null}
       {end === null ? null : (
         <p>
           This login has ended, at <Time ms={end.atMs} precise />: <EndWords end={end} />
@@ -53,27 +59,27 @@ const isOfCase = (reason: EndReason): boolean => OF_NO_CASE[reason] === undefine
 
 const isOwn = ({ id }: IncidentRecord, { caseId, reason }: EndMark) => caseId === id && isOfCase(reason);
 
-/** Was there an end that could be taken back? A `confirmed` ends what was only flagged or observed. */
-function mayHaveEnded({ outcome, status, endedAgain }: IncidentRecord): boolean {
-  return status === 'confirmed' || endedAgain !== undefined || (outcome !== 'none' && outcome !== 'observed');
-}
+const PHP_LIFTED =
+  'its holder is not bounced any more. A PHP site’s session cannot be given back: the user must log in again.';
 
 export function UndoForm({ c, incident, end }: { c: Ctx; incident: IncidentRecord; end: EndMark | null }) {
   if (!mayHaveEnded(incident)) return null;
   if (end !== null && !isOwn(incident, end)) return <p>What this case ended is not given back: another end stands.</p>;
+  const isPhp = isAtPhp(incident);
+  const name = isPhp ? 'Lift the end of this login' : 'Give the session back';
   return (
     <details>
-      <summary>Give the session back</summary>
+      <summary>{name}</summary>
       <p>
-        Lifts the end of this login, whatever was answered: within the session’s life the same browser is signed in
-        again.
+        Lifts the end of this login, whatever was answered:{' '}
+        {isPhp ? PHP_LIFTED : 'within the session’s life the same browser is signed in again.'}
       </p>
       <PostForm c={c} action={`${incidentPath(incident.id)}/undo`} needs="analyst" fresh>
         {wasReused(incident) ? <ReuseChoice /> : null}
         {end === null ? null : <input type="hidden" name="endedAtMs" value={String(end.atMs)} />}
         <label for="undo-why">Why</label>
         <input id="undo-why" name="why" required maxlength={MAX_NOTE} autocomplete="off" />
-        <button type="submit">Give the session back</button>
+        <button type="submit">{name}</button>
       </PostForm>
     </details>
   );

@@ -275,6 +275,8 @@ const UNDONE: Readonly<Record<UndoOutcome, string>> = {
   expired: 'The session was not given back: it would have ended by now. The user can sign in anew.',
   not_ended: 'There was nothing to give back: no session was ended.',
   gone: 'The session was not given back: nothing is left of it. The user can sign in anew.',
+  log_in_again:
+    'The end of this login is lifted: its holder is not bounced any more. But what PHP kept of it cannot be given back: the user must log in again.',
   blocked: 'The session was not given back: another end of this login stands.',
 };
 

@@ -98,7 +98,7 @@ function Queue({ c, found }: { c: Ctx; found: IncidentPage }) {
           </div>
           <label>
             <input type="checkbox" name="giveBack" value="yes" checked />
-            with safe: give the sessions back, but for reused ones
+            with safe: give the sessions back, but for reused ones (at PHP sites their users must log in again)
           </label>
           <button type="submit">Answer</button>
         </div>

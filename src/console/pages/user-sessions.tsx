@@ -12,7 +12,27 @@ interface Props {
   readonly sessions: readonly LoginEntry[];
 }
 
-export function UserSessions({ c, userId, sessions }: Props) {
+export function UserSessions(props: Props) {
+  return (
+    <>
+      <Acts {...props} />
+      {props.sessions.some(({ php }) => php) ? <PhpNote /> : null}
+    </>
+  );
+}
+
+/** What nobody here can see, and who ends it. */
+function PhpNote() {
+  return (
+    <p>
+      A PHP site keeps its sessions itself: one whose user has logged out there may stay on this list for a day. Its
+      pages refuse a login from the moment that it is ended here; PHP’s own session is ended by a worker, and what it
+      found is in the audit.
+    </p>
+  );
+}
+
+function Acts({ c, userId, sessions }: Props) {
   const isAdmin = mayAct(c.var.actor.role, 'admin');
   const mayEnd = isAdmin && (c.var.fresh || c.var.deps.reauthenticate === undefined);
   if (!mayEnd) {
@@ -97,7 +117,7 @@ function SessionTable({ c, sessions, pick }: { c: Ctx; sessions: readonly LoginE
 
 /** The login's id is a form's value and is not shown: it says nothing to a person, and is no session id. */
 function SessionRow({ c, session, pick }: { c: Ctx; session: LoginEntry; pick: number | null }) {
-  const { lid, loginAtMs, endsAtMs, address, countries, deviceId, userAgent } = session;
+  const { lid, loginAtMs, endsAtMs, address, countries, deviceId, userAgent, php } = session;
   return (
     <tr>
       {pick === null ? null : (
@@ -105,7 +125,10 @@ function SessionRow({ c, session, pick }: { c: Ctx; session: LoginEntry; pick: n
           <input type="radio" name="lid" value={lid} required aria-label={`Pick session ${pick}`} />
         </td>
       )}
-      <td>{loginAtMs === 0 ? 'unknown' : <Time ms={loginAtMs} />}</td>
+      <td>
+        {loginAtMs === 0 ? 'unknown' : <Time ms={loginAtMs} />}
+        {php ? ' (PHP site)' : null}
+      </td>
       <td>
         <Time ms={endsAtMs} />
       </td>

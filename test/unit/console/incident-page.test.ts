@@ -273,6 +273,7 @@ test.each<[UndoOutcome, RegExp]>([
   ['expired', /would have ended by now/],
   ['not_ended', /nothing to give back/],
   ['gone', /nothing is left/],
+  ['log_in_again', /the user must log in again/],
   ['blocked', /another end/],
 ])('undo that comes to %s says so', async (outcome, words) => {
   const { store, console, path, incident } = desk();
@@ -281,6 +282,19 @@ test.each<[UndoOutcome, RegExp]>([
   expect(status).toBe(303);
   expect(store.acts).toEqual([{ what: 'undo', by: 'rita', args: [incident.id, 'a call', { reuse: false }] }]);
   expect(flash).toMatch(words);
+});
+
+test('at a PHP site nothing is given back, and the page says so before and after', async () => {
+  const { store, console, path, incident } = desk({ atPhp: true, php: { how: 'nulled' } });
+  store.end = { reason: 'country_changed', caseId: incident.id, atMs: NOON };
+  const before = (await console.get(path)).text;
+  expect(before).toContain('Lift the end of this login');
+  expect(before).toContain('with safe: lift the end of this login. A PHP site’s session cannot be given back');
+  expect(before).not.toContain('same browser is signed in again');
+  store.end = null;
+  expect((await console.get(path)).text).toContain('No end of this login stands any more. A PHP site’s session');
+  const other = desk();
+  expect((await other.console.get(other.path)).text).not.toMatch(/PHP|No end of this login/);
 });
 
 test('what was never ended has no undo', async () => {
