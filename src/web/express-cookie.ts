@@ -1,4 +1,4 @@
-import type { ExpressRequest, ExpressResponse } from './express.ts';
+import type { ExpressRequest, ExpressResponse } from './express-types.ts';
 import { guardedRequest } from './guard-context.ts';
 import { isBouncerStore } from './session-store.ts';
 

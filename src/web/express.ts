@@ -1,6 +1,7 @@
 import type { AdapterDeps } from './adapter.ts';
 import type { CookieAttributes } from './cookie.ts';
 import { nameOnly } from './express-cookie.ts';
+import type { ExpressRequest, ExpressResponse } from './express-types.ts';
 import type { GateAnswer } from './gate.ts';
 import { guardedRequest } from './guard-context.ts';
 import { endedCookies, giveBack, type HeldCookie, holdsCookie } from './held.ts';
@@ -9,24 +10,7 @@ import { isBouncerStore, type SessionState } from './session-store.ts';
 import { signedPart, unsignId } from './sign.ts';
 import { cookieNameOf, type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 
-/** What we use of an Express (4 or 5) request; structural, so that nothing of Express is imported. */
-export interface ExpressRequest {
-  method: string;
-  url: string;
-  originalUrl?: string;
-  headers: Record<string, string | string[] | undefined>;
-  socket: { remoteAddress?: string | undefined };
-  sessionID?: string;
-  session?: unknown;
-  sessionStore?: unknown;
-}
-
-export interface ExpressResponse {
-  statusCode: number;
-  setHeader(name: string, value: string | readonly string[]): unknown;
-  getHeader(name: string): number | string | string[] | undefined;
-  end(body?: string): unknown;
-}
+export type { ExpressRequest, ExpressResponse } from './express-types.ts';
 
 export type ExpressMiddleware = (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) => void;
 
