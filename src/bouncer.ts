@@ -23,6 +23,7 @@ import { revocationFeed } from './redis/subscriber.ts';
 import { Releasers } from './release.ts';
 import { type SessionAdmin, type SessionAdminDeps, sessionAdmin } from './session-admin.ts';
 import { checkUserAnswersOptions, openUserAnswers, type UserAnswersOptions } from './user-answers.ts';
+import { Attached } from './web/attached.ts';
 import { SessionEngine } from './web/engine.ts';
 import { type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
 import { type Frameworks, frameworks } from './web/frameworks.ts';
@@ -208,7 +209,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const onRefusedId = (problem: IdProblem) => refused(`id:${problem}`);
   const idPattern = options.session?.idPattern ?? ID_PATTERN;
   const logins = redisLogins(redis, keys);
-  const ports: RequestPorts = new WeakMap();
+  const ports: RequestPorts = new Attached();
   const engine = new SessionEngine({
     ...sessionTimes(options),
     sessions: guardedSessions(redis, keys),

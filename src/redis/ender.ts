@@ -41,6 +41,9 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     const end = { ...mark, lid: one.lid, tombstoneTtlMs, afterMs: mark.afterMs ?? 0 };
     const done = new Map<string, EndOneResult>();
     const ids = () => redis.smembers(keys.loginIds(one.lid));
+    // Once: a PHP site that notes an id after the mark reads the mark before it saves.
+    const phpIds = redis.exists(keys.phpIds(one.lid));
+    phpIds.catch(() => {});
     const next = (handles: readonly string[]) => {
       const left = [...new Set(handles)].filter((handle) => !done.has(handle));
       const others = left.filter((handle) => handle !== one.handle);
@@ -48,7 +51,6 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     };
     let todo = one.reason === 'logout' ? next([one.handle, ...(await ids())]) : [one.handle];
     let last: StoredMark | null = null;
-    let phpIds = 0;
     while (todo.length > 0) {
       const results: EndOneResult[] = [];
       for (let i = 0; i < todo.length; i += ABREAST) {
@@ -56,12 +58,8 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
         results.push(...(await Promise.all(some.map((handle) => endOne(redis, keys, handle, end)))));
       }
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
-      const [indexed, now, php] = await Promise.all([
-        ids(),
-        readMark(redis, keys, one.lid),
-        redis.exists(keys.phpIds(one.lid)),
-      ]);
-      [last, phpIds] = [now, php];
+      const [indexed, now] = await Promise.all([ids(), readMark(redis, keys, one.lid)]);
+      last = now;
       todo = next([...results.flatMap((result) => result.successors), ...indexed, one.handle]);
     }
     if (last?.liftedAtMs !== undefined && mutation !== 'no_last_look') {
@@ -77,7 +75,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
     await publishRevoked(redis, keys, told).catch(() => {});
     const before = await earlierLogin(redis, keys, one, done.get(one.handle));
     if (before !== null) return endAll({ ...one, lid: before, loginAtMs: undefined });
-    return { ...summary(one.handle, done), caseId, ...(phpIds > 0 ? { hasPhpIds: true as const } : {}) };
+    return { ...summary(one.handle, done), caseId, ...((await phpIds) > 0 ? { hasPhpIds: true as const } : {}) };
   };
   return {
     revoke: (revocations) =>

@@ -241,10 +241,17 @@ export class SessionEngine {
 
   /** False where it was refused, or Redis was away. */
   async touch(entry: Entry, wantedTtlMs: number | null): Promise<boolean> {
-    if (!this.needsTouch(entry, wantedTtlMs)) {
-      entry.idleTtlMs = wantedTtlMs;
-      return true;
-    }
+    return this.touchDue(entry, wantedTtlMs) ?? true;
+  }
+
+  /** The same; null where nothing is sent, as with most requests. */
+  touchDue(entry: Entry, wantedTtlMs: number | null): Promise<boolean> | null {
+    if (this.needsTouch(entry, wantedTtlMs)) return this.#renew(entry, wantedTtlMs);
+    entry.idleTtlMs = wantedTtlMs;
+    return null;
+  }
+
+  async #renew(entry: Entry, wantedTtlMs: number | null): Promise<boolean> {
     const nowMs = this.#deps.clock();
     const ttlMs = wantedTtlMs ?? this.#deps.ttlMs;
     const outcome = await this.#write('touch', async () => {

@@ -1,5 +1,6 @@
 import { sessionUnavailable } from '../errors.ts';
 import type { WriteOutcome } from '../ports.ts';
+import { Attached } from './attached.ts';
 import { isBrought as isUnderItsId, type SessionEngine } from './engine.ts';
 import {
   type Entry,
@@ -24,12 +25,12 @@ export interface RequestLike {
   res?: { once?(event: 'finish', listener: () => void): unknown };
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
-/** How express-session makes the session objects of one request. */
+/** How express-session makes a request's session objects. */
 export interface Maker {
   /** Of stored data, under the request's id as it is now. */
-  create(data: object): object;
+  create(req: RequestLike, data: object): object;
   /** A fresh one, under a fresh id. */
-  generate(): void;
+  generate(req: RequestLike): void;
 }
 
 /** Milliseconds that the cookie asks for, or null where it says none. */
@@ -38,7 +39,12 @@ function ttlOf(session: SessionLike): number | null {
   return expires ? new Date(expires).getTime() - Date.now() : null;
 }
 
-type Found = Exclude<Opened, { kind: 'anonymous' }>;
+/** What a loaded value turned out to be. */
+interface Found {
+  readonly opened: Exclude<Opened, { kind: 'anonymous' }>;
+  /** The id had been left long ago. */
+  readonly reused: Looked['reused'];
+}
 type Pending =
   | { readonly kind: 'alarm'; readonly sessionId: string; readonly ended: Promise<Opened> }
   | { readonly kind: 'rotate'; readonly sessionId: string; readonly opened: OpenedLive };
@@ -52,20 +58,28 @@ function dataOf({ data, entry }: OpenedLive): Record<string, unknown> {
   return withExpiry(data, entry.head.renewedAtMs);
 }
 
+/** For express-session, which makes a session of it and changes it in doing so. */
+function loadedOf(opened: OpenedLive): object {
+  const data = dataOf(opened);
+  // The cookie of a session that differs from what was loaded is set: so a forwarded one does.
+  if (opened.forwardTo !== null) return { ...data, forwarded: true };
+  return data === opened.data ? { ...data } : data;
+}
+
 /** More regenerated sessions than this that are neither saved nor destroyed, at the same time: the oldest are forgotten. */
 const MAX_UNSAVED = 1000;
 
 /** Keeps the engine's entries with express-session's objects. */
 export class ExpressCore {
   readonly #engine: SessionEngine;
-  readonly #entries = new WeakMap<object, Entry>();
+  readonly #maker: Maker;
+  readonly #entries = new Attached<Entry>();
+  /** By loaded values, until express-session makes a session object of one. */
+  readonly #found = new Attached<Found>();
+  // Of few requests; those of all others have nothing to do with them.
   readonly #states = new WeakMap<object, SessionState>();
   /** express-session always saves a session under another id than the cookie's; an unchanged one is stored already. */
   readonly #asLoaded = new WeakMap<object, string>();
-  /** What a loaded value turned out to be, until express-session makes a session object of it. */
-  readonly #opened = new WeakMap<object, Found>();
-  /** Of loaded values: the id had been left long ago. */
-  readonly #reused = new WeakMap<object, NonNullable<Looked['reused']>>();
   /** What a request's cookie calls for and no store call can do: the gate waits for it. */
   readonly #pending = new WeakMap<object, Pending>();
 
@@ -75,8 +89,9 @@ export class ExpressCore {
   /** By their ids: those that go on from another session and are not stored yet. */
   readonly #unsaved = new Map<string, Entry>();
 
-  constructor(engine: SessionEngine) {
+  constructor(engine: SessionEngine, maker: Maker) {
     this.#engine = engine;
+    this.#maker = maker;
   }
 
   /**
@@ -86,47 +101,48 @@ export class ExpressCore {
   async load(sessionId: string): Promise<object | null> {
     const { opened, reused } = await this.#engine.look(sessionId);
     if (opened.kind === 'anonymous') return null;
-    // express-session sets the cookie of a session that differs from what was loaded: so a forwarded one does.
-    const forwarded = opened.kind === 'live' && opened.forwardTo !== null;
-    const data = opened.kind === 'live' ? { ...dataOf(opened), ...(forwarded ? { forwarded } : {}) } : { cookie: {} };
-    this.#opened.set(data, opened);
-    if (reused !== null) this.#reused.set(data, reused);
+    const data = opened.kind === 'live' ? loadedOf(opened) : { cookie: {} };
+    this.#found.set(data, { opened, reused });
     return data;
   }
 
-  inflate(req: RequestLike, data: object, make: Maker): object {
-    const opened = this.#opened.get(data);
-    if (opened === undefined) return make.create(data);
+  inflate(req: RequestLike, data: object): object {
+    const found = this.#found.get(data);
+    if (found === undefined) return this.#maker.create(req, data);
+    const { opened, reused } = found;
     // `store.load` has no request, and a request that has its session has had its cookie looked at.
     const isBrought = req.session === undefined && req.headers !== undefined;
-    const reused = this.#reused.get(data);
-    if (isBrought && reused !== undefined) {
+    if (isBrought && reused !== null) {
       const { sessionID: sessionId } = req;
       this.#pending.set(req, { kind: 'alarm', sessionId, ended: this.#engine.alarm(sessionId, reused) });
-      make.generate();
+      this.#maker.generate(req);
       // express-session compares what was loaded with what it has at the end: else it would store the fresh session, and set
       // its cookie behind the one that takes the old id away.
       for (const name of Object.keys(data)) if (name !== 'cookie') Reflect.deleteProperty(data, name);
       return req.session;
     }
-    if (opened.kind === 'live') return this.#inflateLive(req, data, opened, make, isBrought);
-    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry, make);
-    this.#bounce(req, req.sessionID, opened, make.generate);
+    if (opened.kind === 'live') return this.#inflateLive(req, data, opened, isBrought);
+    if (opened.kind === 'unavailable') return this.#whileAway(req, opened.entry);
+    this.#bounce(req, req.sessionID, opened);
     return req.session;
   }
 
   /** A fresh anonymous session, so that the open routes work; the gate bounces the others. */
-  #bounce(req: RequestLike, sessionId: string, opened: Opened, generate: () => void): void {
-    if (opened.kind === 'revoked') this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId } });
-    if (opened.kind === 'unavailable') this.#states.set(req, { unavailable: true });
-    generate();
+  #bounce(req: RequestLike, sessionId: string, opened: Opened): void {
+    this.#note(req, sessionId, opened);
+    this.#maker.generate(req);
   }
 
-  #inflateLive(req: RequestLike, data: object, opened: OpenedLive, { create }: Maker, isBrought: boolean): object {
+  #note(req: RequestLike, sessionId: string, opened: Opened): void {
+    if (opened.kind === 'revoked') this.#states.set(req, { revoked: { tombstone: opened.tombstone, sessionId } });
+    if (opened.kind === 'unavailable') this.#states.set(req, { unavailable: true });
+  }
+
+  #inflateLive(req: RequestLike, data: object, opened: OpenedLive, isBrought: boolean): object {
     const { entry, forwardTo } = opened;
     const sessionId = req.sessionID;
     if (forwardTo !== null) req.sessionID = forwardTo;
-    const session = create(forwardTo === null ? data : dataOf(opened));
+    const session = this.#maker.create(req, forwardTo === null ? data : dataOf(opened));
     this.#entries.set(session, entry);
     if (forwardTo !== null) this.#asLoaded.set(session, textOf(session));
     if (!isBrought || !isUnderItsId(opened)) return session;
@@ -138,57 +154,60 @@ export class ExpressCore {
   }
 
   /** The rest of what a request's cookie calls for, before any handler; null where that is nothing. */
-  settle(req: RequestLike, make: Maker): Promise<void> | null {
+  settle(req: RequestLike): Promise<void> | null {
     const pending = this.#pending.get(req);
     if (pending === undefined) return null;
     this.#pending.delete(req);
     const { sessionId } = pending;
     // A middleware before the gate has given the request another session (or none): that one goes on.
     if (pending.kind === 'rotate' && this.#entries.get(req.session ?? {}) !== pending.opened.entry) return null;
-    if (pending.kind === 'rotate') return this.#rotate(req, sessionId, pending.opened, make);
+    if (pending.kind === 'rotate') return this.#rotate(req, sessionId, pending.opened);
     // The fresh session stays.
-    return pending.ended.then((opened) => this.#bounce(req, sessionId, opened, () => {}));
+    return pending.ended.then((opened) => this.#note(req, sessionId, opened));
   }
 
-  async #rotate(req: RequestLike, sessionId: string, old: OpenedLive, { create, generate }: Maker): Promise<void> {
+  async #rotate(req: RequestLike, sessionId: string, old: OpenedLive): Promise<void> {
     const opened = await this.#engine.rotate(sessionId, old);
     if (opened === old) return;
-    if (opened.kind !== 'live') return this.#bounce(req, sessionId, opened, generate);
+    if (opened.kind !== 'live') return this.#bounce(req, sessionId, opened);
     const { forwardTo, entry } = opened;
     // What a middleware before the gate has put into it goes along.
     const { cookie, ...own } = req.session;
     const isChanged = textOf(own) !== textOf(old.data);
     req.sessionID = forwardTo ?? sessionId;
-    const session = create(isChanged ? { ...own, cookie: JSON.parse(JSON.stringify(cookie ?? {})) } : dataOf(opened));
+    const data = isChanged ? { ...own, cookie: JSON.parse(JSON.stringify(cookie ?? {})) } : dataOf(opened);
+    const session = this.#maker.create(req, data);
     this.#entries.set(session, entry);
     this.#asLoaded.set(session, textOf(opened.data));
   }
 
   /** The app's own `reload`: the session as it stands now. Resolves to the error, or null. */
-  async reload(sessionId: string, session: object, create: Maker['create']): Promise<Error | null> {
+  async reload(req: RequestLike, sessionId: string, session: object): Promise<Error | null> {
     const { opened } = await this.#engine.look(sessionId);
     if (opened.kind === 'unavailable') return sessionUnavailable('reload: Redis is away');
     if (opened.kind !== 'live') return notReloaded();
     const before = this.#entries.get(session);
-    this.#entries.set(create(dataOf(opened)), before === undefined ? opened.entry : lookedAgain(before, opened.entry));
+    const made = this.#maker.create(req, dataOf(opened));
+    this.#entries.set(made, before === undefined ? opened.entry : lookedAgain(before, opened.entry));
     return null;
   }
 
   /** Keeps the id, so that the browser's cookie is not replaced and the user is logged in again after the outage. */
-  #whileAway(req: RequestLike, entry: Entry, { create, generate }: Maker): object {
+  #whileAway(req: RequestLike, entry: Entry): object {
     this.#states.set(req, { unavailable: true });
     const { sessionID } = req;
-    generate(); // for the cookie with the app's own attributes
+    this.#maker.generate(req); // for the cookie with the app's own attributes
     const { cookie } = req.session;
     req.sessionID = sessionID;
-    const session = create({ cookie: {} });
+    const session = this.#maker.create(req, { cookie: {} });
     Object.assign(session, { cookie });
     this.#entries.set(session, entry);
     return session;
   }
 
   async save(sessionId: string, session: SessionLike): Promise<WriteOutcome | null> {
-    if (this.#opened.has(session)) return this.#saveOpened(sessionId, session);
+    const found = this.#found.get(session);
+    if (found !== undefined) return this.#saveOpened(sessionId, session, found);
     if (this.#isLeftEmpty(session)) return 'live';
     const loaded = this.#asLoaded.get(session);
     this.#asLoaded.delete(session);
@@ -204,28 +223,24 @@ export class ExpressCore {
 
   /** Null where nothing is sent. */
   touch(sessionId: string, session: SessionLike): Promise<unknown> | null {
-    const entry = this.entryOf(sessionId, session);
-    const isDue = this.#engine.needsTouch(entry, ttlOf(session));
-    const touched = this.#engine.touch(entry, ttlOf(session));
-    return isDue ? touched : null;
+    return this.#engine.touchDue(this.entryOf(sessionId, session), ttlOf(session));
   }
 
   mayName(session: object | undefined): boolean {
     if (session !== undefined && this.#isLeftEmpty(session)) return false;
-    const entry = session === undefined ? undefined : this.#entries.get(session);
+    const entry = this.#entries.get(session);
     return entry === undefined || this.#engine.mayName(entry);
   }
 
   /** The app brings back what it was given by `get`: no object of express-session's, but a session that was loaded. */
-  #saveOpened(sessionId: string, data: SessionLike): Promise<WriteOutcome | null> {
+  #saveOpened(sessionId: string, data: SessionLike, { opened }: Found): Promise<WriteOutcome | null> {
     const { forwarded: _, ...own } = data as SessionLike & { forwarded?: unknown };
-    const opened = this.#opened.get(data);
-    const isForwarded = opened?.kind === 'live' && opened.forwardTo !== null;
+    const isForwarded = opened.kind === 'live' && opened.forwardTo !== null;
     return this.#engine.save(this.entryOf(sessionId, data), isForwarded ? own : data, ttlOf(data));
   }
 
   #liveEntry(data: object): Entry | undefined {
-    const opened = this.#opened.get(data);
+    const opened = this.#found.get(data)?.opened;
     return opened === undefined || opened.kind === 'revoked' ? undefined : opened.entry;
   }
 
@@ -240,10 +255,10 @@ export class ExpressCore {
   }
 
   /** The old id is moved when the new one is first saved; or it ends with the request, where the app never does that. */
-  regenerate(req: RequestLike, { generate }: Maker): void {
+  regenerate(req: RequestLike): void {
     const { session, sessionID } = req;
     const old = session ? this.entryOf(sessionID, session) : null;
-    generate();
+    this.#maker.generate(req);
     if (old === null) return;
     const entry = this.#engine.move(old, sessionID, req.sessionID);
     this.#entries.set(req.session, entry);
@@ -268,24 +283,24 @@ export class ExpressCore {
     return entry.origin.entry;
   }
 
-  async renew(req: RequestLike, lid: string, { generate }: Maker): Promise<void> {
+  async renew(req: RequestLike, lid: string): Promise<void> {
     const { session, sessionID } = req;
     const old = session ? this.entryOf(sessionID, session) : null;
-    generate();
+    this.#maker.generate(req);
     this.#entries.set(req.session, this.#engine.fresh(req.sessionID, lid));
     // A session that was never stored has nothing to end: one command less on every login.
     const stored = old?.first ? this.#leave(sessionID) : old;
     if (stored) await this.#engine.end(stored.handle, stored.head.lid);
   }
 
-  async logOut(req: RequestLike, { generate }: Maker): Promise<void> {
+  async logOut(req: RequestLike): Promise<void> {
     const { session, sessionID } = req;
     if (!session) return;
     const own = this.entryOf(sessionID, session);
     const old = endable(own);
     this.#leave(sessionID);
     own.blocked ??= 'logout';
-    generate();
+    this.#maker.generate(req);
     this.#entries.set(req.session, this.#engine.fresh(req.sessionID));
     this.#signedOut.add(req.session);
     if (old !== null) await this.#engine.logout(old.handle, old.head.lid);
@@ -301,7 +316,7 @@ export class ExpressCore {
   }
 
   lidOf(session: object | undefined): string {
-    return session === undefined ? '' : (this.#entries.get(session)?.head.lid ?? '');
+    return this.#entries.get(session)?.head.lid ?? '';
   }
 
   known(session: object): Entry | null {

@@ -1,5 +1,7 @@
 import type { AdapterDeps } from './adapter.ts';
 import type { CookieAttributes } from './cookie.ts';
+import { nameOnly } from './express-cookie.ts';
+import type { ExpressRequest, ExpressResponse } from './express-types.ts';
 import type { GateAnswer } from './gate.ts';
 import { guardedRequest } from './guard-context.ts';
 import { endedCookies, giveBack, type HeldCookie, holdsCookie } from './held.ts';
@@ -8,24 +10,7 @@ import { isBouncerStore, type SessionState } from './session-store.ts';
 import { signedPart, unsignId } from './sign.ts';
 import { cookieNameOf, type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 
-/** What we use of an Express (4 or 5) request; structural, so that nothing of Express is imported. */
-export interface ExpressRequest {
-  method: string;
-  url: string;
-  originalUrl?: string;
-  headers: Record<string, string | string[] | undefined>;
-  socket: { remoteAddress?: string | undefined };
-  sessionID?: string;
-  session?: unknown;
-  sessionStore?: unknown;
-}
-
-export interface ExpressResponse {
-  statusCode: number;
-  setHeader(name: string, value: string | readonly string[]): unknown;
-  getHeader(name: string): number | string | string[] | undefined;
-  end(body?: string): unknown;
-}
+export type { ExpressRequest, ExpressResponse } from './express-types.ts';
 
 export type ExpressMiddleware = (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) => void;
 
@@ -71,43 +56,28 @@ export function expressGate(parts: GateParts, name: string | null = null): Expre
 }
 
 /** What the gate goes by: the session in our store, or in a guarded one. */
-function sessionOf(req: ExpressRequest) {
+function stateOf(req: ExpressRequest): SessionState | undefined {
   const store = req.sessionStore;
-  const guarded = guardedRequest(req);
-  if (isBouncerStore(store)) {
-    const session = () => req.session as object | undefined;
-    return { state: store.stateOf(req), lid: () => store.lidOf(session()), mayName: () => store.mayName(session()) };
-  }
-  const mayName = () => {
-    if (guarded?.isLeftEmpty(req.sessionID ?? '')) return false;
-    const entry = guarded?.entry() ?? null;
-    return entry === null || (guarded?.mayName?.(entry) ?? true);
-  };
-  return { state: guarded?.state, lid: () => guarded?.lid() ?? '', mayName };
+  return isBouncerStore(store) ? store.stateOf(req) : guardedRequest(req)?.state;
 }
 
-function letPass(
-  { gate, trust, engine }: GateParts,
-  name: string | null,
-  ...[req, res, next]: Parameters<ExpressMiddleware>
-) {
-  const { state, lid, mayName } = sessionOf(req);
-  nameOnly(req, res, name, mayName);
+function lidOf(req: ExpressRequest): string {
+  const store = req.sessionStore;
+  return (isBouncerStore(store) ? store.lidOf(req.session as object | undefined) : guardedRequest(req)?.lid()) ?? '';
+}
+
+function letPass(parts: GateParts, name: string | null, ...[req, res, next]: Parameters<ExpressMiddleware>) {
+  const state = stateOf(req);
+  nameOnly(req, res, name);
   const http = expressHttp(req);
-  const goOn = () => {
-    const answer = askGate(gate, state, http, trust);
-    const guarded = guardedRequest(req);
-    // A body parser before us may have lost the context that a guarded store needs.
-    if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
-    send(req, res, answer, state);
-  };
-  if (state !== undefined || !holdsCookie(http)) return goOn();
-  const how = { loggedIn: lid() !== '', gotchaPath: gate.gotchaPath };
+  if (state !== undefined || !holdsCookie(http)) return goOn(parts, http, state, req, res, next);
+  const { engine, gate } = parts;
+  const how = { loggedIn: lidOf(req) !== '', gotchaPath: gate.gotchaPath };
   void giveBack(http, heldCookie(req, []), engine, how).then((back) => {
     // express-session would set the cookie of an anonymous session after ours.
     if (back?.location) Reflect.deleteProperty(req, 'session');
     if (back !== null) append(res, back.cookies);
-    if (!back?.location) return goOn();
+    if (!back?.location) return goOn(parts, http, state, req, res, next);
     res.statusCode = 303;
     res.setHeader('Location', back.location);
     res.setHeader('Cache-Control', 'no-store');
@@ -115,24 +85,18 @@ function letPass(
   });
 }
 
-/**
- * express-session decides about its cookie before it saves, and asks nobody. So the header is looked at when it is set: the
- * cookie of this request's session goes out only where it may.
- */
-function nameOnly(req: ExpressRequest, res: ExpressResponse, name: string | null, mayName: () => boolean): void {
-  const setHeader = res.setHeader.bind(res);
-  res.setHeader = (header, value) => {
-    if (header.toLowerCase() !== 'set-cookie') return setHeader(header, value);
-    const id = encodeURIComponent(req.sessionID ?? '');
-    const lines = typeof value === 'string' ? [value] : value;
-    // `name=s:id.signature`, escaped; where we do not know the name, no other cookie looks like that.
-    const isOfSession = (line: string) => {
-      const at = line.indexOf('=');
-      return id !== '' && (name ?? line.slice(0, at)) === line.slice(0, at) && line.startsWith(`s%3A${id}.`, at + 1);
-    };
-    const hold = lines.some(isOfSession) && !mayName();
-    return setHeader(header, hold ? lines.filter((line) => !isOfSession(line)) : value);
-  };
+function goOn(
+  { gate, trust }: GateParts,
+  http: HttpRequest,
+  state: SessionState | undefined,
+  ...[req, res, next]: Parameters<ExpressMiddleware>
+): void {
+  const answer = askGate(gate, state, http, trust);
+  if (answer !== 'pass') return send(req, res, answer, state);
+  const guarded = guardedRequest(req);
+  // A body parser before us may have lost the context that a guarded store needs.
+  if (guarded) guarded.run(() => next());
+  else next();
 }
 
 /** express-session with our store between a look at the cookie and the gate: one middleware, in the right order. */

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
+import { Attached } from './attached.ts';
 import type { CookieAttributes } from './cookie.ts';
 import { type FastifySession, type FastifySlot, fastifyStore, IDLE } from './fastify-store.ts';
 import type { GateAnswer } from './gate.ts';
@@ -45,7 +46,7 @@ interface SessionOptions {
  */
 export function fastifySessions(plugin: unknown, deps: AdapterDeps) {
   const current = new AsyncLocalStorage<FastifySlot>();
-  const slots = new WeakMap<object, FastifySlot>();
+  const slots = new Attached<FastifySlot>();
   const enter: Hook = (request, _reply, done) => runIn(request, done);
   const runIn = (request: object, done: () => void) => {
     const slot = slots.get(request);
@@ -93,7 +94,7 @@ function screen(request: FastifyRequestLike, name: string, options: SessionOptio
   return screened;
 }
 
-function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: SessionOptions, deps: AdapterDeps) {
+function gateOf(slots: Attached<FastifySlot>, name: string, options: SessionOptions, deps: AdapterDeps) {
   const gate: Hook = (request, reply, next) => {
     const slot = slots.get(request);
     if (slot === undefined) return next();

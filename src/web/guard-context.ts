@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { Attached } from './attached.ts';
 import type { Entry } from './entry.ts';
 import type { SessionState } from './session-store.ts';
 import { isUpgrade } from './upgrade.ts';
@@ -21,7 +22,7 @@ export interface EndableResponse {
 type End = (...args: unknown[]) => unknown;
 
 const requests = new AsyncLocalStorage<GuardedRequest>();
-const byRequest = new WeakMap<object, GuardedRequest>();
+const byRequest = new Attached<GuardedRequest>();
 
 /**
  * One request under a stock store. Such a store tells its Redis client no more than an id and a text; whether this request
@@ -122,7 +123,7 @@ export function guardedRequest(req: object): GuardedRequest | undefined {
  */
 export function guardContext() {
   return (req: SessionRequest, res: EndableResponse, next: (error?: unknown) => void): void => {
-    if (req.sessionStore !== undefined || byRequest.has(req)) return next();
+    if (req.sessionStore !== undefined || byRequest.get(req) !== undefined) return next();
     const request = new GuardedRequest(req, res);
     byRequest.set(req, request);
     bindEnd(res, request);

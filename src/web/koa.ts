@@ -1,5 +1,6 @@
 import { BouncerError } from '../errors.ts';
 import type { AdapterDeps } from './adapter.ts';
+import { Attached } from './attached.ts';
 import type { CookieAttributes } from './cookie.ts';
 import { endedCookies, type HeldCookie, heldBack } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
@@ -62,7 +63,7 @@ interface Told {
  * after the handlers, and tells a logout (`ctx.session = null`) from a regenerate only by what `ctx.session` is.
  */
 export function koaSessions(make: (options: object) => KoaMiddleware, options: KoaSessionOptions, deps: AdapterDeps) {
-  const slots = new WeakMap<object, Slot>();
+  const slots = new Attached<Slot>();
   const inner = make({
     ...options,
     ...(options.externalKey === undefined ? {} : { externalKey: laterKey(options.externalKey, slots) }),
@@ -70,7 +71,7 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
     genid: (ctx: object) => slots.get(ctx)?.session.makeId() ?? newSessionId(),
   });
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> => {
-    if (slots.has(ctx)) return next();
+    if (slots.get(ctx) !== undefined) return next();
     const session = new RequestSession(deps.engine, !isUpgrade(ctx.req.headers));
     const slot: Slot = { back: [], session, screened: screen(ctx, options, deps) };
     slots.set(ctx, slot);
@@ -101,7 +102,7 @@ function screen(ctx: KoaContext, options: KoaSessionOptions, deps: AdapterDeps):
   return screened;
 }
 
-function koaStore(slots: WeakMap<object, Slot>, deps: AdapterDeps) {
+function koaStore(slots: Attached<Slot>, deps: AdapterDeps) {
   // An app that calls the store itself may leave the context out: then it is nobody's session.
   const told = (by?: Told) => by && slots.get(by.ctx)?.session;
   const sessionOf = (by?: Told) => told(by) ?? new RequestSession(deps.engine);
@@ -189,7 +190,7 @@ function unname({ res }: KoaContext, session: RequestSession, options: KoaSessio
 }
 
 /** koa-session sets it as soon as it has saved; whether the answer may name that id is known at its end. */
-function laterKey(externalKey: ExternalKey, slots: WeakMap<object, Slot>): ExternalKey {
+function laterKey(externalKey: ExternalKey, slots: Attached<Slot>): ExternalKey {
   return {
     get: (ctx) => externalKey.get(ctx),
     set(ctx, id) {

@@ -1,4 +1,5 @@
 import type { RevokedTombstone } from '../ports.ts';
+import type { Attached } from './attached.ts';
 import type { SessionEngine } from './engine.ts';
 import { type Entry, endable, lookedAgain, type OpenedLive } from './entry.ts';
 import { withExpiry } from './expiry.ts';
@@ -256,7 +257,7 @@ export interface RequestPort {
 }
 
 /** The port of each request object (or context) that an adapter has seen. */
-export type RequestPorts = WeakMap<object, RequestPort>;
+export type RequestPorts = Attached<RequestPort>;
 
 const LASTING = ['path', 'domain', 'secure', 'sameSite', 'httpOnly', 'partitioned', 'originalMaxAge'] as const;
 

@@ -11,7 +11,7 @@ export interface StoreBase {
   createSession(req: object, data: object): object;
   regenerate(req: object, done: (error?: unknown) => void): void;
 }
-export type StoreClass = new () => StoreBase;
+export type StoreClass = { new (): StoreBase; readonly prototype: StoreBase };
 
 type Done = (error?: unknown, value?: unknown) => void;
 
@@ -51,7 +51,6 @@ export function isBouncerStore(store: unknown): store is BouncerStore {
  * empty session instead of failing. Only a logout that was not done says so.
  */
 export function createSessionStore(Store: StoreClass, engine: SessionEngine): StoreBase & BouncerStore {
-  const core = new ExpressCore(engine);
   class SessionStore extends Store {
     readonly [OURS] = true;
 
@@ -74,54 +73,58 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
     }
 
     override createSession(req: object, data: object): object {
-      return core.inflate(req as RequestLike, data, this.#makerOf(req));
+      return core.inflate(req as RequestLike, data);
     }
 
     /** Never an error: an app that ignores it would go on all the same, and the new id is then dead. */
     override regenerate(req: object, done: (error?: unknown) => void): void {
-      core.regenerate(req as RequestLike, this.#makerOf(req));
+      core.regenerate(req as RequestLike);
       setImmediate(done); // as every other store: later
     }
 
     async renew(req: object, lid: string): Promise<void> {
-      await core.renew(req as RequestLike, lid, this.#makerOf(req));
+      await core.renew(req as RequestLike, lid);
     }
 
     async logOut(req: object): Promise<void> {
-      await core.logOut(req as RequestLike, this.#makerOf(req));
+      await core.logOut(req as RequestLike);
     }
 
     settle(req: object): Promise<void> | null {
-      return core.settle(req as RequestLike, this.#makerOf(req));
-    }
-
-    #makerOf(req: object): Maker {
-      return reloadable(core, req as RequestLike, {
-        create: (data) => super.createSession(req, data),
-        generate: () => this.generate?.(req),
-      });
+      return core.settle(req as RequestLike);
     }
   }
-  return Object.assign(new SessionStore(), answersOf(core));
+  const store = new SessionStore();
+  const maker = reloadable(() => core, {
+    create: (req, data) => Store.prototype.createSession.call(store, req, data),
+    generate: (req) => store.generate?.(req),
+  });
+  const core = new ExpressCore(engine, maker);
+  return Object.assign(store, answersOf(core));
+}
+
+/** What express-session's sessions know of themselves, in properties that are not enumerated. */
+interface Made {
+  readonly id: string;
+  readonly req: RequestLike;
 }
 
 /** The same, whose sessions have a `reload` of ours: express-session's own would make a fresh session of one that has ended. */
-function reloadable(core: ExpressCore, req: RequestLike, { create, generate }: Maker): Maker {
-  const withReload = (session: object): object => {
-    const value = (done: Done) => {
-      const { id } = session as { readonly id: string };
-      void core.reload(id, session, made.create).then((error) => (error === null ? done() : done(error)));
-    };
-    return Object.defineProperty(session, 'reload', { configurable: true, enumerable: false, writable: true, value });
-  };
-  const made: Maker = {
-    create: (data) => withReload(create(data)),
-    generate: () => {
-      generate();
-      withReload(req.session);
+function reloadable(core: () => ExpressCore, { create, generate }: Maker): Maker {
+  // One for all sessions: it is put onto each that is loaded.
+  function value(this: Made, done: Done): void {
+    void core()
+      .reload(this.req, this.id, this)
+      .then((error) => (error === null ? done() : done(error)));
+  }
+  const reload = { configurable: true, enumerable: false, writable: true, value };
+  return {
+    create: (req, data) => Object.defineProperty(create(req, data), 'reload', reload),
+    generate: (req) => {
+      generate(req);
+      Object.defineProperty(req.session, 'reload', reload);
     },
   };
-  return made;
 }
 
 function answersOf(core: ExpressCore): Omit<BouncerStore, 'renew' | 'logOut' | 'settle'> {

@@ -1,0 +1,18 @@
+/** What we use of an Express (4 or 5) request; structural, so that nothing of Express is imported. */
+export interface ExpressRequest {
+  method: string;
+  url: string;
+  originalUrl?: string;
+  headers: Record<string, string | string[] | undefined>;
+  socket: { remoteAddress?: string | undefined };
+  sessionID?: string;
+  session?: unknown;
+  sessionStore?: unknown;
+}
+
+export interface ExpressResponse {
+  statusCode: number;
+  setHeader(name: string, value: string | readonly string[]): unknown;
+  getHeader(name: string): number | string | string[] | undefined;
+  end(body?: string): unknown;
+}
