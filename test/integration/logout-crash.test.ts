@@ -99,7 +99,7 @@ describe.each([
     const seen = await dieEverywhere(healthy, hookUp(own as unknown as Redis, hooks), hooks, knowsLogin);
     expect(seen.alive).toBeGreaterThan(3);
     expect(seen.dead).toBeGreaterThan(0);
-    expect(seen.commands).toBe(11); // with three ids; a login with one: 7
+    expect(seen.commands).toBe(12); // with three ids; a login with one: 8
   }, 60_000);
 });
 
