@@ -267,13 +267,15 @@ export interface KnownLogin {
   readonly lid: string;
   /** One of its ids, where one is known. */
   readonly handle: string | null;
+  /** Something on record says that it is this user's; of any other its id must say so. */
+  readonly isOwn: boolean;
 }
 
 /** What "forget this user" does to what is stored. Each is idempotent and throws when Redis is away. */
 export interface Eraser {
   /**
    * What is only of them: `baseline`, `history`, `sessions` (the list of their logins), and what tombstones keep of ended
-   * sessions of these logins. How many of each. Their ids at PHP sites go once the last re-check has come.
+   * sessions of these logins, as far as they are the user's. How many of each. Their ids at PHP sites go once the last re-check has come.
    */
   erase(userId: string, logins: readonly KnownLogin[]): Promise<Readonly<Record<string, number>>>;
   /**

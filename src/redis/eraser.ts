@@ -17,10 +17,10 @@ const PHP_IDS_SECONDS = 900;
 export function redisEraser(redis: Redis, keys: Keys): Eraser {
   return {
     async erase(userId, logins) {
-      for (const login of logins) await forgetKept(redis, keys, login);
       const tag = userTag(userId);
-      // Some are known by an entry of the audit that only mentions the user.
-      const own = logins.filter(({ lid }) => tagOf(lid) === tag);
+      // Some are known by an entry of the audit that only mentions the user: what lies behind those is somebody else's.
+      const own = logins.filter(({ lid, isOwn }) => isOwn || tagOf(lid) === tag);
+      for (const login of own) await forgetKept(redis, keys, login);
       for (const { lid } of own) await redis.expire(keys.phpIds(lid), PHP_IDS_SECONDS);
       const sessions = await redis.zcard(keys.userLogins(tag));
       const history = await redis.llen(keys.history(userId));

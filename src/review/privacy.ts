@@ -147,9 +147,12 @@ async function loginsOf(deps: PrivacyDeps, userId: string): Promise<KnownLogin[]
     deps.history.list(userId, WHOLE_HISTORY),
   ]);
   const entries = await deps.trail.about({ userId, caseIds: incidents.map(({ id }) => id) });
-  const audited = entries.flatMap(({ lid }) => (lid === null ? [] : [{ lid, handle: null }]));
-  const past = history.map(({ lid }) => ({ lid, handle: null }));
-  return [...listed, ...incidents, ...audited, ...past].map(({ lid, handle }) => ({ lid, handle }));
+  const audited = entries.flatMap(({ lid, userId: of }) =>
+    lid === null ? [] : [{ lid, handle: null, isOwn: of === userId }],
+  );
+  const past = history.map(({ lid }) => ({ lid, handle: null, isOwn: true }));
+  const known = [...listed, ...incidents].map(({ lid, handle }) => ({ lid, handle, isOwn: true }));
+  return [...known, ...audited, ...past];
 }
 
 async function rewriteIncidents(deps: PrivacyDeps, userId: string, pseudonym: string, by: string) {

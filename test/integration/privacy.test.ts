@@ -178,6 +178,21 @@ describe('a forgotten user', () => {
   });
 });
 
+describe('whoever has a word of the audit as their name', () => {
+  test('is forgotten without taking from the ended sessions of others what would give them back', async () => {
+    const { url, prefix, desk } = await world();
+    const shop = await openShop(prefix, { bouncer: { redis: url } });
+    await openWorker(prefix, { redis: url });
+    await shop.browser(ADDRESS.london).login('bob');
+    await until(async () => (await desk.history('bob', 10)).length === 1);
+    await shop.browser(ADDRESS.lagos).login('bob');
+    const theft = await until(async () => (await desk.incidents({ userId: 'bob' }, 10, null)).incidents[0]);
+    await desk.answer(theft.id, { disposition: 'dismissed', note: '' }, ADMIN);
+    await desk.forget('dismissed', WHY, ADMIN);
+    expect(await desk.undo(theft.id, 'it was bob', ADMIN)).toBe('given_back');
+  });
+});
+
 describe('the audit of a forgotten user', () => {
   test('keeps its order, its other entries, and what is written meanwhile', async () => {
     const { redis, keys } = await world();
