@@ -62,6 +62,12 @@ export interface SessionAdminDeps {
   caseOf(lid: string): string;
 }
 
+/**
+ * For whoever does not know how long the web tier lets sessions live: hardly one outlives a mark that stands so long, because no
+ * browser keeps a cookie longer (RFC 6265bis).
+ */
+export const LONGEST_SESSION_MS = 400 * 86_400_000;
+
 const ID = /^[\w-]{16,64}$/;
 const HANDLE_LENGTH = 43;
 /** Logins ended at the same time: a user with thousands must not stop everything else. */

@@ -69,16 +69,7 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
     },
     async resolve(caseId, answer) {
       const lists = ['open', 'confirmed', 'safe', 'dismissed'].map((status) => keys.incidentsByStatus(status));
-      const args = [
-        caseId,
-        answer.disposition,
-        answer.by,
-        answer.note,
-        String(answer.atMs),
-        String(keepMs),
-        SETTLED_BY,
-        USER,
-      ];
+      const args = [caseId, answer.disposition, answer.by, answer.note, String(answer.atMs), SETTLED_BY, USER];
       return (await runScript(redis, resolve, [keys.incident(caseId), ...lists], args)) as
         | 'resolved'
         | 'unknown'
@@ -86,7 +77,7 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
     },
     async reopen(caseId, answer, atMs) {
       const where = [keys.incident(caseId), keys.incidentsByStatus('open'), keys.incidentsByStatus(answer)];
-      return (await runScript(redis, reopen, where, [caseId, answer, String(keepMs), String(atMs)])) === 1;
+      return (await runScript(redis, reopen, where, [caseId, answer, String(atMs)])) === 1;
     },
     countOpen: () => redis.zcard(keys.incidentsByStatus('open')),
   };

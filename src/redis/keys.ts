@@ -76,6 +76,8 @@ export interface Keys {
   /** The users of the logins that the brake was asked about lately, by their tags, scored by when last. */
   brakeUsers(): string;
   workers(): string;
+  /** How long the workers keep things. */
+  ages(): string;
   registryAnswers(network: string): string;
   registryClaim(network: string): string;
   /** "This link to its user has been used", by a hash of the link's token. */
@@ -149,6 +151,7 @@ export function keysFor(prefix: string): Keys {
     brakeGranted: () => `${shared}:brake-granted`,
     brakeUsers: () => `${shared}:brake-users`,
     workers: () => `${shared}:workers`,
+    ages: () => `${shared}:ages`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,
     linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,

@@ -2,12 +2,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { type OpenDesk, openDesk } from '../../src/desk.ts';
 import type { Actor } from '../../src/desk-ports.ts';
+import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
-import { type Keys, keysFor } from '../../src/redis/keys.ts';
+import { redisIncidents } from '../../src/redis/incidents.ts';
+import { type Keys, keysFor, userTag } from '../../src/redis/keys.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
 import { Hooks, hookUp } from '../support/hooked-redis.ts';
+import { anIncident } from '../support/incidents.ts';
 import { type CapturedLog, captureLog, connect, release, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, type Browser, openShop, type Shop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -71,6 +74,43 @@ async function userWith({ shop }: World, cookie: string): Promise<unknown> {
 
 const acts = async ({ desk }: World) =>
   (await desk.audit(20)).map(({ what, by, outcome }) => `${what} ${by}: ${outcome}`).reverse();
+
+describe('what the workers keep longer than is usual', () => {
+  const AGES = { baselineTtlDays: 400, incidentTtlDays: 730, tombstoneTtlDays: 60 } as const;
+  const DAY_MS = 24 * HOUR_MS;
+
+  test('a desk that was told no ages keeps as long, and drops nothing as too old', async () => {
+    const w = await world(AGES);
+    const { keys, redis, desk } = w;
+    const old = anIncident({ userId: 'zed', decidedAtMs: Date.now() - 500 * DAY_MS });
+    const store = redisIncidents(redis, keys, AGES.incidentTtlDays * DAY_MS);
+    await store.record([old]);
+    await store.resolve(old.id, { disposition: 'confirmed', by: 'ann', note: '', atMs: Date.now() - 499 * DAY_MS });
+    const stored = redisBaselines(redis, keys, AGES.baselineTtlDays * DAY_MS, w.log);
+    const [before] = await stored.load(['alice']);
+    const longAgo = { firstSeenMs: Date.now() - 390 * DAY_MS, lastSeenMs: Date.now() - 300 * DAY_MS };
+    const germany = { countries: ['DE'], agreed: true, ...longAgo };
+    const { v4, v6 } = before?.baseline ?? emptyBaseline;
+    const baseline = { v4: { ...v4, places: [...v4.places, germany] }, v6 };
+    await stored.save([{ userId: 'alice', revision: before?.revision ?? 0, baseline }]);
+
+    const [one, two] = [await w.seen(w.shop.browser(ADDRESS.lagos)), await w.seen(w.shop.browser(ADDRESS.newYork))];
+    await desk.answer(one.incident.id, SAFE, ANN);
+    const places = (await stored.load(['alice']))[0]?.baseline.v4.places.map(({ countries }) => countries.join());
+    expect(places?.sort()).toEqual(['DE', 'GB', 'NG']);
+    expect(await redis.pttl(keys.baseline('alice'))).toBeGreaterThan(399 * DAY_MS);
+    await desk.answer(two.incident.id, CONFIRMED, ANN);
+    const confirmed = (await desk.incidents({ status: 'confirmed' }, 10, null)).incidents.map(({ id }) => id);
+    expect(confirmed).toEqual([two.incident.id, old.id]);
+    expect(await redis.pttl(keys.incidentsByStatus('confirmed'))).toBeGreaterThan(729 * DAY_MS);
+    const flagged = await w.shop.browser(ADDRESS.london).login('alice');
+    const { lid } = flagged.json();
+    await until(async () => (await desk.sessions('alice')).some((login) => login.lid === lid));
+    await desk.endAll('alice', 'all of them', BOB);
+    expect(await redis.pttl(keys.loginEnd(String(lid)))).toBeGreaterThan(59 * DAY_MS);
+    expect(await redis.pttl(keys.epoch(userTag('alice')))).toBeGreaterThan(399 * DAY_MS);
+  });
+});
 
 describe('safe', () => {
   test('the session lives again, the country is known, and the re-checks let it live; a new end ends it', async () => {

@@ -1,6 +1,7 @@
 --[[
   Writes an analyst's answer. Invariant: only an open incident is answered, or one that no person at the desk has closed,
-  so of two analysts at once the second is told.
+  so of two analysts at once the second is told. A list lives at least as long as the incident: how long that is kept, only
+  the workers know, and their sweep takes its row off.
 
   KEYS[1]  the incident
   KEYS[2]  list of open incidents
@@ -12,22 +13,21 @@
   ARGV[3]  who
   ARGV[4]  note
   ARGV[5]  time in milliseconds
-  ARGV[6]  how long incidents are kept, in milliseconds
-  ARGV[7]  the name under which the registry worker closes
-  ARGV[8]  the name under which users answer by their links, whom anybody else may overrule
+  ARGV[6]  the name under which the registry worker closes
+  ARGV[7]  the name under which users answer by their links, whom anybody else may overrule
 
   Output: 'resolved', 'unknown', or the status that an earlier answer gave it
 ]]
 local status, by = unpack(redis.call('HMGET', KEYS[1], 'status', 'resolvedBy'))
 if not status then return 'unknown' end
-local overrules_user = status ~= 'open' and by == ARGV[8] and ARGV[3] ~= ARGV[8]
-if status ~= 'open' and by ~= ARGV[7] and not overrules_user then return status end
+local overrules_user = status ~= 'open' and by == ARGV[7] and ARGV[3] ~= ARGV[7]
+if status ~= 'open' and by ~= ARGV[6] and not overrules_user then return status end
 local lists = { open = KEYS[2], confirmed = KEYS[3], safe = KEYS[4], dismissed = KEYS[5] }
 local score = redis.call('ZSCORE', lists[status], ARGV[1]) or ARGV[5]
 redis.call('HSET', KEYS[1], 'status', ARGV[2], 'resolvedBy', ARGV[3], 'note', ARGV[4], 'resolvedAtMs', ARGV[5])
 if overrules_user then redis.call('HSET', KEYS[1], 'overruled', status) end
 redis.call('ZREM', lists[status], ARGV[1])
 redis.call('ZADD', lists[ARGV[2]], score, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', lists[ARGV[2]], '-inf', '(' .. (tonumber(ARGV[5]) - tonumber(ARGV[6])))
-redis.call('PEXPIRE', lists[ARGV[2]], ARGV[6])
+local ttl, list_ttl = redis.call('PTTL', KEYS[1]), redis.call('PTTL', lists[ARGV[2]])
+if list_ttl < ttl then redis.call('PEXPIRE', lists[ARGV[2]], ttl) end
 return 'resolved'
