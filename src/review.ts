@@ -19,7 +19,7 @@ import type {
 } from './ports.ts';
 
 export interface ReviewDeps {
-  readonly incidents: Pick<Incidents, 'get' | 'resolve'> & {
+  readonly incidents: Pick<Incidents, 'get' | 'resolve' | 'settled'> & {
     list(query: IncidentQuery, limit: number, cursor?: string | null): Promise<IncidentPage>;
     reopen(caseId: string, answer: Disposition, atMs: number): Promise<boolean>;
   };

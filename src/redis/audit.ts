@@ -10,6 +10,8 @@ const KEPT = 100_000;
 /** Of one case; as long as the incident is by default. */
 const KEPT_OF_CASE = 200;
 const KEPT_OF_CASE_MS = 365 * 86_400_000;
+/** For scripts that write an entry about a case. */
+export const AUDIT_BOUNDS: readonly string[] = [KEPT, KEPT_OF_CASE, KEPT_OF_CASE_MS].map(String);
 /** Of a walk through all of it. */
 const AT_ONCE = 500;
 /** Entries from before cases had a list: so many of the newest are looked through. */
@@ -22,8 +24,7 @@ export function redisAudit(redis: Redis, keys: Keys): Audit {
   const add = (entry: AuditEntry): Promise<unknown> => {
     const json = JSON.stringify(entry);
     if (entry.caseId === undefined) return redis.xadd(keys.audit(), 'MAXLEN', '~', KEPT, '*', 'entry', json);
-    const bounds = [KEPT, KEPT_OF_CASE, KEPT_OF_CASE_MS].map(String);
-    return runScript(redis, noteScript, [keys.audit(), keys.auditOfCase(entry.caseId)], [json, ...bounds]);
+    return runScript(redis, noteScript, [keys.audit(), keys.auditOfCase(entry.caseId)], [json, ...AUDIT_BOUNDS]);
   };
   const newest = async (limit: number) => (await redis.xrevrange(keys.audit(), '+', '-', 'COUNT', limit)) as Row[];
   return {

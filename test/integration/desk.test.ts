@@ -9,6 +9,7 @@ import { redisSessions } from '../../src/redis/ender.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor, userTag } from '../../src/redis/keys.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
+import { openRoom } from '../support/console.ts';
 import { Hooks, hookUp } from '../support/hooked-redis.ts';
 import { anIncident } from '../support/incidents.ts';
 import { type CapturedLog, captureLog, connect, release, testPrefix, until } from '../support/index.ts';
@@ -129,6 +130,7 @@ describe('safe', () => {
     expect(await userWith(w, cookie)).toBe(null);
     expect(await w.desk.undo(incident.id, 'once more', ANN)).toBe('blocked');
     expect(await acts(w)).toEqual([
+      'answer ann: safe',
       'undo ann: given_back',
       'answer ann: safe, taught',
       'end bob: ended',
@@ -194,6 +196,7 @@ describe('confirmed', () => {
       by: 'ann',
     });
     expect(await acts(w)).toEqual([
+      'answer ann: confirmed',
       'end ann: ended',
       'end ann: ended',
       `list_add ann: block address ${ADDRESS.lagos}`,
@@ -217,6 +220,7 @@ describe('confirmed', () => {
       'answer ann: confirmed',
       'undo bob: given_back',
       'answer bob: reopened',
+      'answer bob: safe',
       'undo bob: given_back',
       'answer bob: safe, taught',
     ]);
@@ -271,8 +275,45 @@ describe('answers', () => {
     expect(await userWith(w, cookie)).toBe('alice');
     await expect(w.desk.answer(incident.id, SAFE, ANN)).rejects.toMatchObject({ code: 'incident_closed' });
     expect((await acts(w)).filter((one) => one.startsWith('answer'))).toEqual([
+      'answer ann: safe',
       'answer ann: safe, taught, give_back failed',
       'answer ann: safe',
+    ]);
+  });
+
+  test('what was left half done by a process that died is in the audit, and anybody completes it', async () => {
+    const w = await world({ mode: 'observe' });
+    const { incident, cookie } = await w.seen(w.shop.browser(ADDRESS.lagos));
+    // It goes no further than the answer, as if it had been killed there.
+    const dead = w.hooks.hold(({ name }) => name === 'mark');
+    release(() => dead.release());
+    w.desk.answer(incident.id, { ...CONFIRMED, blockAddressForMs: HOUR_MS }, ANN).catch(() => {});
+    await dead.reached;
+    expect(await acts(w)).toEqual(['answer ann: confirmed']);
+    expect(await w.desk.incident(incident.id)).toMatchObject({ status: 'confirmed', pending: {} });
+    expect(await userWith(w, cookie)).toBe('alice');
+    let nowMs = Date.now();
+    const other = openDesk({ redis: connect(), keys: w.keys, clock: () => nowMs, log: captureLog() });
+    release(() => other.close());
+    const room = openRoom({ desk: other, clock: () => nowMs });
+    const page = async () => (await room.get(`/incidents/${incident.id}`)).text();
+    expect(await page()).not.toContain('may not all be done');
+    await expect(other.answer(incident.id, CONFIRMED, BOB)).rejects.toMatchObject({ code: 'incident_closed' });
+    nowMs += 31_000;
+    expect(await page()).toContain('what follows from it may not all be done');
+    await expect(other.answer(incident.id, SAFE, BOB)).rejects.toMatchObject({ code: 'incident_closed' });
+    const completed = await other.answer(incident.id, CONFIRMED, BOB);
+    expect(completed.incident).toMatchObject({ status: 'confirmed', resolvedBy: 'ann', note: 'not the user' });
+    expect(completed.blocked).toBe((await w.desk.lists())[0]?.id);
+    expect(await userWith(w, cookie)).toBe('status 303');
+    expect(await w.desk.incident(incident.id)).not.toHaveProperty('pending');
+    expect(await page()).not.toContain('may not all be done');
+    await expect(other.answer(incident.id, CONFIRMED, BOB)).rejects.toMatchObject({ code: 'incident_closed' });
+    expect(await acts(w)).toEqual([
+      'answer ann: confirmed',
+      'end bob: ended',
+      `list_add bob: block address ${ADDRESS.lagos}`,
+      'answer bob: confirmed, blocked the address',
     ]);
   });
 

@@ -14,7 +14,7 @@
 if redis.call('HGET', KEYS[1], 'status') ~= ARGV[2] then return 0 end
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1]) or ARGV[3]
 redis.call('HSET', KEYS[1], 'status', 'open')
-redis.call('HDEL', KEYS[1], 'resolvedBy', 'note', 'resolvedAtMs', 'overruled')
+redis.call('HDEL', KEYS[1], 'resolvedBy', 'note', 'resolvedAtMs', 'overruled', 'pending')
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZADD', KEYS[2], score, ARGV[1])
 local ttl = redis.call('PTTL', KEYS[1])

@@ -27,6 +27,8 @@ if redis.call('HEXISTS', KEYS[1], 'note') == 1 then redis.call('HSET', KEYS[1], 
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'status', ARGV[7], 'resolvedBy', ARGV[8], 'note', '', 'resolvedAtMs', ARGV[9])
 end
+-- Of a forgotten user nothing is left to be done.
+redis.call('HDEL', KEYS[1], 'pending')
 local ttl = redis.call('PTTL', KEYS[1])
 local first_joined = 5 + tonumber(ARGV[4])
 for i = 5, #KEYS do
