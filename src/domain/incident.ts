@@ -122,6 +122,8 @@ export interface IncidentRecord extends Incident {
   readonly userWord?: UserWord | undefined;
   /** The first request that was refused because of this incident. */
   readonly firstRefusedAtMs?: number | undefined;
+  /** The newest view of the gotcha page, whether it is among `visits` or not; left out of those from before this was noted. */
+  readonly lastGotchaAtMs?: number | undefined;
   readonly visitCount: number;
   /** The first ones and the newest ones, oldest first; bounded. */
   readonly visits: readonly Visit[];

@@ -152,8 +152,9 @@ function visitsOf(counts: Doc, seen: readonly string[]) {
   const visits = seen.map((one) => JSON.parse(one) as Visit);
   if (counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
   visits.sort((a, b) => a.atMs - b.atMs);
-  const { firstRefusedAtMs } = counts;
+  const { firstRefusedAtMs, lastGotchaAtMs } = counts;
   return {
+    ...(lastGotchaAtMs === undefined ? {} : { lastGotchaAtMs: Number(lastGotchaAtMs) }),
     ...(firstRefusedAtMs === undefined ? {} : { firstRefusedAtMs: Number(firstRefusedAtMs) }),
     visitCount: Number(counts.count ?? 0),
     visits,

@@ -43,6 +43,7 @@ end
 if ARGV[6] ~= '1' then return 0 end
 redis.call('HDEL', KEYS[1], 'registry')
 local visits = redis.call('LLEN', KEYS[2]) + redis.call('HDEL', KEYS[3], 'last')
+redis.call('HDEL', KEYS[3], 'lastGotchaAtMs')
 redis.call('DEL', KEYS[2])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return visits
