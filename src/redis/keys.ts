@@ -52,6 +52,8 @@ export interface Keys {
   visited(): string;
   /** The ids of the audit's entries about one case. */
   auditOfCase(caseId: string): string;
+  /** How many acts of this user about themselves are in the audit of the day. */
+  auditOwn(userTag: string): string;
   /** The audit without a forgotten user, while it is being written; and who writes it. */
   auditCopy(token: string): string;
   auditClaim(): string;
@@ -133,6 +135,7 @@ export function keysFor(prefix: string): Keys {
     incidentsIndexed: () => `${shared}:incidents:indexed`,
     visited: () => `${shared}:visited`,
     auditOfCase: (caseId) => `${shared}:audit-of-case:${caseId}`,
+    auditOwn: (userTag) => `${shared}:audit-own:${userTag}`,
     auditCopy: (token) => `${shared}:audit-copy:${token}`,
     auditClaim: () => `${shared}:audit-claim`,
     setAside: () => `${shared}:set-aside`,

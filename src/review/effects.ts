@@ -59,6 +59,9 @@ export function forgot(
 /** Logins ended at the same time: a user with thousands must not stop everything else. */
 const ABREAST = 100;
 
+/** As many as of an act that ends a user's logins (session-admin). */
+const NOTED_EACH = 20;
+
 /** Under the incident's own reason and case: its holder meets the gotcha page, and undo can take it back. */
 async function endLogin(deps: ReviewDeps, { incident, actor }: EffectContext): Promise<Effect> {
   const { lid, handle, reason, id: caseId } = incident;
@@ -80,9 +83,11 @@ async function endOthers(deps: ReviewDeps, { incident, actor }: EffectContext): 
     const results = await deps.sessions.revoke(some.map((one) => forced(deps, one)));
     gone.push(...some.filter((_, at) => !(results[at] instanceof Error)));
   }
+  // Of more of them the answer's own entry says how many.
+  const noted = gone.length > NOTED_EACH ? [] : gone;
   await note(
     deps,
-    gone.map(({ lid }) => ended(incident, actor, lid)),
+    noted.map(({ lid }) => ended(incident, actor, lid)),
   );
   if (gone.length < others.length) throw new Error('some logins could not be ended');
   return { changed: gone.length > 0, result: { ended: gone.length } };
