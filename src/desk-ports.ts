@@ -249,9 +249,14 @@ export interface AuditTrail {
   about(subject: Subject): Promise<AuditEntry[]>;
   /**
    * In those entries puts the pseudonym in the user's place and takes out what a person wrote; who did what, and when,
-   * stays. Idempotent; of two at once the second throws `audit_busy`, and may try again.
+   * stays. Idempotent; of two at once the second throws `audit_busy`, and may try again. With a claim of one's own it is not
+   * taken anew; in any case it is let go.
    */
-  pseudonymise(subject: Subject, pseudonym: string): Promise<number>;
+  pseudonymise(subject: Subject, pseudonym: string, claim?: string): Promise<number>;
+  /** Keeps others from rewriting the audit, for two minutes. Throws `audit_busy` where somebody else is at it. */
+  claim(): Promise<string>;
+  /** Idempotent. */
+  release(claim: string): Promise<void>;
 }
 
 /** What becomes of one incident of a forgotten user. */

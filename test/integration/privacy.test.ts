@@ -9,6 +9,7 @@ import { redisAudit } from '../../src/redis/audit.ts';
 import { redisAuditTrail } from '../../src/redis/audit-trail.ts';
 import { keysFor, LOGIN_QUEUE, REGISTRY_QUEUE } from '../../src/redis/keys.ts';
 import { loginId, sessionHandle } from '../../src/web/handle.ts';
+import { openConsole } from '../support/desk-pages.ts';
 import { anIncident, locatedAt } from '../support/incidents.ts';
 import { captureLog, connect, privateRedis, release, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
@@ -175,6 +176,28 @@ describe('a forgotten user', () => {
     ]);
     expect(await desk.incident(travel.id)).toMatchObject({ status: 'safe', userId: pseudonym, visits: [], note: '' });
     expect(whereIs([USER, theft.lid, theft.handle, travel.lid], await everything(redis))).toEqual([]);
+  });
+});
+
+describe('while another user is being forgotten', () => {
+  test('nothing is done, the page says so, and afterwards it works; the beginning is in the audit', async () => {
+    const { redis, keys, desk } = await world();
+    const { redisIncidents } = await import('../../src/redis/incidents.ts');
+    const theft = anIncident({ userId: USER, decidedAtMs: Date.now() });
+    await redisIncidents(redis, keys, 1e9).record([theft]);
+    await desk.note({ what: 'export', by: 'ann', why: '', userId: USER, lid: null, outcome: 'csv' });
+    await redis.set(keys.auditClaim(), 'of another', 'PX', 60_000);
+    const fields = { why: WHY, confirm: USER };
+    const page = await openConsole(desk).post(`/privacy/forget?user=${encodeURIComponent(USER)}`, fields);
+    expect([page.status, page.text]).toEqual([409, expect.stringContaining('try again in two minutes')]);
+    expect(await desk.incident(theft.id)).toMatchObject({ userId: USER, status: 'open' });
+    expect(await redis.get(keys.auditClaim())).toBe('of another');
+    expect((await desk.audit(10)).map(({ what }) => what)).toEqual(['export']);
+    await redis.del(keys.auditClaim());
+    const { pseudonym } = await desk.forget(USER, WHY, ADMIN);
+    const acts = await desk.audit(10);
+    expect(acts[0]).toMatchObject({ what: 'forget_user', userId: pseudonym, why: WHY });
+    expect(acts).toContainEqual(expect.objectContaining({ what: 'forget_user', userId: pseudonym, outcome: 'begun' }));
   });
 });
 
