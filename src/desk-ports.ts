@@ -101,7 +101,7 @@ export interface Reopened {
   readonly forgotten: boolean;
 }
 
-/** What an answer `safe` taught of a login: what was not known of its user before. */
+/** Of a baseline: e.g. what an answer `safe` taught of a login that was not known of its user before. */
 export interface Learned {
   readonly countries: readonly string[];
   readonly networks: readonly string[];
@@ -396,8 +396,8 @@ export interface Desk {
   history(userId: string, limit: number): Promise<readonly HistoryEntry[]>;
   trust(userId: string): Promise<Trust>;
   trustCountry(userId: string, country: string, why: string, actor: Actor): Promise<void>;
-  /** Takes every place with this country from the baseline. False: there was none. */
-  forgetCountry(userId: string, country: string, why: string, actor: Actor): Promise<boolean>;
+  /** Takes every place with this country from the baseline, and the networks that the user was seen in there. Null: there was nothing. */
+  forgetCountry(userId: string, country: string, why: string, actor: Actor): Promise<Learned | null>;
   trustNetwork(userId: string, network: string, why: string, actor: Actor): Promise<void>;
   forgetNetwork(userId: string, network: string, why: string, actor: Actor): Promise<boolean>;
 

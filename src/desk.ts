@@ -78,7 +78,7 @@ export function openDesk(options: DeskOptions): OpenDesk {
     standingEnd: ({ lid }) => deps.logins.endMark(lid),
     learned: (incident) => learnedOf(deps.baselines, incident),
     ...sessionActs(options, deps),
-    ...trustActs(deps),
+    ...trustActs({ ...deps, history: redisHistory(redis, keys, 0) }),
     ...listActs(deps),
     ...brakeActs(options, deps),
     ...overviewOf(options, deps, releasers),

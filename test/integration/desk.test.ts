@@ -357,8 +357,9 @@ describe('beside the answers', () => {
     expect(await places()).toEqual(['NG', 'GB']);
     await w.desk.trustNetwork('alice', ADDRESS.lagos, 'the office', ANN);
     expect((await w.desk.trust('alice')).baseline.v4.networks[0]?.network).toBe('105.112.10.0/24');
-    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toBe(true);
-    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toBe(false);
+    const nigeria = { countries: ['NG'], networks: [] };
+    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toEqual(nigeria);
+    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toBe(null);
     expect(await w.desk.forgetNetwork('alice', '105.112.10.0/24', 'is back', ANN)).toBe(true);
     expect(await places()).toEqual(['GB']);
     for (const bad of ['XX', 'France']) {
@@ -374,6 +375,21 @@ describe('beside the answers', () => {
       'forget_trust ann: country NG',
       'forget_trust ann: network 105.112.10.0/24',
     ]);
+  });
+
+  test('a country is forgotten with the networks it was seen in: a thief who was called safe is not let in again', async () => {
+    const w = await world();
+    const { incident } = await w.seen(w.shop.browser(ADDRESS.lagos));
+    await w.desk.answer(incident.id, { ...SAFE, giveBack: false }, ANN);
+    expect(await w.desk.forgetCountry('alice', 'NG', 'was a thief', BOB)).toEqual({
+      countries: ['NG'],
+      networks: ['105.112.10.0/24'],
+    });
+    const { baseline } = await w.desk.trust('alice');
+    expect(baseline.v4.networks.map(({ network }) => network)).toEqual(['81.2.69.0/24']);
+    expect((await acts(w)).at(-1)).toBe('forget_trust bob: country NG, network 105.112.10.0/24');
+    const again = await w.seen(w.shop.browser('105.112.10.99'));
+    expect(again.incident).toMatchObject({ action: 'revoke', reason: 'country_changed' });
   });
 
   test('the overview holds what the parts say', async () => {

@@ -200,7 +200,10 @@ function usersOf(state: State, act: Act): Pick<Desk, Users> {
       entries: state.entries.filter((entry) => namesUser(entry, userId)),
     }),
     trustCountry: async (...[userId, country, why, actor]) => void act('trustCountry', actor, userId, country, why),
-    forgetCountry: async (...[userId, country, why, actor]) => act('forgetCountry', actor, userId, country, why) > 0,
+    async forgetCountry(...[userId, country, why, actor]) {
+      act('forgetCountry', actor, userId, country, why);
+      return { countries: [country], networks: [] };
+    },
     trustNetwork: async (...[userId, network, why, actor]) => void act('trustNetwork', actor, userId, network, why),
     forgetNetwork: async (...[userId, network, why, actor]) => act('forgetNetwork', actor, userId, network, why) > 0,
   };
