@@ -1,7 +1,7 @@
 /** What follows from an answer, one effect each. Every one bears a repeat, and says whether there was anything left to do. */
 
 import type { Actor, Answered, AnswerRequest, Learned } from '../desk-ports.ts';
-import { networkOf, parseAddress } from '../domain/address.ts';
+import { networkOfText } from '../domain/address.ts';
 import { type AnswerEffect, type IncidentRecord, isAlike, wasReused } from '../domain/incident.ts';
 import type { ListEntry } from '../domain/lists.ts';
 import type { AuditEntry, LoginEntry, Revocation } from '../ports.ts';
@@ -95,11 +95,6 @@ async function endOthers(deps: ReviewDeps, { incident, actor }: EffectContext): 
 
 function forced({ caseOf, clock }: ReviewDeps, { lid, handle }: LoginEntry): Revocation {
   return { lid, handle, reason: 'forced_logout', caseId: caseOf(lid), atMs: clock() };
-}
-
-function networkOfText(address: string | null): string | null {
-  const parsed = address === null ? null : parseAddress(address);
-  return parsed?.ok ? networkOf(parsed.ip, parsed.family) : null;
 }
 
 function ended(incident: IncidentRecord, { by }: Actor, lid: string): Omit<AuditEntry, 'atMs'> {
