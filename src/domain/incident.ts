@@ -223,6 +223,14 @@ export function maySpeakOfPlace({ sighting, reason }: Incident): boolean {
   return sighting.kind === 'located' && reason !== 'session_reused';
 }
 
+/** Begins what stands in the place of a forgotten user's id. */
+export const PSEUDONYM_PREFIX = 'forgotten-';
+
+/** Its user was forgotten: nobody is left to learn of, to give a session back to, or to end one of. */
+export function isForgotten({ userId, lid }: Incident): boolean {
+  return lid === userId && userId.startsWith(PSEUDONYM_PREFIX);
+}
+
 /** Did this incident end its login? A later end, for another reason, is not the business of an answer to this one. */
 export function wasEnded({ outcome }: Incident): boolean {
   return outcome !== 'none' && outcome !== 'observed';

@@ -9,7 +9,16 @@ import {
 } from '../domain/incident.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Resolution } from '../ports.ts';
-import { about, checkActor, checkNote, closedIncident, note, type ReviewDeps, unknownIncident } from '../review.ts';
+import {
+  about,
+  checkActor,
+  checkKnown,
+  checkNote,
+  closedIncident,
+  note,
+  type ReviewDeps,
+  unknownIncident,
+} from '../review.ts';
 import { type EffectContext, RUN } from './effects.ts';
 
 /**
@@ -35,6 +44,7 @@ export async function answerIncident(
   checkRequest(request, actor);
   const before = await deps.incidents.get(caseId);
   if (before === null) throw unknownIncident(caseId);
+  if (request.disposition !== 'dismissed') checkKnown(before);
   // What a user's link answered may leave something to take back, which only the answer above it tells.
   const follows = effectsOf(deps, before, request, actor).effects.length > 0 || before.status !== 'open';
   const outcome = await deps.incidents.resolve(caseId, resolutionOf(deps, before, { request, actor, follows }));

@@ -11,7 +11,7 @@ import type {
   Lists,
   WaitingJobs,
 } from '../desk-ports.ts';
-import type { Incident, IncidentRecord, IncidentStatus } from '../domain/incident.ts';
+import { type Incident, type IncidentRecord, type IncidentStatus, PSEUDONYM_PREFIX } from '../domain/incident.ts';
 import { type ListEntry, namesUser } from '../domain/lists.ts';
 import type { Baseline, Unlocatable } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
@@ -85,7 +85,7 @@ export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptio
 }
 
 async function forgetClaimed(deps: PrivacyDeps, userId: string, by: EndOptions, claim: string): Promise<Forgotten> {
-  const pseudonym = `forgotten-${randomBytes(12).toString('base64url')}`;
+  const pseudonym = `${PSEUDONYM_PREFIX}${randomBytes(12).toString('base64url')}`;
   // Why, the last entry says: whatever names the user in it is replaced there.
   const begun = { what: 'forget_user', by: by.by, why: '', userId: pseudonym, lid: null, outcome: 'begun' } as const;
   await deps.audit.add([{ atMs: deps.clock(), ...begun }]);

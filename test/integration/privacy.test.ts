@@ -176,6 +176,15 @@ describe('a forgotten user', () => {
     ]);
     expect(await desk.incident(travel.id)).toMatchObject({ status: 'safe', userId: pseudonym, visits: [], note: '' });
     expect(whereIs([USER, theft.lid, theft.handle, travel.lid], await everything(redis))).toEqual([]);
+    // Nothing is written of the pseudonym, as if it were a user.
+    const refused = { code: 'option_invalid', message: expect.stringContaining('forgotten') };
+    await expect(desk.reopen(travel.id, WHY, ADMIN, { forget: true })).rejects.toMatchObject(refused);
+    await expect(desk.undo(theft.id, WHY, ADMIN)).rejects.toMatchObject(refused);
+    await store.reopen(travel.id, 'safe', Date.now());
+    await expect(desk.answer(travel.id, { disposition: 'safe', note: '' }, ADMIN)).rejects.toMatchObject(refused);
+    await desk.answer(travel.id, { disposition: 'dismissed', note: '' }, ADMIN);
+    expect(await redis.exists(keys.baseline(pseudonym))).toBe(0);
+    expect((await openConsole(desk).get(`/incidents/${theft.id}`)).text).toContain('Its user was forgotten');
   });
 });
 

@@ -1,7 +1,7 @@
 /** What stands of one incident, and how a person takes it back: the end of its login, and an answer that was wrong. */
 
 import type { Learned, UndoChoice } from '../../desk-ports.ts';
-import { type IncidentRecord, wasReused } from '../../domain/incident.ts';
+import { type IncidentRecord, isForgotten, wasReused } from '../../domain/incident.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { EndMark, EndReason } from '../../ports.ts';
 import { MAX_NOTE } from '../inputs.ts';
@@ -59,7 +59,7 @@ function mayHaveEnded({ outcome, status, endedAgain }: IncidentRecord): boolean 
 }
 
 export function UndoForm({ c, incident, end }: { c: Ctx; incident: IncidentRecord; end: EndMark | null }) {
-  if (!mayHaveEnded(incident)) return null;
+  if (!mayHaveEnded(incident) || isForgotten(incident)) return null;
   if (end !== null && !isOwn(incident, end)) return <p>What this case ended is not given back: another end stands.</p>;
   return (
     <details>
@@ -99,6 +99,7 @@ export function readUndo({ var: { form } }: Ctx): UndoChoice {
 /** For `safe` and `dismissed`: a wrong `confirmed` is taken back with the session. */
 export function ReopenForm({ c, incident, learned }: { c: Ctx; incident: IncidentRecord; learned: Learned | null }) {
   const { id, status } = incident;
+  if (isForgotten(incident)) return <p>Its user was forgotten: it stays as it is.</p>;
   if (status !== 'safe' && status !== 'dismissed') return null;
   return (
     <details>
