@@ -28,7 +28,7 @@ export function redisEraser(redis: Redis, keys: Keys): Eraser {
       await redis.unlink(keys.history(userId));
       // In the user's own slot: on a Cluster no command may name both.
       await redis.unlink(keys.userLogins(tag), keys.userEntries(tag));
-      await redis.unlink(keys.questions(tag));
+      await redis.unlink(keys.questions(tag), keys.auditOwn(tag));
       await redis.zrem(keys.sweepUsers(), tag);
       return { baseline, history, sessions };
     },
