@@ -41,7 +41,7 @@ export interface ConsoleServerOptions {
   readonly trustProxy?: number | readonly string[] | undefined;
   readonly title?: string | undefined;
   /** How long the worker and the web tier keep things, where they were told to. */
-  readonly kept?: Pick<DeskOptions, 'baselineTtlMs' | 'incidentTtlMs' | 'tombstoneTtlMs' | 'absoluteTtlMs'> | undefined;
+  readonly kept?: Pick<DeskOptions, 'baselineTtlMs' | 'tombstoneTtlMs' | 'absoluteTtlMs'> | undefined;
   readonly log?: Log | undefined;
   readonly clock?: Clock | undefined;
 }

@@ -102,7 +102,7 @@ export interface Reopened {
   readonly forgotten: boolean;
 }
 
-/** What an answer `safe` taught of a login: what was not known of its user before. */
+/** Of a baseline: e.g. what an answer `safe` taught of a login that was not known of its user before. */
 export interface Learned {
   readonly countries: readonly string[];
   readonly networks: readonly string[];
@@ -250,9 +250,14 @@ export interface AuditTrail {
   about(subject: Subject): Promise<AuditEntry[]>;
   /**
    * In those entries puts the pseudonym in the user's place and takes out what a person wrote; who did what, and when,
-   * stays. Idempotent; of two at once the second throws `audit_busy`, and may try again.
+   * stays. Idempotent; of two at once the second throws `audit_busy`, and may try again. With a claim of one's own it is not
+   * taken anew; in any case it is let go.
    */
-  pseudonymise(subject: Subject, pseudonym: string): Promise<number>;
+  pseudonymise(subject: Subject, pseudonym: string, claim?: string): Promise<number>;
+  /** Keeps others from rewriting the audit, for two minutes. Throws `audit_busy` where somebody else is at it. */
+  claim(): Promise<string>;
+  /** Idempotent. */
+  release(claim: string): Promise<void>;
 }
 
 /** What becomes of one incident of a forgotten user. */
@@ -268,13 +273,15 @@ export interface KnownLogin {
   readonly lid: string;
   /** One of its ids, where one is known. */
   readonly handle: string | null;
+  /** Something on record says that it is this user's; of any other its id must say so. */
+  readonly isOwn: boolean;
 }
 
 /** What "forget this user" does to what is stored. Each is idempotent and throws when Redis is away. */
 export interface Eraser {
   /**
    * What is only of them: `baseline`, `history`, `sessions` (the list of their logins), and what tombstones keep of ended
-   * sessions of these logins. How many of each. Their ids at PHP sites go once the last re-check has come.
+   * sessions of these logins, as far as they are the user's. How many of each. Their ids at PHP sites go once the last re-check has come.
    */
   erase(userId: string, logins: readonly KnownLogin[]): Promise<Readonly<Record<string, number>>>;
   /**
@@ -390,8 +397,8 @@ export interface Desk {
   history(userId: string, limit: number): Promise<readonly HistoryEntry[]>;
   trust(userId: string): Promise<Trust>;
   trustCountry(userId: string, country: string, why: string, actor: Actor): Promise<void>;
-  /** Takes every place with this country from the baseline. False: there was none. */
-  forgetCountry(userId: string, country: string, why: string, actor: Actor): Promise<boolean>;
+  /** Takes every place with this country from the baseline, and the networks that the user was seen in there. Null: there was nothing. */
+  forgetCountry(userId: string, country: string, why: string, actor: Actor): Promise<Learned | null>;
   trustNetwork(userId: string, network: string, why: string, actor: Actor): Promise<void>;
   forgetNetwork(userId: string, network: string, why: string, actor: Actor): Promise<boolean>;
 

@@ -9,12 +9,11 @@ import { queueDepths } from './queue/depths.ts';
 import { deadLetters } from './queue/notifications.ts';
 import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from './queue/rechecks.ts';
 import { redisAudit } from './redis/audit.ts';
-import { redisBaselines } from './redis/baselines.ts';
 import { redisBrake } from './redis/brake.ts';
 import { redisCounters } from './redis/counters.ts';
-import { redisSessions } from './redis/ender.ts';
 import { redisHistory } from './redis/history.ts';
 import { redisIncidents } from './redis/incidents.ts';
+import { keptAsByWorkers } from './redis/kept.ts';
 import { type Keys, NOTIFICATION_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
 import { redisLists } from './redis/lists.ts';
 import { redisLogins } from './redis/logins.ts';
@@ -35,10 +34,11 @@ import { reopenIncident } from './review/reopen.ts';
 import { trustActs } from './review/trust.ts';
 import { undoIncident } from './review/undo.ts';
 import { note, type ReviewDeps } from './review.ts';
-import { type SessionAdmin, sessionAdmin } from './session-admin.ts';
+import { LONGEST_SESSION_MS, type SessionAdmin, sessionAdmin } from './session-admin.ts';
 
-const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
+/** How long things count is the workers' to say: whatever a person does here drops nothing as too old. */
+const DESK_POLICY = { ...DEFAULT_POLICY, baselineTtlMs: Number.POSITIVE_INFINITY };
 
 export interface DeskOptions {
   /** A connection of ours (see redis/connection); it stays open when the desk is closed. */
@@ -46,10 +46,10 @@ export interface DeskOptions {
   readonly keys: Keys;
   readonly clock: Clock;
   readonly log: Log;
-  /** As the worker's and the web tier's. Default 180, 365, 30 and 30 days. */
+  /** As the workers': until one of them has said how long it keeps things, which then counts. Default 180 and 30 days. */
   readonly baselineTtlMs?: number | undefined;
-  readonly incidentTtlMs?: number | undefined;
   readonly tombstoneTtlMs?: number | undefined;
+  /** As the web tier's. Default: a year and more, for nobody knows how long its sessions may live. */
   readonly absoluteTtlMs?: number | undefined;
 }
 
@@ -78,7 +78,7 @@ export function openDesk(options: DeskOptions): OpenDesk {
     standingEnd: ({ lid }) => deps.logins.endMark(lid),
     learned: (incident) => learnedOf(deps.baselines, incident),
     ...sessionActs(options, deps),
-    ...trustActs(deps),
+    ...trustActs({ ...deps, history: redisHistory(redis, keys, 0) }),
     ...listActs(deps),
     ...brakeActs(options, deps),
     ...overviewOf(options, deps, releasers),
@@ -98,17 +98,19 @@ type DeskDeps = ReviewDeps & {
 };
 
 function reviewDeps(options: DeskOptions, releasers: Releasers): DeskDeps {
-  const { redis, keys, clock, log, baselineTtlMs = 180 * DAY_MS, incidentTtlMs = 365 * DAY_MS } = options;
+  const { redis, keys, clock, log } = options;
   const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
   const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, log);
   releasers.add('recheck queue', () => rechecks.close());
   const notifier = openNotifier(redis, keys, log);
   releasers.add('notifier', () => notifier.close());
+  const { baselines, sessions } = keptAsByWorkers(options);
   return {
-    incidents: redisIncidents(redis, keys, incidentTtlMs),
-    baselines: redisBaselines(redis, keys, baselineTtlMs, log),
-    policy: { ...DEFAULT_POLICY, baselineTtlMs },
-    sessions: rechecked(redisSessions(redis, keys, options.tombstoneTtlMs ?? 30 * DAY_MS), rechecks, log),
+    // Records none, so it needs not know how long they are kept.
+    incidents: redisIncidents(redis, keys, 0),
+    baselines,
+    policy: DESK_POLICY,
+    sessions: rechecked(sessions, rechecks, log),
     logins: redisLogins(redis, keys),
     registry: redisRegistry(redis, keys),
     undo: redisUndo(redis, keys),
@@ -123,7 +125,7 @@ function reviewDeps(options: DeskOptions, releasers: Releasers): DeskDeps {
 
 type SessionActs = Pick<Desk, 'sessions' | 'endSession' | 'endOthers' | 'endAll'>;
 
-function adminOf({ redis, keys, absoluteTtlMs = 30 * DAY_MS }: DeskOptions, deps: DeskDeps): SessionAdmin {
+function adminOf({ redis, keys, absoluteTtlMs = LONGEST_SESSION_MS }: DeskOptions, deps: DeskDeps): SessionAdmin {
   return sessionAdmin({ ...deps, guarded: guardedSessions(redis, keys), absoluteTtlMs });
 }
 

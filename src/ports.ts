@@ -6,6 +6,7 @@ import type {
   Incident,
   IncidentRecord,
   IncidentStatus,
+  PendingAnswer,
   PhpEnd,
   RevokeOutcome,
   Visit,
@@ -496,6 +497,8 @@ export interface Incidents {
   visit(caseId: string, visit: Visit): Promise<'kept' | 'counted' | 'unknown'>;
   /** Answers an open incident; else says that it is unknown, or how it was answered before. Atomic. */
   resolve(caseId: string, answer: Resolution): Promise<'resolved' | 'unknown' | Disposition>;
+  /** All that follows from the answer of this time is done: it is pending no more. Idempotent. Throws when Redis is away. */
+  settled(caseId: string, answeredAtMs: number): Promise<void>;
 }
 
 export interface Resolution {
@@ -503,6 +506,10 @@ export interface Resolution {
   readonly by: string;
   readonly note: string;
   readonly atMs: number;
+  /** Written with it, where effects follow: pending until `settled`. */
+  readonly pending?: PendingAnswer | undefined;
+  /** Written with it. */
+  readonly entry?: AuditEntry | undefined;
 }
 
 /** A login or job that could not be read. Holds no raw text: only what validated. */

@@ -2,7 +2,7 @@
 
 import type { Actor, IncidentQuery, Lists, Notifier, Undo } from './desk-ports.ts';
 import { isReservedName, RESERVED_NAMES } from './domain/actors.ts';
-import { type Disposition, type IncidentRecord, USER } from './domain/incident.ts';
+import { type Disposition, type IncidentRecord, isForgotten, USER } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
 import { BouncerError, errorName } from './errors.ts';
 import type {
@@ -19,7 +19,7 @@ import type {
 } from './ports.ts';
 
 export interface ReviewDeps {
-  readonly incidents: Pick<Incidents, 'get' | 'resolve'> & {
+  readonly incidents: Pick<Incidents, 'get' | 'resolve' | 'settled'> & {
     list(query: IncidentQuery, limit: number, cursor?: string | null): Promise<IncidentPage>;
     reopen(caseId: string, answer: Disposition, atMs: number): Promise<boolean>;
   };
@@ -65,6 +65,15 @@ export function unknownIncident(caseId: string): BouncerError {
   return new BouncerError(
     'incident_unknown',
     `no incident has the case number ${shown}: it looks like K7QX-2M9F-4T8A; list the incidents to find it`,
+  );
+}
+
+/** What was decided stays on record under a pseudonym; an act on it would write of a user whom nobody knows any more. */
+export function checkKnown(incident: IncidentRecord): void {
+  if (!isForgotten(incident)) return;
+  throw new BouncerError(
+    'option_invalid',
+    'case: its user was forgotten; it stays as it is, or is dismissed where it is open',
   );
 }
 

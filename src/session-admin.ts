@@ -62,10 +62,22 @@ export interface SessionAdminDeps {
   caseOf(lid: string): string;
 }
 
+/**
+ * For whoever does not know how long the web tier lets sessions live: hardly one outlives a mark that stands so long, because no
+ * browser keeps a cookie longer (RFC 6265bis).
+ */
+export const LONGEST_SESSION_MS = 400 * 86_400_000;
+
 const ID = /^[\w-]{16,64}$/;
 const HANDLE_LENGTH = 43;
 /** Logins ended at the same time: a user with thousands must not stop everything else. */
 const ABREAST = 100;
+
+/**
+ * So many logins that one act ends are noted one by one, of more their count: else a user who logs in a thousand times and then
+ * signs out everywhere would push what others did out of the audit.
+ */
+const NOTED_EACH = 20;
 
 export function sessionAdmin(deps: SessionAdminDeps): SessionAdmin {
   return {
@@ -149,13 +161,15 @@ async function endEach(
     results.push(...(await deps.sessions.revoke(some.map((one) => forced(one, deps)))));
   }
   const failed = results.filter((result) => result instanceof Error).length;
-  const act = entry(what, { lid: null, userId }, failed === 0 ? 'ended' : 'failed', options, deps);
+  const ended = entries.length - failed;
+  const count = entries.length > NOTED_EACH ? ` (${ended} of ${entries.length} logins)` : '';
+  const act = entry(what, { lid: null, userId }, `${failed === 0 ? 'ended' : 'failed'}${count}`, options, deps);
   const each = entries.map((one, i) => {
     const outcome = results[i] instanceof Error ? 'failed' : 'ended';
     return entry(what, { lid: one.lid, userId }, outcome, options, deps);
   });
-  await note(deps, [act, ...each]);
-  return { ended: entries.length - failed, failed };
+  await note(deps, [act, ...(count === '' ? each : [])]);
+  return { ended, failed };
 }
 
 function entry(

@@ -10,6 +10,7 @@ import { type BrakePolicy, type BrakeTrip, calmSpanMs, hasCalmed } from './domai
 import type { Mode } from './domain/types.ts';
 import { errorName } from './errors.ts';
 import type { AuditEntry, Clock, Counters, Locator, Log, LoginToEnd } from './ports.ts';
+import { type Ages, redisAges } from './redis/ages.ts';
 import { redisAudit } from './redis/audit.ts';
 import { redisBrake } from './redis/brake.ts';
 import { redisHistory } from './redis/history.ts';
@@ -26,6 +27,8 @@ export interface WorkerDeskOptions {
   /** Null: no brake. */
   readonly brake: BrakePolicy | null;
   readonly historyTtlMs: number;
+  /** Said to whoever else writes to what is kept so long. */
+  readonly ages: Ages;
   readonly locator: Locator;
   readonly counters: Counters;
   readonly log: Log;
@@ -44,8 +47,11 @@ export function openWorkerDesk(redis: Redis, keys: Keys, options: WorkerDeskOpti
   // Who only observes ends nothing that could be held.
   const policy = mode === 'enforce' ? options.brake : null;
   const brake = new WatchedBrake(redis, keys, policy, options);
+  const ages = redisAges(redis, keys);
   const presence = startPresence(redisWorkers(redis, keys), statusOf(options), {
-    also: () => brake.lookAfter(),
+    also: async () => {
+      await Promise.all([ages.say(options.ages), brake.lookAfter()]);
+    },
     log,
   });
   releasers.add('presence', () => presence.close());

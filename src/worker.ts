@@ -211,10 +211,13 @@ function policyOf(options: WorkerOptions): Policy {
   return { ...DEFAULT_POLICY, baselineTtlMs: baselineTtlDays * DAY_MS, anonymousNetwork };
 }
 
+const tombstoneTtlMs = ({ tombstoneTtlDays = 30 }: WorkerOptions): number => tombstoneTtlDays * DAY_MS;
+
 function deskOptions(options: WorkerOptions, brake: BrakePolicy | null, notifier: Notifier) {
   return {
     brake,
     historyTtlMs: (options.historyTtlDays ?? 90) * DAY_MS,
+    ages: { baselineTtlMs: policyOf(options).baselineTtlMs, tombstoneTtlMs: tombstoneTtlMs(options) },
     async onBrakeTrip(trip: BrakeTrip) {
       await notifier.tell({ event: 'brake.tripped', atMs: trip.atMs, trip });
       await options.onBrakeTrip?.(trip);
@@ -266,7 +269,7 @@ function openEnding(
 ): Ending {
   const { waitReplicas: replicas = 1, waitReplicasTimeoutMs: timeoutMs = 1000 } = options;
   const recent = new RecentRevocations({ clock });
-  const inRedis = redisSessions(redis, keys, (options.tombstoneTtlDays ?? 30) * DAY_MS);
+  const inRedis = redisSessions(redis, keys, tombstoneTtlMs(options));
   const php = openPhpEnding(redis, keys, options, { log, releasers });
   const onServers = onReplicas(inRedis, redis, { replicas, timeoutMs, log, clock });
   const sessions = recent.remembering(php.ending(onServers));

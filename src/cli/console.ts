@@ -38,7 +38,6 @@ async function serve(options: Options): Promise<void> {
     trustProxy: config.consoleTrustProxy,
     kept: {
       baselineTtlMs: config.baselineTtlDays * DAY_MS,
-      incidentTtlMs: config.incidentTtlDays * DAY_MS,
       tombstoneTtlMs: config.tombstoneTtlDays * DAY_MS,
     },
     log: defaultLog(config.logLevel),

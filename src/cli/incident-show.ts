@@ -117,12 +117,13 @@ function visitsOf({ visits, visitCount }: IncidentRecord, terminal: Terminal): s
   return section(`Visits (${visitCount}${shown})`, table(visits, VISITS, terminal), terminal);
 }
 
-function answerOf({ status, resolvedBy, note }: IncidentRecord, terminal: Terminal): string {
+function answerOf({ status, resolvedBy, note, pending }: IncidentRecord, terminal: Terminal): string {
   if (status === 'open') return '';
   const why = note === undefined || note === '' ? '' : `: ${clean(note, 2000)}`;
+  const left = pending === undefined ? '' : ' (what follows from it may not all be done: give the same answer again)';
   return section(
     'Answer',
-    wrapped(`${status}, by ${clean(resolvedBy ?? 'unknown')}${why}`, terminal.columns),
+    wrapped(`${status}, by ${clean(resolvedBy ?? 'unknown')}${why}${left}`, terminal.columns),
     terminal,
   );
 }

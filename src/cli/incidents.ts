@@ -208,14 +208,13 @@ async function reopen(given: string, options: Options): Promise<void> {
 /** Waits for what the act has to tell others: the process ends behind it. */
 function withDesk<T>(config: Config, work: (desk: OpenDesk) => Promise<T>): Promise<T> {
   return withRedis(config, async (redis, keys) => {
-    const { baselineTtlDays, incidentTtlDays, tombstoneTtlDays } = config;
+    const { baselineTtlDays, tombstoneTtlDays } = config;
     const desk = openDesk({
       redis,
       keys,
       clock: Date.now,
       log: QUIET,
       baselineTtlMs: baselineTtlDays * DAY_MS,
-      incidentTtlMs: incidentTtlDays * DAY_MS,
       tombstoneTtlMs: tombstoneTtlDays * DAY_MS,
     });
     try {

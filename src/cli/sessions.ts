@@ -8,12 +8,12 @@ import { BouncerError } from '../errors.ts';
 import type { AuditEntry, LoginEntry, Rechecks } from '../ports.ts';
 import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from '../queue/rechecks.ts';
 import { redisAudit } from '../redis/audit.ts';
-import { redisSessions } from '../redis/ender.ts';
+import { keptAsByWorkers } from '../redis/kept.ts';
 import { type Keys, RECHECK_QUEUE } from '../redis/keys.ts';
 import { redisLogins } from '../redis/logins.ts';
 import { redisRegistry } from '../redis/registry.ts';
 import { guardedSessions } from '../redis/sessions.ts';
-import { type SessionAdmin, sessionAdmin } from '../session-admin.ts';
+import { LONGEST_SESSION_MS, type SessionAdmin, sessionAdmin } from '../session-admin.ts';
 import { command, configOf, type Options, QUIET, textOf, withRedis } from './context.ts';
 import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
@@ -72,16 +72,16 @@ function withAdmin<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>)
 }
 
 function adminOf({ tombstoneTtlDays }: Config, redis: Redis, keys: Keys, rechecks: Rechecks): SessionAdmin {
-  const tombstoneTtlMs = tombstoneTtlDays * DAY_MS;
+  const kept = keptAsByWorkers({ redis, keys, log: QUIET, tombstoneTtlMs: tombstoneTtlDays * DAY_MS });
   return sessionAdmin({
     registry: redisRegistry(redis, keys),
-    sessions: rechecked(redisSessions(redis, keys, tombstoneTtlMs), rechecks, QUIET),
+    sessions: rechecked(kept.sessions, rechecks, QUIET),
     guarded: guardedSessions(redis, keys),
     logins: redisLogins(redis, keys),
     audit: redisAudit(redis, keys),
     clock: Date.now,
     log: QUIET,
-    absoluteTtlMs: tombstoneTtlMs,
+    absoluteTtlMs: LONGEST_SESSION_MS,
     caseOf,
   });
 }

@@ -21,7 +21,6 @@ export async function withDesk<T>(config: Config, work: (desk: OpenDesk) => Prom
       clock: Date.now,
       log: QUIET,
       baselineTtlMs: config.baselineTtlDays * DAY_MS,
-      incidentTtlMs: config.incidentTtlDays * DAY_MS,
       tombstoneTtlMs: config.tombstoneTtlDays * DAY_MS,
     });
     try {

@@ -11,6 +11,7 @@ const STATUS: Partial<Readonly<Record<ErrorCode, ContentfulStatusCode>>> = {
   cursor_invalid: 400,
   incident_unknown: 404,
   incident_closed: 409,
+  audit_busy: 409,
   redis_unavailable: 503,
   session_unavailable: 503,
 };

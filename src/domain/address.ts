@@ -237,6 +237,12 @@ export function networkOf(ip: string, family: AddressFamily): string {
   return `${formatV6()}/48`;
 }
 
+/** The same of an address as it stands on a record; null where there is none. */
+export function networkOfText(address: string | null): string | null {
+  const parsed = address === null ? null : parseAddress(address);
+  return parsed?.ok ? networkOf(parsed.ip, parsed.family) : null;
+}
+
 /**
  * Reads `10.0.0.0/8`, `2001:db8::/32`, or a plain address as the block of itself alone. Null when malformed: strict as
  * `parseAddress`, no zone, the length plain decimal. Host bits are cleared. A block within `::ffff:0:0/96` becomes the

@@ -98,6 +98,16 @@ export interface UserWord {
   readonly atMs: number;
 }
 
+/** An answer on record whose effects may not all be done: some failed, or the process died over them. */
+export interface PendingAnswer {
+  /** What was asked for beside the answer itself: see `AnswerRequest`. */
+  readonly giveBack?: boolean | undefined;
+  readonly blockAddressForMs?: number | null | undefined;
+}
+
+/** So long whoever answers is left to it: then what is pending was left. */
+const PENDING_GRACE_MS = 30_000;
+
 /** An incident with what happened to it since. */
 export interface IncidentRecord extends Incident {
   /** The newest one. */
@@ -106,6 +116,7 @@ export interface IncidentRecord extends Incident {
   readonly resolvedBy?: string | undefined;
   readonly resolvedAtMs?: number | undefined;
   readonly note?: string | undefined;
+  readonly pending?: PendingAnswer | undefined;
   /** What the user's own link had answered, before a person did. */
   readonly overruled?: Disposition | undefined;
   /** What a registry and its geofeed said since; its rows also stand at the end of `sighting.evidence`. */
@@ -113,6 +124,8 @@ export interface IncidentRecord extends Incident {
   readonly userWord?: UserWord | undefined;
   /** The first request that was refused because of this incident. */
   readonly firstRefusedAtMs?: number | undefined;
+  /** The newest view of the gotcha page, whether it is among `visits` or not; left out of those from before this was noted. */
+  readonly lastGotchaAtMs?: number | undefined;
   readonly visitCount: number;
   /** The first ones and the newest ones, oldest first; bounded. */
   readonly visits: readonly Visit[];
@@ -126,6 +139,8 @@ export interface AnswerWish {
   readonly giveBack: boolean;
   /** `confirmed`: put the address on the block list. */
   readonly blockAddress: boolean;
+  /** Now, milliseconds since the epoch. */
+  readonly atMs: number;
 }
 
 /** What follows from an answer. */
@@ -139,8 +154,8 @@ export type AnswerEffect =
   | 'give_back';
 
 /**
- * `answer`: it may be written. `complete`: the same person gives the same answer once more; what an interruption kept from
- * being done is done now. Effects are in their order, and each bears a repeat.
+ * `answer`: it may be written. `complete`: the same answer is given once more; what an interruption kept from being done is
+ * done now. Effects are in their order, and each bears a repeat.
  */
 export type AnswerVerdict =
   | { readonly kind: 'answer' | 'complete'; readonly effects: readonly AnswerEffect[] }
@@ -151,7 +166,8 @@ export type AnswerVerdict =
  *
  *   open, or closed by the registry worker -> confirmed, safe or dismissed
  *   answered by the user's own link        -> the same, by anybody else; of a `safe` what it taught is forgotten
- *   answered by a person                   -> the same again by the same person completes it; all else is refused
+ *   answered by a person                   -> the same again by the same person completes it; by anybody, where it was left half
+ *                                             done (`isLeft`); all else is refused
  *
  * A wrong `confirmed` is corrected by undo, which opens the incident again (`afterUndo`); a wrong `safe` or `dismissed` by
  * opening it again.
@@ -159,11 +175,16 @@ export type AnswerVerdict =
 export function judgeAnswer(incident: IncidentRecord, wish: AnswerWish): AnswerVerdict {
   const { status, resolvedBy, sighting } = incident;
   const isOpen = status === 'open' || mayOverrule(resolvedBy, wish.by);
-  const isSame = status === wish.disposition && resolvedBy === wish.by;
+  const isSame = status === wish.disposition && (resolvedBy === wish.by || isLeft(incident, wish.atMs));
   if (!isOpen && !isSame) return { kind: 'refused', why: 'closed' };
   if (wish.blockAddress && wish.disposition !== 'confirmed') return { kind: 'refused', why: 'only_confirmed_blocks' };
   if (wish.blockAddress && sighting.address === null) return { kind: 'refused', why: 'no_address' };
   return { kind: isOpen ? 'answer' : 'complete', effects: EFFECTS[wish.disposition](incident, wish) };
+}
+
+/** Was what follows from its answer begun and not done? Whoever answered may have gone: anybody may complete it. */
+export function isLeft({ pending, resolvedAtMs = 0 }: IncidentRecord, nowMs: number): boolean {
+  return pending !== undefined && nowMs - resolvedAtMs >= PENDING_GRACE_MS;
 }
 
 const EFFECTS: Readonly<Record<Disposition, (incident: IncidentRecord, wish: AnswerWish) => readonly AnswerEffect[]>> =
@@ -202,6 +223,14 @@ function wasTaughtByUser(incident: IncidentRecord): boolean {
 /** A place that nobody knows cannot be learned; and a reuse says which request came late, not where a login was from. */
 export function maySpeakOfPlace({ sighting, reason }: Incident): boolean {
   return sighting.kind === 'located' && reason !== 'session_reused';
+}
+
+/** Begins what stands in the place of a forgotten user's id. */
+export const PSEUDONYM_PREFIX = 'forgotten-';
+
+/** Its user was forgotten: nobody is left to learn of, to give a session back to, or to end one of. */
+export function isForgotten({ userId, lid }: Incident): boolean {
+  return lid === userId && userId.startsWith(PSEUDONYM_PREFIX);
 }
 
 /** Did this incident end its login? A later end, for another reason, is not the business of an answer to this one. */

@@ -23,7 +23,7 @@ export function trustCountry(baseline: Baseline, country: Country, atMs: number,
   });
 }
 
-/** Every place with this country goes. The networks stay: nobody knows in which country each of them is. */
+/** Every place with this country goes. The networks stay: in which country each of them is does not stand here. */
 export function forgetCountry(baseline: Baseline, country: Country): Baseline {
   return both(baseline, (family) => {
     const places = family.places.filter(({ countries }) => !countries.includes(country));

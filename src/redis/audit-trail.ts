@@ -8,6 +8,7 @@ import { type Keys, tagOf, userTag } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
 
 const rewrite = loadScript('rewrite-audit-3');
+const letGo = loadScript('let-go-1');
 
 const ENTRIES_AT_ONCE = 1000;
 /** Longer than the whole audit takes; a process that dies keeps others from it only so long. */
@@ -26,6 +27,11 @@ interface Row {
  * milliseconds, the last part and the exchange in one step, so that entries written meanwhile are kept.
  */
 export function redisAuditTrail(redis: Redis, keys: Keys): AuditTrail {
+  const claim = async (): Promise<string> => {
+    const token = randomBytes(9).toString('base64url');
+    if ((await redis.set(keys.auditClaim(), token, 'PX', CLAIM_MS, 'NX')) === null) throw busy();
+    return token;
+  };
   return {
     async about(subject) {
       const isAbout = aboutOf(subject);
@@ -33,10 +39,15 @@ export function redisAuditTrail(redis: Redis, keys: Keys): AuditTrail {
       for await (const rows of pages(redis, keys)) found.push(...rows.map(({ entry }) => entry).filter(isAbout));
       return found.reverse();
     },
-    async pseudonymise(subject, pseudonym) {
+    claim,
+    async release(token) {
+      await runScript(redis, letGo, [keys.auditClaim()], [token]);
+    },
+    async pseudonymise(subject, pseudonym, claimed) {
       const isAbout = aboutOf(subject);
-      const token = randomBytes(9).toString('base64url');
-      if ((await redis.set(keys.auditClaim(), token, 'PX', CLAIM_MS, 'NX')) === null) throw busy();
+      const token = claimed ?? (await claim());
+      // What came before may have taken longer than a claim stands: where nobody else has it now, it is ours again.
+      await redis.set(keys.auditClaim(), token, 'PX', CLAIM_MS, 'NX');
       const copy = async (after: string, upTo: string, changed: readonly Row[]) => {
         const where = [keys.audit(), keys.auditCopy(token), keys.auditClaim()];
         const instead = changed.flatMap(({ id, entry }) => [id, JSON.stringify(without(entry, subject, pseudonym))]);

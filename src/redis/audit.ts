@@ -1,30 +1,39 @@
 import type { Redis } from 'ioredis';
 import type { Audit, AuditEntry } from '../ports.ts';
-import type { Keys } from './keys.ts';
+import { type Keys, userTag } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
 
 const noteScript = loadScript('note-2');
+const triesScript = loadScript('tries-1');
 
 /** About so many entries are kept, the newest ones. */
 const KEPT = 100_000;
 /** Of one case; as long as the incident is by default. */
 const KEPT_OF_CASE = 200;
 const KEPT_OF_CASE_MS = 365 * 86_400_000;
+/** For scripts that write an entry about a case. */
+export const AUDIT_BOUNDS: readonly string[] = [KEPT, KEPT_OF_CASE, KEPT_OF_CASE_MS].map(String);
 /** Of a walk through all of it. */
 const AT_ONCE = 500;
 /** Entries from before cases had a list: so many of the newest are looked through. */
 const LOOKED_AT = 300;
 
+/** Of one user's acts about themselves: whoever logs in and out all day must not push out what others did. */
+export const OWN_ACTS_A_DAY = 100;
+const DAY_MS = 86_400_000;
+
 type Row = [id: string, fields: string[]];
 
 /** Who ended which sessions, when and why: a stream, because nothing in it is ever changed. */
 export function redisAudit(redis: Redis, keys: Keys): Audit {
-  const add = (entry: AuditEntry): Promise<unknown> => {
+  const add = async (entry: AuditEntry): Promise<unknown> => {
+    if (isOwnAct(entry) && (await ownActs(entry.by)) > OWN_ACTS_A_DAY) return;
     const json = JSON.stringify(entry);
     if (entry.caseId === undefined) return redis.xadd(keys.audit(), 'MAXLEN', '~', KEPT, '*', 'entry', json);
-    const bounds = [KEPT, KEPT_OF_CASE, KEPT_OF_CASE_MS].map(String);
-    return runScript(redis, noteScript, [keys.audit(), keys.auditOfCase(entry.caseId)], [json, ...bounds]);
+    return runScript(redis, noteScript, [keys.audit(), keys.auditOfCase(entry.caseId)], [json, ...AUDIT_BOUNDS]);
   };
+  const ownActs = (userId: string) =>
+    runScript(redis, triesScript, [keys.auditOwn(userTag(userId))], [String(DAY_MS)]) as Promise<number>;
   const newest = async (limit: number) => (await redis.xrevrange(keys.audit(), '+', '-', 'COUNT', limit)) as Row[];
   return {
     async add(entries) {
@@ -50,6 +59,9 @@ export function redisAudit(redis: Redis, keys: Keys): Audit {
     },
   };
 }
+
+/** By a user, about themselves. */
+const isOwnAct = ({ by, userId, caseId }: AuditEntry): boolean => by === userId && caseId === undefined;
 
 function entryOf([, [, json = '']]: Row): AuditEntry {
   return JSON.parse(json) as AuditEntry;

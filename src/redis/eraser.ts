@@ -17,10 +17,10 @@ const PHP_IDS_SECONDS = 900;
 export function redisEraser(redis: Redis, keys: Keys): Eraser {
   return {
     async erase(userId, logins) {
-      for (const login of logins) await forgetKept(redis, keys, login);
       const tag = userTag(userId);
-      // Some are known by an entry of the audit that only mentions the user.
-      const own = logins.filter(({ lid }) => tagOf(lid) === tag);
+      // Some are known by an entry of the audit that only mentions the user: what lies behind those is somebody else's.
+      const own = logins.filter(({ lid, isOwn }) => isOwn || tagOf(lid) === tag);
+      for (const login of own) await forgetKept(redis, keys, login);
       for (const { lid } of own) {
         await redis.expire(keys.phpIds(lid), PHP_IDS_SECONDS);
         await redis.unlink(keys.phpAbsent(lid));
@@ -31,7 +31,7 @@ export function redisEraser(redis: Redis, keys: Keys): Eraser {
       await redis.unlink(keys.history(userId));
       // In the user's own slot: on a Cluster no command may name both.
       await redis.unlink(keys.userLogins(tag), keys.userEntries(tag));
-      await redis.unlink(keys.questions(tag));
+      await redis.unlink(keys.questions(tag), keys.auditOwn(tag));
       await redis.zrem(keys.sweepUsers(), tag);
       return { baseline, history, sessions };
     },

@@ -1,3 +1,4 @@
+import { networkOfText } from '../domain/address.ts';
 import type { Incident, IncidentStatus } from '../domain/incident.ts';
 import type { Sighting } from '../domain/types.ts';
 import type { Keys } from './keys.ts';
@@ -26,7 +27,15 @@ export function addedLists(keys: Keys, { reason, action, sighting }: Incident): 
 }
 
 function placeLists(keys: Keys, sighting: Sighting): string[] {
-  if (sighting.kind !== 'located') return [];
-  const countries = sighting.candidates.map((country) => keys.incidentsByCountry(country));
-  return [keys.incidentsByNetwork(sighting.network), ...countries];
+  const network = networkOn(sighting);
+  const countries = sighting.kind === 'located' ? sighting.candidates : [];
+  return [
+    ...(network === null ? [] : [keys.incidentsByNetwork(network)]),
+    ...countries.map((country) => keys.incidentsByCountry(country)),
+  ];
+}
+
+/** An address whose country nobody knows has neighbours all the same. */
+export function networkOn(sighting: Sighting): string | null {
+  return sighting.kind === 'located' ? sighting.network : networkOfText(sighting.address);
 }

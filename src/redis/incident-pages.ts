@@ -3,6 +3,7 @@ import type { IncidentQuery } from '../desk-ports.ts';
 import type { IncidentRecord } from '../domain/incident.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentPage } from '../ports.ts';
+import { networkOn } from './incident-lists.ts';
 import type { Keys } from './keys.ts';
 
 /**
@@ -92,7 +93,7 @@ function matches(one: Omit<IncidentRecord, 'visits' | 'visitCount'>, query: Inci
     (query.brake === undefined || one.brake === true) &&
     is(query.userId, one.userId) &&
     is(query.address, sighting.address) &&
-    is(query.network, sighting.kind === 'located' ? sighting.network : null) &&
+    (query.network === undefined || query.network === networkOn(sighting)) &&
     (query.country === undefined || (sighting.kind === 'located' && sighting.candidates.includes(query.country)))
   );
 }

@@ -6,13 +6,15 @@ import {
   type Incident,
   type IncidentRecord,
   type IncidentStatus,
+  type PendingAnswer,
   USER,
   type UserWord,
   type Visit,
 } from '../domain/incident.ts';
 import { type RegistryFinding, SETTLED_BY } from '../domain/registry.ts';
 import type { Sighting } from '../domain/types.ts';
-import type { IncidentPage, Incidents } from '../ports.ts';
+import type { IncidentPage, Incidents, Resolution } from '../ports.ts';
+import { AUDIT_BOUNDS } from './audit.ts';
 import { listsOf } from './incident-lists.ts';
 import { incidentPage, type ReadMatching } from './incident-pages.ts';
 import type { Keys } from './keys.ts';
@@ -20,7 +22,8 @@ import { loadScript, runScript } from './script.ts';
 
 const record = loadScript('record-n');
 const visit = loadScript('visit-4');
-const resolve = loadScript('resolve-5');
+const resolve = loadScript('resolve-7');
+const settled = loadScript('settled-1');
 const reopen = loadScript('reopen-3');
 
 /**
@@ -67,29 +70,25 @@ export function redisIncidents(redis: Redis, keys: Keys, keepMs: number): Incide
       const where = [keys.incident(caseId), keys.visitCounts(caseId), keys.visits(caseId), keys.visited()];
       return (await runScript(redis, visit, where, args)) as 'kept' | 'counted' | 'unknown';
     },
-    async resolve(caseId, answer) {
-      const lists = ['open', 'confirmed', 'safe', 'dismissed'].map((status) => keys.incidentsByStatus(status));
-      const args = [
-        caseId,
-        answer.disposition,
-        answer.by,
-        answer.note,
-        String(answer.atMs),
-        String(keepMs),
-        SETTLED_BY,
-        USER,
-      ];
-      return (await runScript(redis, resolve, [keys.incident(caseId), ...lists], args)) as
-        | 'resolved'
-        | 'unknown'
-        | Disposition;
+    resolve: (caseId, answer) => resolveOne(redis, keys, caseId, answer),
+    async settled(caseId, answeredAtMs) {
+      await runScript(redis, settled, [keys.incident(caseId)], [String(answeredAtMs)]);
     },
     async reopen(caseId, answer, atMs) {
       const where = [keys.incident(caseId), keys.incidentsByStatus('open'), keys.incidentsByStatus(answer)];
-      return (await runScript(redis, reopen, where, [caseId, answer, String(keepMs), String(atMs)])) === 1;
+      return (await runScript(redis, reopen, where, [caseId, answer, String(atMs)])) === 1;
     },
     countOpen: () => redis.zcard(keys.incidentsByStatus('open')),
   };
+}
+
+async function resolveOne(redis: Redis, keys: Keys, caseId: string, answer: Resolution) {
+  const lists = ['open', 'confirmed', 'safe', 'dismissed'].map((status) => keys.incidentsByStatus(status));
+  const where = [keys.incident(caseId), ...lists, keys.audit(), keys.auditOfCase(caseId)];
+  const { disposition, by, note, atMs, pending, entry } = answer;
+  const beside = [pending, entry].map((one) => (one === undefined ? '' : JSON.stringify(one)));
+  const args = [caseId, disposition, by, note, String(atMs), SETTLED_BY, USER, ...beside, ...AUDIT_BOUNDS];
+  return (await runScript(redis, resolve, where, args)) as 'resolved' | 'unknown' | Disposition;
 }
 
 const RECORDED = { 0: false, 1: true, 2: 'ended_again' } as const;
@@ -153,8 +152,9 @@ function visitsOf(counts: Doc, seen: readonly string[]) {
   const visits = seen.map((one) => JSON.parse(one) as Visit);
   if (counts.last !== undefined) visits.push(JSON.parse(counts.last) as Visit);
   visits.sort((a, b) => a.atMs - b.atMs);
-  const { firstRefusedAtMs } = counts;
+  const { firstRefusedAtMs, lastGotchaAtMs } = counts;
   return {
+    ...(lastGotchaAtMs === undefined ? {} : { lastGotchaAtMs: Number(lastGotchaAtMs) }),
     ...(firstRefusedAtMs === undefined ? {} : { firstRefusedAtMs: Number(firstRefusedAtMs) }),
     visitCount: Number(counts.count ?? 0),
     visits,
@@ -171,6 +171,7 @@ function parsed(doc: Doc): Omit<IncidentRecord, 'visitCount' | 'visits'> | null 
     ...(registry === undefined ? {} : { registry, sighting: withEvidence(incident.sighting, registry) }),
     ...(doc.overruled === undefined ? {} : { overruled: doc.overruled as Disposition }),
     ...(doc.userWord === undefined ? {} : { userWord: JSON.parse(doc.userWord) as UserWord }),
+    ...(doc.pending === undefined ? {} : { pending: JSON.parse(doc.pending) as PendingAnswer }),
     status: (doc.status ?? 'open') as IncidentStatus,
     ...(doc.resolvedBy === undefined
       ? {}

@@ -56,6 +56,8 @@ export interface Keys {
   visited(): string;
   /** The ids of the audit's entries about one case. */
   auditOfCase(caseId: string): string;
+  /** How many acts of this user about themselves are in the audit of the day. */
+  auditOwn(userTag: string): string;
   /** The audit without a forgotten user, while it is being written; and who writes it. */
   auditCopy(token: string): string;
   auditClaim(): string;
@@ -80,6 +82,8 @@ export interface Keys {
   /** The users of the logins that the brake was asked about lately, by their tags, scored by when last. */
   brakeUsers(): string;
   workers(): string;
+  /** How long the workers keep things. */
+  ages(): string;
   registryAnswers(network: string): string;
   registryClaim(network: string): string;
   /** "This link to its user has been used", by a hash of the link's token. */
@@ -137,6 +141,7 @@ export function keysFor(prefix: string): Keys {
     incidentsIndexed: () => `${shared}:incidents:indexed`,
     visited: () => `${shared}:visited`,
     auditOfCase: (caseId) => `${shared}:audit-of-case:${caseId}`,
+    auditOwn: (userTag) => `${shared}:audit-own:${userTag}`,
     auditCopy: (token) => `${shared}:audit-copy:${token}`,
     auditClaim: () => `${shared}:audit-claim`,
     setAside: () => `${shared}:set-aside`,
@@ -155,6 +160,7 @@ export function keysFor(prefix: string): Keys {
     brakeGranted: () => `${shared}:brake-granted`,
     brakeUsers: () => `${shared}:brake-users`,
     workers: () => `${shared}:workers`,
+    ages: () => `${shared}:ages`,
     registryAnswers: (network) => `${shared}:registry-answers:${network}`,
     registryClaim: (network) => `${shared}:registry-claim:${network}`,
     linkUse: (tokenHash) => `${shared}:link-use:${tokenHash}`,

@@ -110,13 +110,14 @@ async function expireVisits(redis: Redis, keys: Keys, beforeMs: number): Promise
   }
 }
 
-const DONE = 'done';
+/** Those that were put on them by an earlier release lack the networks of addresses without a country. */
+const DONE = 'done-2';
 
-/** Incidents of release 0.1 are on fewer lists: puts them on the others, once. A sweep that dies goes on from its mark. */
+/** Incidents of earlier releases are on fewer lists: puts them on the others, once. A sweep that dies goes on from its mark. */
 async function indexOld(redis: Redis, keys: Keys, keepMs: number): Promise<number> {
   let indexed = 0;
   for (let from = await redis.get(keys.incidentsIndexed()); from !== DONE; ) {
-    const start = Number(from ?? 0);
+    const start = Number(from ?? 0) || 0;
     const caseIds = await redis.zrange(keys.incidentsAll(), String(start), String(start + AT_ONCE - 1));
     const docs = await Promise.all(caseIds.map((caseId) => redis.hget(keys.incident(caseId), 'json')));
     const pipeline = redis.pipeline();

@@ -1,7 +1,7 @@
 /** What follows from an answer, one effect each. Every one bears a repeat, and says whether there was anything left to do. */
 
 import type { Actor, Answered, AnswerRequest, Learned } from '../desk-ports.ts';
-import { networkOf, parseAddress } from '../domain/address.ts';
+import { networkOfText } from '../domain/address.ts';
 import { type AnswerEffect, type IncidentRecord, isAlike, wasReused } from '../domain/incident.ts';
 import type { ListEntry } from '../domain/lists.ts';
 import type { AuditEntry, LoginEntry, Revocation } from '../ports.ts';
@@ -60,6 +60,9 @@ export function forgot(
 /** Logins ended at the same time: a user with thousands must not stop everything else. */
 const ABREAST = 100;
 
+/** As many as of an act that ends a user's logins (session-admin). */
+const NOTED_EACH = 20;
+
 /** Under the incident's own reason and case: its holder meets the gotcha page, and undo can take it back. */
 async function endLogin(deps: ReviewDeps, { incident, actor }: EffectContext): Promise<Effect> {
   const { lid, handle, reason, id: caseId } = incident;
@@ -81,9 +84,11 @@ async function endOthers(deps: ReviewDeps, { incident, actor }: EffectContext): 
     const results = await deps.sessions.revoke(some.map((one) => forced(deps, one)));
     gone.push(...some.filter((_, at) => !(results[at] instanceof Error)));
   }
+  // Of more of them the answer's own entry says how many.
+  const noted = gone.length > NOTED_EACH ? [] : gone;
   await note(
     deps,
-    gone.map(({ lid }) => ended(incident, actor, lid)),
+    noted.map(({ lid }) => ended(incident, actor, lid)),
   );
   if (gone.length < others.length) throw new Error('some logins could not be ended');
   return { changed: gone.length > 0, result: { ended: gone.length } };
@@ -91,11 +96,6 @@ async function endOthers(deps: ReviewDeps, { incident, actor }: EffectContext): 
 
 function forced({ caseOf, clock }: ReviewDeps, { lid, handle }: LoginEntry): Revocation {
   return { lid, handle, reason: 'forced_logout', caseId: caseOf(lid), atMs: clock() };
-}
-
-function networkOfText(address: string | null): string | null {
-  const parsed = address === null ? null : parseAddress(address);
-  return parsed?.ok ? networkOf(parsed.ip, parsed.family) : null;
 }
 
 function ended(incident: IncidentRecord, { by }: Actor, lid: string): Omit<AuditEntry, 'atMs'> {

@@ -11,7 +11,7 @@ import type {
   Lists,
   WaitingJobs,
 } from '../desk-ports.ts';
-import type { Incident, IncidentRecord, IncidentStatus } from '../domain/incident.ts';
+import { type Incident, type IncidentRecord, type IncidentStatus, PSEUDONYM_PREFIX } from '../domain/incident.ts';
 import { type ListEntry, namesUser } from '../domain/lists.ts';
 import type { Baseline, Unlocatable } from '../domain/types.ts';
 import { BouncerError } from '../errors.ts';
@@ -69,12 +69,26 @@ function withoutHandle<T extends LoginEntry | IncidentRecord>({ handle: _, ...re
  * Ends all of the user's sessions, erases what is only of them, and puts a pseudonym in the place of their name where a record
  * must stay. Whoever is interrupted calls it again: each step takes what it finds.
  *
- * The sessions end first (nobody is logged in of whom nothing is known any more), then the queue is cleared (a login that is
+ * The audit is claimed before anything is done: of two at once the second is told so, and has changed nothing. What is begun is
+ * noted. The sessions end first (nobody is logged in of whom nothing is known any more), then the queue is cleared (a login that is
  * checked later would begin it all again), and the audit comes last, because the steps before write into it.
  */
 export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptions): Promise<Forgotten> {
   checkUser(userId);
-  const pseudonym = `forgotten-${randomBytes(12).toString('base64url')}`;
+  const claim = await deps.trail.claim();
+  try {
+    return await forgetClaimed(deps, userId, by, claim);
+  } finally {
+    // Where Redis is away it ends by itself.
+    await deps.trail.release(claim).catch(() => {});
+  }
+}
+
+async function forgetClaimed(deps: PrivacyDeps, userId: string, by: EndOptions, claim: string): Promise<Forgotten> {
+  const pseudonym = `${PSEUDONYM_PREFIX}${randomBytes(12).toString('base64url')}`;
+  // Why, the last entry says: whatever names the user in it is replaced there.
+  const begun = { what: 'forget_user', by: by.by, why: '', userId: pseudonym, lid: null, outcome: 'begun' } as const;
+  await deps.audit.add([{ atMs: deps.clock(), ...begun }]);
   const { failed } = await deps.sessions.endAll(userId, by);
   if (failed > 0) {
     throw new BouncerError('redis_unavailable', `${failed} sessions could not be ended, nothing is erased: try again`);
@@ -85,7 +99,7 @@ export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptio
   const logins = await loginsOf(deps, userId);
   const { incidents, visits, caseIds } = await rewriteIncidents(deps, userId, pseudonym, by.by);
   const erased = await deps.eraser.erase(userId, logins);
-  const audit = await deps.trail.pseudonymise({ userId, caseIds }, pseudonym);
+  const audit = await deps.trail.pseudonymise({ userId, caseIds }, pseudonym, claim);
   const counts = { ...erased, incidents, visits, audit, lists, jobs };
   const outcome = Object.entries(counts).map(([what, count]) => `${what} ${count}`);
   await deps.audit.add([
@@ -154,9 +168,12 @@ async function loginsOf(deps: PrivacyDeps, userId: string): Promise<KnownLogin[]
     deps.history.list(userId, WHOLE_HISTORY),
   ]);
   const entries = await deps.trail.about({ userId, caseIds: incidents.map(({ id }) => id) });
-  const audited = entries.flatMap(({ lid }) => (lid === null ? [] : [{ lid, handle: null }]));
-  const past = history.map(({ lid }) => ({ lid, handle: null }));
-  return [...listed, ...incidents, ...audited, ...past].map(({ lid, handle }) => ({ lid, handle }));
+  const audited = entries.flatMap(({ lid, userId: of }) =>
+    lid === null ? [] : [{ lid, handle: null, isOwn: of === userId }],
+  );
+  const past = history.map(({ lid }) => ({ lid, handle: null, isOwn: true }));
+  const known = [...listed, ...incidents].map(({ lid, handle }) => ({ lid, handle, isOwn: true }));
+  return [...known, ...audited, ...past];
 }
 
 async function rewriteIncidents(deps: PrivacyDeps, userId: string, pseudonym: string, by: string) {

@@ -1,5 +1,5 @@
 import type { Desk, IncidentQuery } from '../desk-ports.ts';
-import { networkOf, parseAddress } from '../domain/address.ts';
+import { networkOfText } from '../domain/address.ts';
 import type { IncidentRecord } from '../domain/incident.ts';
 import type { ReviewDeps } from '../review.ts';
 
@@ -13,8 +13,7 @@ export async function related(
   limit: number,
 ): ReturnType<Desk['related']> {
   const { address } = incident.sighting;
-  const parsed = address === null ? null : parseAddress(address);
-  const network = parsed?.ok ? networkOf(parsed.ip, parsed.family) : null;
+  const network = networkOfText(address);
   const others = (query: IncidentQuery | null) => (query === null ? [] : pick(incidents, incident.id, query, limit));
   const [ofUser, ofAddress, ofNetwork] = await Promise.all([
     others({ userId: incident.userId }),

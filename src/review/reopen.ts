@@ -1,6 +1,15 @@
 import type { Actor, Reopened } from '../desk-ports.ts';
 import { BouncerError } from '../errors.ts';
-import { about, checkActor, checkWhy, closedIncident, note, type ReviewDeps, unknownIncident } from '../review.ts';
+import {
+  about,
+  checkActor,
+  checkKnown,
+  checkWhy,
+  closedIncident,
+  note,
+  type ReviewDeps,
+  unknownIncident,
+} from '../review.ts';
 import { learnedOf, unlearn } from './baseline.ts';
 import { forgot } from './effects.ts';
 
@@ -22,6 +31,7 @@ export async function reopenIncident(
   checkWhy(why);
   const incident = await deps.incidents.get(caseId);
   if (incident === null) throw unknownIncident(caseId);
+  checkKnown(incident);
   const { status: was } = incident;
   if (was !== 'safe' && was !== 'dismissed') throw notTakenOff(was);
   const taught = was === 'safe' ? await (forget ? unlearn : learnedOf)(deps.baselines, incident) : null;

@@ -1,7 +1,7 @@
 import type { Actor, UndoChoice, UndoOutcome } from '../desk-ports.ts';
 import { afterUndo, type IncidentRecord, isAtPhp, mayHaveEnded, wasReused } from '../domain/incident.ts';
 import { BouncerError, errorName } from '../errors.ts';
-import { about, checkActor, checkWhy, note, type ReviewDeps, unknownIncident } from '../review.ts';
+import { about, checkActor, checkKnown, checkWhy, note, type ReviewDeps, unknownIncident } from '../review.ts';
 
 /**
  * Gives the session of an incident back, whatever it was answered; one that was `confirmed` is open again afterwards, as that
@@ -20,6 +20,7 @@ export async function undoIncident(
   checkWhy(why);
   const incident = await deps.incidents.get(caseId);
   if (incident === null) throw unknownIncident(caseId);
+  checkKnown(incident);
   if (wasReused(incident) && !choice.reuse) throw reuseUnsaid();
   const outcome = await giveBack(deps, incident, why, actor, choice);
   if (incident.status !== 'open' && afterUndo(incident.status) === 'reopen') {

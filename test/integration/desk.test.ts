@@ -2,12 +2,16 @@
 import { describe, expect, test } from '@jest/globals';
 import { type OpenDesk, openDesk } from '../../src/desk.ts';
 import type { Actor } from '../../src/desk-ports.ts';
+import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
-import { type Keys, keysFor } from '../../src/redis/keys.ts';
+import { redisIncidents } from '../../src/redis/incidents.ts';
+import { type Keys, keysFor, userTag } from '../../src/redis/keys.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
+import { openRoom } from '../support/console.ts';
 import { Hooks, hookUp } from '../support/hooked-redis.ts';
+import { anIncident } from '../support/incidents.ts';
 import { type CapturedLog, captureLog, connect, release, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, type Browser, openShop, type Shop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -72,6 +76,43 @@ async function userWith({ shop }: World, cookie: string): Promise<unknown> {
 const acts = async ({ desk }: World) =>
   (await desk.audit(20)).map(({ what, by, outcome }) => `${what} ${by}: ${outcome}`).reverse();
 
+describe('what the workers keep longer than is usual', () => {
+  const AGES = { baselineTtlDays: 400, incidentTtlDays: 730, tombstoneTtlDays: 60 } as const;
+  const DAY_MS = 24 * HOUR_MS;
+
+  test('a desk that was told no ages keeps as long, and drops nothing as too old', async () => {
+    const w = await world(AGES);
+    const { keys, redis, desk } = w;
+    const old = anIncident({ userId: 'zed', decidedAtMs: Date.now() - 500 * DAY_MS });
+    const store = redisIncidents(redis, keys, AGES.incidentTtlDays * DAY_MS);
+    await store.record([old]);
+    await store.resolve(old.id, { disposition: 'confirmed', by: 'ann', note: '', atMs: Date.now() - 499 * DAY_MS });
+    const stored = redisBaselines(redis, keys, AGES.baselineTtlDays * DAY_MS, w.log);
+    const [before] = await stored.load(['alice']);
+    const longAgo = { firstSeenMs: Date.now() - 390 * DAY_MS, lastSeenMs: Date.now() - 300 * DAY_MS };
+    const germany = { countries: ['DE'], agreed: true, ...longAgo };
+    const { v4, v6 } = before?.baseline ?? emptyBaseline;
+    const baseline = { v4: { ...v4, places: [...v4.places, germany] }, v6 };
+    await stored.save([{ userId: 'alice', revision: before?.revision ?? 0, baseline }]);
+
+    const [one, two] = [await w.seen(w.shop.browser(ADDRESS.lagos)), await w.seen(w.shop.browser(ADDRESS.newYork))];
+    await desk.answer(one.incident.id, SAFE, ANN);
+    const places = (await stored.load(['alice']))[0]?.baseline.v4.places.map(({ countries }) => countries.join());
+    expect(places?.sort()).toEqual(['DE', 'GB', 'NG']);
+    expect(await redis.pttl(keys.baseline('alice'))).toBeGreaterThan(399 * DAY_MS);
+    await desk.answer(two.incident.id, CONFIRMED, ANN);
+    const confirmed = (await desk.incidents({ status: 'confirmed' }, 10, null)).incidents.map(({ id }) => id);
+    expect(confirmed).toEqual([two.incident.id, old.id]);
+    expect(await redis.pttl(keys.incidentsByStatus('confirmed'))).toBeGreaterThan(729 * DAY_MS);
+    const flagged = await w.shop.browser(ADDRESS.london).login('alice');
+    const { lid } = flagged.json();
+    await until(async () => (await desk.sessions('alice')).some((login) => login.lid === lid));
+    await desk.endAll('alice', 'all of them', BOB);
+    expect(await redis.pttl(keys.loginEnd(String(lid)))).toBeGreaterThan(59 * DAY_MS);
+    expect(await redis.pttl(keys.epoch(userTag('alice')))).toBeGreaterThan(399 * DAY_MS);
+  });
+});
+
 describe('safe', () => {
   test('the session lives again, the country is known, and the re-checks let it live; a new end ends it', async () => {
     const w = await world({ recheckDelaysMs: [300] });
@@ -89,6 +130,7 @@ describe('safe', () => {
     expect(await userWith(w, cookie)).toBe(null);
     expect(await w.desk.undo(incident.id, 'once more', ANN)).toBe('blocked');
     expect(await acts(w)).toEqual([
+      'answer ann: safe',
       'undo ann: given_back',
       'answer ann: safe, taught',
       'end bob: ended',
@@ -154,6 +196,7 @@ describe('confirmed', () => {
       by: 'ann',
     });
     expect(await acts(w)).toEqual([
+      'answer ann: confirmed',
       'end ann: ended',
       'end ann: ended',
       `list_add ann: block address ${ADDRESS.lagos}`,
@@ -177,6 +220,7 @@ describe('confirmed', () => {
       'answer ann: confirmed',
       'undo bob: given_back',
       'answer bob: reopened',
+      'answer bob: safe',
       'undo bob: given_back',
       'answer bob: safe, taught',
     ]);
@@ -231,8 +275,45 @@ describe('answers', () => {
     expect(await userWith(w, cookie)).toBe('alice');
     await expect(w.desk.answer(incident.id, SAFE, ANN)).rejects.toMatchObject({ code: 'incident_closed' });
     expect((await acts(w)).filter((one) => one.startsWith('answer'))).toEqual([
+      'answer ann: safe',
       'answer ann: safe, taught, give_back failed',
       'answer ann: safe',
+    ]);
+  });
+
+  test('what was left half done by a process that died is in the audit, and anybody completes it', async () => {
+    const w = await world({ mode: 'observe' });
+    const { incident, cookie } = await w.seen(w.shop.browser(ADDRESS.lagos));
+    // It goes no further than the answer, as if it had been killed there.
+    const dead = w.hooks.hold(({ name }) => name === 'mark');
+    release(() => dead.release());
+    w.desk.answer(incident.id, { ...CONFIRMED, blockAddressForMs: HOUR_MS }, ANN).catch(() => {});
+    await dead.reached;
+    expect(await acts(w)).toEqual(['answer ann: confirmed']);
+    expect(await w.desk.incident(incident.id)).toMatchObject({ status: 'confirmed', pending: {} });
+    expect(await userWith(w, cookie)).toBe('alice');
+    let nowMs = Date.now();
+    const other = openDesk({ redis: connect(), keys: w.keys, clock: () => nowMs, log: captureLog() });
+    release(() => other.close());
+    const room = openRoom({ desk: other, clock: () => nowMs });
+    const page = async () => (await room.get(`/incidents/${incident.id}`)).text();
+    expect(await page()).not.toContain('may not all be done');
+    await expect(other.answer(incident.id, CONFIRMED, BOB)).rejects.toMatchObject({ code: 'incident_closed' });
+    nowMs += 31_000;
+    expect(await page()).toContain('what follows from it may not all be done');
+    await expect(other.answer(incident.id, SAFE, BOB)).rejects.toMatchObject({ code: 'incident_closed' });
+    const completed = await other.answer(incident.id, CONFIRMED, BOB);
+    expect(completed.incident).toMatchObject({ status: 'confirmed', resolvedBy: 'ann', note: 'not the user' });
+    expect(completed.blocked).toBe((await w.desk.lists())[0]?.id);
+    expect(await userWith(w, cookie)).toBe('status 303');
+    expect(await w.desk.incident(incident.id)).not.toHaveProperty('pending');
+    expect(await page()).not.toContain('may not all be done');
+    await expect(other.answer(incident.id, CONFIRMED, BOB)).rejects.toMatchObject({ code: 'incident_closed' });
+    expect(await acts(w)).toEqual([
+      'answer ann: confirmed',
+      'end bob: ended',
+      `list_add bob: block address ${ADDRESS.lagos}`,
+      'answer bob: confirmed, blocked the address',
     ]);
   });
 
@@ -276,8 +357,9 @@ describe('beside the answers', () => {
     expect(await places()).toEqual(['NG', 'GB']);
     await w.desk.trustNetwork('alice', ADDRESS.lagos, 'the office', ANN);
     expect((await w.desk.trust('alice')).baseline.v4.networks[0]?.network).toBe('105.112.10.0/24');
-    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toBe(true);
-    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toBe(false);
+    const nigeria = { countries: ['NG'], networks: [] };
+    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toEqual(nigeria);
+    expect(await w.desk.forgetCountry('alice', 'NG', 'is back', ANN)).toBe(null);
     expect(await w.desk.forgetNetwork('alice', '105.112.10.0/24', 'is back', ANN)).toBe(true);
     expect(await places()).toEqual(['GB']);
     for (const bad of ['XX', 'France']) {
@@ -293,6 +375,21 @@ describe('beside the answers', () => {
       'forget_trust ann: country NG',
       'forget_trust ann: network 105.112.10.0/24',
     ]);
+  });
+
+  test('a country is forgotten with the networks it was seen in: a thief who was called safe is not let in again', async () => {
+    const w = await world();
+    const { incident } = await w.seen(w.shop.browser(ADDRESS.lagos));
+    await w.desk.answer(incident.id, { ...SAFE, giveBack: false }, ANN);
+    expect(await w.desk.forgetCountry('alice', 'NG', 'was a thief', BOB)).toEqual({
+      countries: ['NG'],
+      networks: ['105.112.10.0/24'],
+    });
+    const { baseline } = await w.desk.trust('alice');
+    expect(baseline.v4.networks.map(({ network }) => network)).toEqual(['81.2.69.0/24']);
+    expect((await acts(w)).at(-1)).toBe('forget_trust bob: country NG, network 105.112.10.0/24');
+    const again = await w.seen(w.shop.browser('105.112.10.99'));
+    expect(again.incident).toMatchObject({ action: 'revoke', reason: 'country_changed' });
   });
 
   test('the overview holds what the parts say', async () => {

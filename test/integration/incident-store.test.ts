@@ -67,6 +67,16 @@ const QUERIES: readonly (readonly [string, IncidentQuery, (one: Incident) => boo
   ['an address', { address: FRANCE.address }, ({ sighting }) => sighting === FRANCE],
   ['an address without a country', { address: '203.0.113.9' }, ({ sighting }) => sighting.kind === 'unlocatable'],
   ['a network', { network: '200.200.1.0/24' }, ({ sighting }) => sighting === BRAZIL],
+  [
+    'the network of an address without a country',
+    { network: '203.0.113.0/24' },
+    (one) => one.sighting.kind === 'unlocatable',
+  ],
+  [
+    'that, and more',
+    { network: '203.0.113.0/24', action: 'flag' },
+    (one) => one.sighting.kind === 'unlocatable' && one.action === 'flag',
+  ],
   ['a time', { fromMs: NOW + 10, toMs: NOW + 20 }, (one) => one.decidedAtMs >= NOW + 10 && one.decidedAtMs < NOW + 20],
   [
     'several at once',

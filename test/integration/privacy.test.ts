@@ -10,6 +10,7 @@ import { redisAudit } from '../../src/redis/audit.ts';
 import { redisAuditTrail } from '../../src/redis/audit-trail.ts';
 import { keysFor, LOGIN_QUEUE, REGISTRY_QUEUE } from '../../src/redis/keys.ts';
 import { loginId, sessionHandle } from '../../src/web/handle.ts';
+import { openConsole } from '../support/desk-pages.ts';
 import { anIncident, locatedAt } from '../support/incidents.ts';
 import { captureLog, connect, privateRedis, release, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
@@ -176,6 +177,52 @@ describe('a forgotten user', () => {
     ]);
     expect(await desk.incident(travel.id)).toMatchObject({ status: 'safe', userId: pseudonym, visits: [], note: '' });
     expect(whereIs([USER, theft.lid, theft.handle, travel.lid], await everything(redis))).toEqual([]);
+    // Nothing is written of the pseudonym, as if it were a user.
+    const refused = { code: 'option_invalid', message: expect.stringContaining('forgotten') };
+    await expect(desk.reopen(travel.id, WHY, ADMIN, { forget: true })).rejects.toMatchObject(refused);
+    await expect(desk.undo(theft.id, WHY, ADMIN)).rejects.toMatchObject(refused);
+    await store.reopen(travel.id, 'safe', Date.now());
+    await expect(desk.answer(travel.id, { disposition: 'safe', note: '' }, ADMIN)).rejects.toMatchObject(refused);
+    await desk.answer(travel.id, { disposition: 'dismissed', note: '' }, ADMIN);
+    expect(await redis.exists(keys.baseline(pseudonym))).toBe(0);
+    expect((await openConsole(desk).get(`/incidents/${theft.id}`)).text).toContain('Its user was forgotten');
+  });
+});
+
+describe('while another user is being forgotten', () => {
+  test('nothing is done, the page says so, and afterwards it works; the beginning is in the audit', async () => {
+    const { redis, keys, desk } = await world();
+    const { redisIncidents } = await import('../../src/redis/incidents.ts');
+    const theft = anIncident({ userId: USER, decidedAtMs: Date.now() });
+    await redisIncidents(redis, keys, 1e9).record([theft]);
+    await desk.note({ what: 'export', by: 'ann', why: '', userId: USER, lid: null, outcome: 'csv' });
+    await redis.set(keys.auditClaim(), 'of another', 'PX', 60_000);
+    const fields = { why: WHY, confirm: USER };
+    const page = await openConsole(desk).post(`/privacy/forget?user=${encodeURIComponent(USER)}`, fields);
+    expect([page.status, page.text]).toEqual([409, expect.stringContaining('try again in two minutes')]);
+    expect(await desk.incident(theft.id)).toMatchObject({ userId: USER, status: 'open' });
+    expect(await redis.get(keys.auditClaim())).toBe('of another');
+    expect((await desk.audit(10)).map(({ what }) => what)).toEqual(['export']);
+    await redis.del(keys.auditClaim());
+    const { pseudonym } = await desk.forget(USER, WHY, ADMIN);
+    const acts = await desk.audit(10);
+    expect(acts[0]).toMatchObject({ what: 'forget_user', userId: pseudonym, why: WHY });
+    expect(acts).toContainEqual(expect.objectContaining({ what: 'forget_user', userId: pseudonym, outcome: 'begun' }));
+  });
+});
+
+describe('whoever has a word of the audit as their name', () => {
+  test('is forgotten without taking from the ended sessions of others what would give them back', async () => {
+    const { url, prefix, desk } = await world();
+    const shop = await openShop(prefix, { bouncer: { redis: url } });
+    await openWorker(prefix, { redis: url });
+    await shop.browser(ADDRESS.london).login('bob');
+    await until(async () => (await desk.history('bob', 10)).length === 1);
+    await shop.browser(ADDRESS.lagos).login('bob');
+    const theft = await until(async () => (await desk.incidents({ userId: 'bob' }, 10, null)).incidents[0]);
+    await desk.answer(theft.id, { disposition: 'dismissed', note: '' }, ADMIN);
+    await desk.forget('dismissed', WHY, ADMIN);
+    expect(await desk.undo(theft.id, 'it was bob', ADMIN)).toBe('given_back');
   });
 });
 

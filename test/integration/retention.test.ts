@@ -144,6 +144,18 @@ describe('retention', () => {
     }
   });
 
+  test('those whose address has no country are put on the list of its network by the first sweep of this release', async () => {
+    const { keys, redis, store, retention, now } = world();
+    const sighting = { kind: 'unlocatable', why: 'no_data', address: '198.18.7.9', evidence: [] } as const;
+    const old = anIncident({ decidedAtMs: now, sighting });
+    await store.record([old]);
+    await redis.del(keys.incidentsByNetwork('198.18.7.0/24'));
+    await redis.set(keys.incidentsIndexed(), 'done');
+    expect(await retention.expire(now)).toMatchObject({ indexed: 1 });
+    expect((await store.list({ network: '198.18.7.0/24' }, 10)).incidents.map(({ id }) => id)).toEqual([old.id]);
+    expect(await retention.expire(now)).toMatchObject({ indexed: 0 });
+  });
+
   test('is part of the sweep', async () => {
     const { keys, store, retention, now } = world();
     await store.record([anIncident({ decidedAtMs: now })]);

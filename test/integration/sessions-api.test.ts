@@ -56,6 +56,36 @@ describe('bouncer.sessions', () => {
     await expect(web.admin.endOthers('alice', 'nonsense', BY)).rejects.toMatchObject({ code: 'option_invalid' });
   });
 
+  test('one act of a user with many logins is one entry of the audit, and of such acts a hundred a day are kept', async () => {
+    const prefix = testPrefix();
+    const shop = await openShop(prefix);
+    const { sessions, audit } = shop.bouncer;
+    const web = new WebTier(prefix);
+    const own = { by: 'mallory', why: 'I asked' };
+    const login = () => web.login('mallory');
+    for (let i = 0; i < 30; i++) await login();
+    expect(await sessions.endAll('mallory', own)).toEqual({ ended: 30, failed: 0 });
+    const [act, ...others] = await audit.list(200);
+    expect(act).toMatchObject({ what: 'end_all', ...own, lid: null, outcome: 'ended (30 of 30 logins)' });
+    expect(others).toEqual([]);
+    await login();
+    for (let i = 0; i < 120; i++) await sessions.endOthers('nobody', loginId('nobody'), { ...own, by: 'nobody' });
+    await sessions.endOthers('nobody', loginId('nobody'), BY);
+    const entries = await audit.list(500);
+    expect(entries.filter(({ by }) => by === 'nobody')).toHaveLength(100);
+    expect(entries[0]).toMatchObject({ userId: 'nobody', ...BY });
+  });
+
+  test('what was in a session that a person ended is not kept: nothing takes that back', async () => {
+    const web = new WebTier();
+    const { id, lid } = await web.login('alice');
+    expect(await web.redis.get(web.keys.session(sessionHandle(id)))).toContain('"k":"live"');
+    expect(await web.admin.end(lid, BY)).toBe('ended');
+    const tombstone = await web.redis.get(web.keys.session(sessionHandle(id)));
+    expect(tombstone).toContain('"k":"revoked"');
+    expect(tombstone).not.toContain('"kept"');
+  });
+
   test('if the registry cannot be written the login goes on, counted', async () => {
     const prefix = testPrefix();
     const shop = await openShop(prefix);

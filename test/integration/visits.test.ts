@@ -1,14 +1,17 @@
 /** What is noted of bounced requests is bounded, whoever makes them. */
 import { describe, expect, test } from '@jest/globals';
+import { momentsOf } from '../../src/console/pages/incident-story.tsx';
 import type { Visit } from '../../src/domain/incident.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor } from '../../src/redis/keys.ts';
+import { redisRetention } from '../../src/redis/retention.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { connect, testPrefix, until } from '../support/index.ts';
 import { ADDRESS, openShop } from '../support/shop.ts';
 
 const CASE = 'AAAA-BBBB-CCCC';
+const AGES = { incidentTtlMs: 1e13, auditTtlMs: 1e13 };
 const INCIDENT = { id: CASE, userId: 'alice', sighting: { kind: 'unlocatable', evidence: [] }, decidedAtMs: 1 };
 
 async function world() {
@@ -23,7 +26,7 @@ async function world() {
     const record = await incidents.get(CASE);
     return { count: record?.visitCount, paths: record?.visits.map(({ path }) => path) ?? [] };
   };
-  return { keys, redis, visit, kept };
+  return { keys, redis, incidents, visit, kept };
 }
 
 describe('visits', () => {
@@ -49,6 +52,26 @@ describe('visits', () => {
     expect(paths).toHaveLength(61);
     expect(paths.at(-1)).toBe('/52');
     expect(paths).not.toContain('/gotcha-once-more');
+  });
+
+  test('when the gotcha page was last seen is known, however often it was', async () => {
+    const { visit, incidents, keys, redis } = await world();
+    for (let i = 1; i <= 15; i++) await visit('gotcha', `/${i}`);
+    const record = await incidents.get(CASE);
+    if (record === null) throw new Error('no record');
+    const seen = () => momentsOf(record).filter(({ what }) => what.startsWith('Gotcha'));
+    const first = record.visits[0]?.atMs ?? 0;
+    expect(seen().map(({ what, atMs }) => [what, atMs - first])).toEqual([
+      ['Gotcha page first seen', 0],
+      ['Gotcha page last seen', 14],
+    ]);
+    // Goes with the visits, by its own time.
+    const prune = (nowMs: number) => redisRetention(redis, keys, { ...AGES, visitTtlMs: 1 }).expire(nowMs);
+    await prune(first + 15);
+    expect(await incidents.get(CASE)).toMatchObject({ visits: [], lastGotchaAtMs: first + 14 });
+    await prune(first + 16);
+    expect(await incidents.get(CASE)).not.toHaveProperty('lastGotchaAtMs');
+    expect(await redis.zcard(keys.visited())).toBe(0);
   });
 
   test('a case number that nobody issued creates nothing', async () => {

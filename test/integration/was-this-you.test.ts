@@ -74,7 +74,10 @@ describe('"Was this you?"', () => {
       answer: 'safe',
       by: 'user',
     });
-    expect(await shop.bouncer.audit.list(5)).toMatchObject([{ what: 'answer', by: 'user' }]);
+    expect(await shop.bouncer.audit.list(5)).toMatchObject([
+      { what: 'answer', by: 'user', outcome: 'safe, taught' },
+      { what: 'answer', by: 'user', outcome: 'safe' },
+    ]);
     expect((await press('no')).status).toBe(410);
     // The gate lets whoever was bounced see the page as well.
     expect((await thief.get(`${PATH}?t=x`)).status).toBe(410);

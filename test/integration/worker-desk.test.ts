@@ -310,6 +310,7 @@ describe('a worker', () => {
     try {
       const desk = openWorkerDesk(redis, keys, {
         ...{ mode: 'enforce', brake: { ...DEFAULT_BRAKE, minLogins: 20 }, historyTtlMs: DAY_MS, clock: Date.now },
+        ages: { baselineTtlMs: DAY_MS, tombstoneTtlMs: DAY_MS },
         ...{ locator, counters: redisCounters(redis, keys), log, releasers },
       });
       const ask = (lid: string) => desk.brake?.ask([{ lid, userId: lid }], 1);

@@ -12,6 +12,7 @@ import type {
   Learned,
   UndoOutcome,
 } from '../../src/desk-ports.ts';
+import { networkOfText } from '../../src/domain/address.ts';
 import { emptyBaseline } from '../../src/domain/decide.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import { type ListEntry, namesUser } from '../../src/domain/lists.ts';
@@ -40,7 +41,7 @@ const isSeenIn = (one: IncidentRecord, country: string) =>
   one.sighting.kind === 'located' && one.sighting.candidates.includes(country);
 
 function matches(one: IncidentRecord, query: IncidentQuery): boolean {
-  const network = one.sighting.kind === 'located' ? one.sighting.network : null;
+  const network = one.sighting.kind === 'located' ? one.sighting.network : networkOfText(one.sighting.address);
   return (
     (query.status === undefined || one.status === query.status) &&
     (query.action === undefined || one.action === query.action) &&
@@ -200,7 +201,10 @@ function usersOf(state: State, act: Act): Pick<Desk, Users> {
       entries: state.entries.filter((entry) => namesUser(entry, userId)),
     }),
     trustCountry: async (...[userId, country, why, actor]) => void act('trustCountry', actor, userId, country, why),
-    forgetCountry: async (...[userId, country, why, actor]) => act('forgetCountry', actor, userId, country, why) > 0,
+    async forgetCountry(...[userId, country, why, actor]) {
+      act('forgetCountry', actor, userId, country, why);
+      return { countries: [country], networks: [] };
+    },
     trustNetwork: async (...[userId, network, why, actor]) => void act('trustNetwork', actor, userId, network, why),
     forgetNetwork: async (...[userId, network, why, actor]) => act('forgetNetwork', actor, userId, network, why) > 0,
   };

@@ -51,6 +51,7 @@ const wish = (disposition: AnswerWish['disposition'], more: Partial<AnswerWish> 
   by: 'ann',
   giveBack: true,
   blockAddress: false,
+  atMs: 100_000,
   ...more,
 });
 
@@ -100,6 +101,15 @@ describe('an answered incident', () => {
     const expected = status === as && by === 'ann' ? 'complete' : 'refused';
     expect(verdict.kind).toBe(expected);
     if (verdict.kind === 'refused') expect(verdict.why).toBe('closed');
+  });
+
+  test.each(all)('$status by ann and left half done, then $as by $by', ({ status, as, by }) => {
+    const left = incident({ status, resolvedBy: 'ann', resolvedAtMs: 70_000, pending: {} });
+    const isSame = status === as;
+    expect(judgeAnswer(left, wish(as, { by })).kind).toBe(isSame ? 'complete' : 'refused');
+    // So soon after it was given, whoever gave it is at it.
+    const early = judgeAnswer(left, wish(as, { by, atMs: 99_999 }));
+    expect(early.kind).toBe(isSame && by === 'ann' ? 'complete' : 'refused');
   });
 
   test.each(ANSWERS)('what the registry worker closed is open to a person: %s', (as) => {

@@ -1,7 +1,7 @@
 /** What stands of one incident, and how a person takes it back: the end of its login, and an answer that was wrong. */
 
 import type { Learned, UndoChoice } from '../../desk-ports.ts';
-import { type IncidentRecord, isAtPhp, mayHaveEnded, wasReused } from '../../domain/incident.ts';
+import { type IncidentRecord, isAtPhp, isForgotten, mayHaveEnded, wasReused } from '../../domain/incident.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { EndMark, EndReason } from '../../ports.ts';
 import { MAX_NOTE } from '../inputs.ts';
@@ -63,7 +63,7 @@ const PHP_LIFTED =
   'its holder is not bounced any more. A PHP site’s session cannot be given back: the user must log in again.';
 
 export function UndoForm({ c, incident, end }: { c: Ctx; incident: IncidentRecord; end: EndMark | null }) {
-  if (!mayHaveEnded(incident)) return null;
+  if (!mayHaveEnded(incident) || isForgotten(incident)) return null;
   if (end !== null && !isOwn(incident, end)) return <p>What this case ended is not given back: another end stands.</p>;
   const isPhp = isAtPhp(incident);
   const name = isPhp ? 'Lift the end of this login' : 'Give the session back';
@@ -105,6 +105,7 @@ export function readUndo({ var: { form } }: Ctx): UndoChoice {
 /** For `safe` and `dismissed`: a wrong `confirmed` is taken back with the session. */
 export function ReopenForm({ c, incident, learned }: { c: Ctx; incident: IncidentRecord; learned: Learned | null }) {
   const { id, status } = incident;
+  if (isForgotten(incident)) return <p>Its user was forgotten: it stays as it is.</p>;
   if (status !== 'safe' && status !== 'dismissed') return null;
   return (
     <details>

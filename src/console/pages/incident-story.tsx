@@ -20,7 +20,7 @@ export function momentsOf(incident: IncidentRecord): Moment[] {
     ['Ended again', incident.endedAgain?.atMs],
     ['First refused request', incident.firstRefusedAtMs],
     ['Gotcha page first seen', visits.find(({ kind }) => kind === 'gotcha')?.atMs],
-    ['Gotcha page last seen', lastView(visits)],
+    ['Gotcha page last seen', lastView(incident)],
     ['Answered', incident.resolvedAtMs],
   ];
   const known = all.flatMap(([what, atMs]) => (atMs === undefined ? [] : [{ what, atMs }]));
@@ -28,9 +28,10 @@ export function momentsOf(incident: IncidentRecord): Moment[] {
 }
 
 /** Only where there was more than one. */
-function lastView(visits: readonly Visit[]): number | undefined {
-  const views = visits.filter(({ kind }) => kind === 'gotcha');
-  return views.length > 1 ? views.at(-1)?.atMs : undefined;
+function lastView({ visits, lastGotchaAtMs = 0 }: IncidentRecord): number | undefined {
+  const views = visits.filter(({ kind }) => kind === 'gotcha').map(({ atMs }) => atMs);
+  const lastMs = Math.max(lastGotchaAtMs, ...views);
+  return lastMs > (views[0] ?? lastMs) ? lastMs : undefined;
 }
 
 export function Timeline({ incident }: { incident: IncidentRecord }) {

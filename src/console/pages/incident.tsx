@@ -30,6 +30,7 @@ import { headline, meaningOf } from '../words.ts';
 import { ANSWERS, AnswerForm, isAnswerable, needsFresh } from './answer-form.tsx';
 import { EvidenceTable } from './evidence.tsx';
 import { learnedWords, ReopenForm, readUndo, Standing, UndoForm } from './incident-ends.tsx';
+import { Pending } from './incident-pending.tsx';
 import { Facts, Sides } from './incident-sides.tsx';
 import { Timeline, Visits } from './incident-story.tsx';
 import { IncidentTable } from './incident-table.tsx';
@@ -135,6 +136,7 @@ function Answer({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
   return (
     <>
       {incident.status === 'open' ? null : <AnswerFacts incident={incident} />}
+      <Pending c={c} incident={incident} />
       {isAnswerable(incident) ? <AnswerForm c={c} incident={incident} /> : null}
       {mayComplete(c, incident) ? (
         <details>

@@ -304,8 +304,21 @@ const forget: UserHandler = async (c, userId) => {
   const forgotten = isCountry
     ? await desk.forgetCountry(userId, readCountry(form), why, actor)
     : await desk.forgetNetwork(userId, readBlock(form), why, actor);
-  return seeOther(c, userPath(userId), forgotten ? 'It is forgotten.' : 'It was not trusted any more.');
+  if (!forgotten) return seeOther(c, userPath(userId), 'It was not trusted any more.');
+  const also = forgotten === true || forgotten.networks.length === 0 ? [] : forgotten.networks;
+  const seen = also.length === 0 ? '' : ` So are the networks that were seen there: ${also.join(', ')}.`;
+  const left = isCountry ? await networksLeft(c, userId) : '';
+  return seeOther(c, userPath(userId), `It is forgotten.${seen}${left}`);
 };
+
+/** Where one of them is in that country after all, whoever logs in from there is let in. */
+async function networksLeft(c: Ctx, userId: string): Promise<string> {
+  const { v4, v6 } = (await c.var.desk.trust(userId)).baseline;
+  const isAny = v4.networks.length + v6.networks.length > 0;
+  return isAny
+    ? ' Logins from the networks that are still trusted are not compared: forget below what is not theirs.'
+    : '';
+}
 
 const trustDevice: UserHandler = async (c, userId) => {
   const { form, desk, actor } = c.var;

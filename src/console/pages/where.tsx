@@ -182,6 +182,10 @@ function Users({ c, incidents }: { c: Ctx; incidents: readonly IncidentRecord[] 
   return (
     <>
       <h2>Users touched</h2>
+      <p>
+        Of incidents only: whoever logged in from here and was let in stands on no list of addresses. Their own pages
+        show it.
+      </p>
       <ul>
         {[...touched].map(([userId, { count, lastAtMs, countries }]) => (
           <li>

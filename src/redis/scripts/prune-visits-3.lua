@@ -3,7 +3,7 @@
   the counts stay; while any visit is left, the case is on the sweep's list under the time of the oldest one.
 
   KEYS[1]  the visits
-  KEYS[2]  the visit counts, which hold the newest visit as well
+  KEYS[2]  the visit counts, which hold the newest refused visit, and the time of the newest view, as well
   KEYS[3]  cases with visits, scored by their oldest one
   ARGV[1]  case number
   ARGV[2]  visits before this time go, in milliseconds since the epoch
@@ -28,8 +28,15 @@ if last and last < limit then
   removed = removed + 1
   last = nil
 end
-if oldest or last then
-  redis.call('ZADD', KEYS[3], oldest or last, ARGV[1])
+local seen = tonumber(redis.call('HGET', KEYS[2], 'lastGotchaAtMs') or '')
+if seen and seen < limit then
+  redis.call('HDEL', KEYS[2], 'lastGotchaAtMs')
+  seen = nil
+end
+oldest = oldest or last
+if seen and (not oldest or seen < oldest) then oldest = seen end
+if oldest then
+  redis.call('ZADD', KEYS[3], oldest, ARGV[1])
 else
   redis.call('ZREM', KEYS[3], ARGV[1])
 end

@@ -29,7 +29,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 'endedAgain', string.sub(ARGV[7], 1, -2) .. ',"was":"' .. status .. '"}')
   if status == 'open' then return 2 end
   redis.call('HSET', KEYS[1], 'status', 'open')
-  redis.call('HDEL', KEYS[1], 'resolvedBy', 'note', 'resolvedAtMs', 'overruled')
+  redis.call('HDEL', KEYS[1], 'resolvedBy', 'note', 'resolvedAtMs', 'overruled', 'pending')
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[5], redis.call('ZSCORE', KEYS[4], ARGV[1]) or ARGV[3], ARGV[1])

@@ -1,7 +1,8 @@
 --[[
   Ends a session for good: puts a tombstone of kind "revoked" in its place. Invariant: the first reason and time stay
   (of an end that was lifted: those of the next one); a session that a later login holds under the same id is not
-  touched by an earlier login's late job. What stood there is kept inside, as a string that nobody reads but undo-1.
+  touched by an earlier login's late job. What stood there is kept inside, as a string that nobody reads but undo-1; not where
+  a person ended it, which nothing takes back.
 
   KEYS[1]  the session's key
   ARGV[1]  now, milliseconds since the epoch
@@ -39,7 +40,7 @@ local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
 local had = redis.call('PTTL', KEYS[1])
 local ttl = math.max(tonumber(ARGV[5]), ends - tonumber(ARGV[1]), had)
 -- A session larger than this is not given back.
-local kept = (kind == 'live' or kind == 'moved') and #value <= 262144 and ',"kept":' .. cjson.encode(value) or ''
+local kept = (kind == 'live' or kind == 'moved') and ARGV[3] ~= 'forced_logout' and ARGV[3] ~= 'logout' and #value <= 262144 and ',"kept":' .. cjson.encode(value) or ''
 redis.call('SET', KEYS[1], '{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. ARGV[2] .. '","was":"' .. was
   .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '","t":' .. had .. ',"e":' .. string.format('%.0f', ends)
   .. ',"s":"' .. successors .. '"' .. kept .. '},"cookie":{}}', 'PX', ttl)

@@ -9,7 +9,7 @@
   ARGV[1]  what the claim must say
   ARGV[2]  the entries after this id are copied
   ARGV[3]  up to this id; '+' for the last part
-  ARGV[4]  how long a copy that is not finished is kept, in milliseconds
+  ARGV[4]  how long a copy that is not finished is kept, and the claim from now on, in milliseconds
   ARGV[5..]  pairs: the id of an entry, and what it says now
 
   Output: how many entries were copied, or -1 when the claim is another's
@@ -23,6 +23,7 @@ for _, entry in ipairs(entries) do
 end
 if ARGV[3] ~= '+' then
   redis.call('PEXPIRE', KEYS[2], ARGV[4])
+  redis.call('PEXPIRE', KEYS[3], ARGV[4])
   return #entries
 end
 if redis.call('EXISTS', KEYS[2]) == 1 then

@@ -27,6 +27,8 @@ if redis.call('HEXISTS', KEYS[1], 'note') == 1 then redis.call('HSET', KEYS[1], 
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'status', ARGV[7], 'resolvedBy', ARGV[8], 'note', '', 'resolvedAtMs', ARGV[9])
 end
+-- Of a forgotten user nothing is left to be done.
+redis.call('HDEL', KEYS[1], 'pending')
 local ttl = redis.call('PTTL', KEYS[1])
 local first_joined = 5 + tonumber(ARGV[4])
 for i = 5, #KEYS do
@@ -41,6 +43,7 @@ end
 if ARGV[6] ~= '1' then return 0 end
 redis.call('HDEL', KEYS[1], 'registry')
 local visits = redis.call('LLEN', KEYS[2]) + redis.call('HDEL', KEYS[3], 'last')
+redis.call('HDEL', KEYS[3], 'lastGotchaAtMs')
 redis.call('DEL', KEYS[2])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return visits

@@ -1,6 +1,6 @@
 --[[
   Notes a refused request or a view of the gotcha page. Invariant: the number of visits kept is bounded for each kind by
-  itself (the first ones; the rest is only counted, and the newest refused one beyond them is kept), so whoever knows no
+  itself (the first ones; the rest is only counted, and the newest refused one beyond them is kept, of the newest view its time), so whoever knows no
   more than a case number cannot take the place of a refused request; a case number that nobody issued creates nothing.
 
   KEYS[1]  the incident
@@ -19,7 +19,11 @@
 ]]
 local refused = ARGV[3] == 'refused'
 if not refused and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then return 'unknown' end
-if refused then redis.call('HSETNX', KEYS[2], 'firstRefusedAtMs', ARGV[2]) end
+if refused then
+  redis.call('HSETNX', KEYS[2], 'firstRefusedAtMs', ARGV[2])
+elseif tonumber(redis.call('HGET', KEYS[2], 'lastGotchaAtMs') or '0') < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[2], 'lastGotchaAtMs', ARGV[2])
+end
 redis.call('HINCRBY', KEYS[2], 'count', 1)
 local count = redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
 redis.call('PEXPIRE', KEYS[2], ARGV[5])

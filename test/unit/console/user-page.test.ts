@@ -177,6 +177,20 @@ describe('what an analyst trusts or forgets', () => {
     expect(store.acts).toEqual([{ what, by: 'rita', args: ['alice', value, 'moved'] }]);
   });
 
+  test('a country: says which networks went with it, and that others are still trusted', async () => {
+    const { store, console, act } = desk();
+    store.forgetCountry = async () => ({ countries: ['NG'], networks: ['105.112.10.0/24'] });
+    const post = () => console.post(act('forget'), { what: 'country', value: 'NG', why: 'a thief' });
+    const networks = [{ network: '81.2.69.0/24', firstSeenMs: 1, lastSeenMs: 2 }];
+    store.known.set('alice', { v4: { places: [], networks }, v6: { places: [], networks: [] } });
+    const said = 'It is forgotten. So are the networks that were seen there: 105.112.10.0/24.';
+    expect((await post()).flash).toBe(
+      `${said} Logins from the networks that are still trusted are not compared: forget below what is not theirs.`,
+    );
+    store.known.delete('alice');
+    expect((await post()).flash).toBe(said);
+  });
+
   test.each([
     ['trust', { what: 'country', value: 'ZZ' }, {}, 400],
     ['trust', { what: 'network', value: '10.0.0.0/8' }, {}, 400],

@@ -75,6 +75,7 @@ describe.each(PAGES)('the page of an %s', (kind, path, value) => {
     expect(html).not.toContain(other.id);
     expect(text).toContain('3 incidents, 3 open, of 2 users');
     expect(text).toMatch(/alice : 2 incidents.* bob : 1 incident,/);
+    expect(text).toMatch(/Users touched Of incidents only: whoever logged in from here and was let in/);
     expect(text).toContain('block network 2.125.0.0/16 spam bo');
     expect(text).not.toContain('2001:db8::/32');
     expect(text).toContain('What the sources said last');
