@@ -86,11 +86,47 @@ describe('CSV', () => {
       for (const name of ['user', 'browser', 'device', 'note']) {
         const shown = cells[head.indexOf(name)] ?? '';
         expect(shown).not.toMatch(/^[\s\p{Cc}\p{Cf}]*[=+\-@\uFF1D]/u);
-        // Nothing is lost but NUL.
-        expect(shown.replace(/^'/, '')).toBe(text.replaceAll('\0', '').replace(/^'/, ''));
+        // Nothing is lost but NUL; apostrophes are added.
+        expect(shown.replaceAll("'", '')).toBe(text.replaceAll('\0', '').replaceAll("'", ''));
       }
     },
   );
+
+  /** As a program does that parts cells at `separator`: quotes count only where one begins a cell. */
+  function cellsAt(separator: string, text: string): string[] {
+    const lines = text.split(/\r\n|\r|\n/);
+    const cells = lines.flatMap((line) => line.split(separator));
+    return cells.map((cell) => cell.replace(/^[\s"]+/, ''));
+  }
+
+  test.each([
+    ...[';', '\t', '|'].flatMap((separator) => [
+      [separator, `x${separator}=HYPERLINK("https://evil.example")`],
+      [separator, `x${separator} +1+1`],
+      [separator, `x${separator}"@SUM(A1)`],
+      [separator, `x${separator}\u200b\uFF0D1`],
+      [separator, `x\r\n=1+1`],
+      [separator, `${separator}${separator}-1`],
+    ]),
+    [',', 'x,=1+1'],
+    [',', '","=1+1'],
+  ])('where %j parts cells, no cell of %j is a formula', async (separator, text) => {
+    const csv = await exported([record({ userId: text, userAgent: text, deviceId: text, note: text })], 'csv');
+    const formulas = cellsAt(separator, csv).filter((cell) => /^[\s\p{Cc}\p{Cf}]*[=+\-@\uFF0D]/u.test(cell));
+    expect(formulas).toEqual([]);
+  });
+
+  test('what is no beginning of a cell stays as it is', async () => {
+    const text = 'a=1; b=2 (x-y; z), me@example.org';
+    const [head = [], cells = []] = parseCsv(await exported([record({ userAgent: text })], 'csv'));
+    expect(cells[head.indexOf('browser')]).toBe(text);
+  });
+
+  test('a long text of separators comes through', async () => {
+    const text = '; \t'.repeat(100_000);
+    const [head = [], cells = []] = parseCsv(await exported([record({ note: text })], 'csv'));
+    expect(cells[head.indexOf('note')]).toBe(text);
+  });
 
   test('has a head, all pages, both sides and the times', async () => {
     const many = Array.from({ length: 5 }, (_, i) => record({ userId: `user-${i}` }));
