@@ -50,7 +50,11 @@ async function showQueue(c: Ctx): Promise<Response> {
         <p role="alert">Part of the filter could not be read and narrows nothing: see the fields above.</p>
       )}
       {problem === null ? null : <p role="alert">{problem}</p>}
-      {found.incidents.length === 0 ? <Nothing filter={filter} /> : <Queue c={c} found={found} />}
+      {found.incidents.length === 0 ? (
+        <Nothing filter={filter} first={first} next={next} />
+      ) : (
+        <Queue c={c} found={found} />
+      )}
       <Pager c={c} next={next} first={first} />
       <ExportForms c={c} filter={filter} />
     </>,
@@ -68,7 +72,20 @@ async function read(c: Ctx, { query }: Filter, cursor: string | null) {
   }
 }
 
-function Nothing({ filter }: { filter: Filter }) {
+interface NothingProps {
+  readonly filter: Filter;
+  /** As the pager's: null on the first page, and on the last. */
+  readonly first: string | null;
+  readonly next: string | null;
+}
+
+/** For one page only so many rows are looked at: that none of them matches does not say that none does. */
+function Nothing({ filter, first, next }: NothingProps) {
+  if (next !== null) {
+    const looked = first === null ? 'the newest ones' : 'those that this page looked at';
+    return <p>None matches among {looked}; there are older ones: go on with the next page.</p>;
+  }
+  if (first !== null) return <p>No older incident matches.</p>;
   const isPlain = Object.keys(filter.values).every((field) => field === 'status');
   return <p>{isPlain && filter.values.status === 'open' ? 'Nothing is open.' : 'No incident matches.'}</p>;
 }

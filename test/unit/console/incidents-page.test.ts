@@ -42,6 +42,19 @@ describe('the queue', () => {
     expect(links(second.html)).toContain('/incidents?status=open&country=US&user=eve');
   });
 
+  test.each([
+    ['', 'more', 'None matches among the newest ones; there are older ones'],
+    ['&cursor=1', 'more', 'None matches among those that this page looked at; there are older ones'],
+    ['&cursor=1', null, 'No older incident matches.'],
+    ['', null, 'No incident matches.'],
+  ])('that is empty at %s, with %s to come, says so', async (cursor, more, words) => {
+    const store = Object.assign(memoryDesk(), { incidents: async () => ({ incidents: [], cursor: more }) });
+    const { text, html } = await openConsole(store).get(`/incidents?action=flag&country=DE${cursor}`);
+    expect(text).toContain(words);
+    expect(text.includes('No incident matches.')).toBe(words === 'No incident matches.');
+    expect(html.includes('rel="next"')).toBe(more !== null);
+  });
+
   test('by the safety brake: what it held, or all', async () => {
     const { console } = desk();
     const { html } = await console.get('/incidents?brake=held&status=all');
