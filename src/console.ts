@@ -9,6 +9,7 @@ import { type Doorman, doorman, entry } from './console/accounts.ts';
 import { consoleApp } from './console/app.tsx';
 import type { Access, ConsoleBindings, SignIn } from './console/env.ts';
 import { type Account, accountsOf } from './console/password.ts';
+import { warnOfNoProxy, watchedAddress } from './console/proxies.ts';
 import { confirmLink } from './console/sign-in.tsx';
 import { type DeskOptions, openDesk } from './desk.ts';
 import type { Desk } from './desk-ports.ts';
@@ -76,6 +77,7 @@ export async function openConsole(options: ConsoleServerOptions): Promise<Consol
       // A page elsewhere whose name was made to point here (DNS rebinding) must not read what we answer.
       res.writeHead(421, { 'Content-Type': 'text/plain', Connection: 'close' }).end('This desk has another name.\n');
     });
+    warnOfNoProxy(publicUrl, options.trustProxy ?? [], log);
     const url = publicUrl?.origin ?? `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;
     return { url, close: () => releasers.run() };
   } catch (error) {
@@ -160,7 +162,12 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
     title: options.title,
     authorize: async (request, env) => access(sessionOf(env), request, accounts, clock()),
     reauthenticate: confirmLink,
-    signIn: signInWith({ door, desk, bouncer, clock }),
+    signIn: signInWith({
+      door,
+      desk,
+      clock,
+      clientAddress: watchedAddress({ clientAddress: bouncer.clientAddress, log }),
+    }),
   });
   const outer = new Hono<OuterEnv>();
   const name = secure ? '__Host-desk-sid' : 'desk-sid';
@@ -211,14 +218,14 @@ function access(
 interface SignInDeps {
   readonly door: Doorman;
   readonly desk: Pick<Desk, 'note'>;
-  readonly bouncer: Pick<Bouncer, 'clientAddress'>;
+  readonly clientAddress: Bouncer['clientAddress'];
   readonly clock: Clock;
 }
 
-function signInWith({ door, desk, bouncer, clock }: SignInDeps): SignIn {
+function signInWith({ door, desk, clientAddress, clock }: SignInDeps): SignIn {
   const addressOf = (env: ConsoleBindings) => {
     const { req, env: outer } = outerOf(env);
-    return bouncer.clientAddress({ peer: outer.incoming.socket.remoteAddress, headers: req.header() });
+    return clientAddress({ peer: outer.incoming.socket.remoteAddress, headers: req.header() });
   };
   return {
     async signIn(env, name, password) {
