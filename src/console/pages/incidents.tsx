@@ -127,7 +127,9 @@ function Queue({ c, found }: { c: Ctx; found: IncidentPage }) {
 }
 
 type Result = { readonly caseId: string } & (
-  | { readonly kind: 'answered'; readonly closed: number }
+  | { readonly kind: 'answered'; readonly closed: readonly string[] }
+  /** Alike: an answer to one before it has closed it too. */
+  | { readonly kind: 'closed_with'; readonly other: string }
   /** Somebody else was faster; `by` null: it is open again, or gone. */
   | { readonly kind: 'before'; readonly status: AnswerRequest['disposition'] | 'open'; readonly by: string | null }
   | { readonly kind: 'failed'; readonly why: string }
@@ -153,7 +155,7 @@ async function answerMany(c: Ctx): Promise<Response> {
 async function answerEach(c: Ctx, cases: readonly string[], request: AnswerRequest): Promise<Result[]> {
   const results: Result[] = [];
   try {
-    for (const caseId of cases) results.push(await answerOne(c, caseId, request));
+    for (const caseId of cases) results.push(await answerOne(c, caseId, request, results));
     return results;
   } catch (error) {
     if (results.length === 0) throw error;
@@ -164,26 +166,29 @@ async function answerEach(c: Ctx, cases: readonly string[], request: AnswerReque
   }
 }
 
-async function answerOne(c: Ctx, caseId: string, request: AnswerRequest): Promise<Result> {
+/** `before`: what became of those before it. */
+async function answerOne(c: Ctx, caseId: string, request: AnswerRequest, before: readonly Result[]): Promise<Result> {
   try {
     const { closed } = await c.var.desk.answer(caseId, request, c.var.actor);
-    return { caseId, kind: 'answered', closed: closed.length };
+    return { caseId, kind: 'answered', closed };
   } catch (error) {
     if (!(error instanceof BouncerError)) throw error;
     if (error.code !== 'incident_closed') return { caseId, kind: 'failed', why: error.message };
+    const one = before.find((each) => each.kind === 'answered' && each.closed.includes(caseId));
+    if (one !== undefined) return { caseId, kind: 'closed_with', other: one.caseId };
     const incident = await c.var.desk.incident(caseId);
     return { caseId, kind: 'before', status: incident?.status ?? 'open', by: incident?.resolvedBy ?? null };
   }
 }
 
 function Results({ c, results, request }: { c: Ctx; results: readonly Result[]; request: AnswerRequest }) {
-  const answered = results.filter(({ kind }) => kind === 'answered').length;
-  const others = results.filter(({ kind }) => kind !== 'answered');
+  const others = results.filter(({ kind }) => kind !== 'answered' && kind !== 'closed_with');
   return (
     <>
       <h1>
-        {answered} of {results.length} answered: {request.disposition}
+        {results.length - others.length} of {results.length} answered: {request.disposition}
       </h1>
+      <ClosedWith c={c} results={results} />
       {others.length === 0 ? null : (
         <>
           <h2>Not answered by you</h2>
@@ -200,6 +205,20 @@ function Results({ c, results, request }: { c: Ctx; results: readonly Result[]; 
         <a href={`${c.var.base}/incidents`}>To the open incidents</a>
       </p>
     </>
+  );
+}
+
+function ClosedWith({ c, results }: { c: Ctx; results: readonly Result[] }) {
+  const alike = results.flatMap((one) => (one.kind === 'closed_with' ? [one] : []));
+  if (alike.length === 0) return null;
+  return (
+    <ul>
+      {alike.map(({ caseId, other }) => (
+        <li>
+          <CaseLink c={c} id={caseId} /> is alike and was closed with <CaseLink c={c} id={other} />
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -107,6 +107,24 @@ describe('a bulk answer', () => {
     expect(store.cases.get(c)?.status).toBe('open');
   });
 
+  test('that closes one alike, which is further down, answers both', async () => {
+    const { store, console, ids } = desk();
+    const [a = '', b = ''] = ids;
+    const answer = store.answer;
+    Object.assign(store, {
+      async answer(...[caseId, request, actor]: Parameters<typeof answer>) {
+        const answered = await answer(caseId, request, actor);
+        if (caseId !== a) return answered;
+        await answer(b, request, actor);
+        return { ...answered, closed: [b] };
+      },
+    });
+    const { text } = await console.post('/incidents/answer', { case: [a, b], disposition: 'safe' });
+    expect(text).toContain('2 of 2 answered: safe');
+    expect(text).toContain(`${b} is alike and was closed with ${a}`);
+    expect(text).not.toContain('Not answered by you');
+  });
+
   test('gives sessions back only where that was left ticked', async () => {
     const { store, console, ids } = desk();
     const [a = '', b = ''] = ids;
