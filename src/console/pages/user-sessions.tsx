@@ -14,8 +14,7 @@ interface Props {
 
 export function UserSessions({ c, userId, sessions }: Props) {
   const isAdmin = mayAct(c.var.actor.role, 'admin');
-  const mayEnd = isAdmin && (c.var.fresh || c.var.deps.reauthenticate === undefined);
-  if (!mayEnd) {
+  if (!isAdmin || !c.var.fresh) {
     return (
       <>
         <SessionTable c={c} sessions={sessions} pick={false} />
