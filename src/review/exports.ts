@@ -1,4 +1,5 @@
 import type { ExportFormat, IncidentQuery } from '../desk-ports.ts';
+import { safeJson, visible } from '../domain/hostile-text.ts';
 import type { IncidentRecord } from '../domain/incident.ts';
 import type { Audit, AuditEntry, IncidentPage } from '../ports.ts';
 
@@ -78,7 +79,7 @@ function actCsv(one: AuditEntry): string {
 }
 
 function actNdjson({ lid: _, ...rest }: AuditEntry): string {
-  return `${JSON.stringify(rest)}\n`;
+  return `${safeJson(rest)}\n`;
 }
 
 function knownCountries({ baseline }: IncidentRecord): string {
@@ -115,13 +116,13 @@ const FORMULA_WITHIN = /([;,|\t\r\n](?:(?![\t\r\n])[\s\p{Cc}\p{Cf}"])*)(?=[=+\-@
 
 function csvCell(cell: Cell): string {
   if (typeof cell === 'number') return `"${cell}"`;
-  // NUL ends a text for some readers.
-  const text = (cell ?? '').replaceAll('\0', '');
+  // A terminal acts on some controls, a text turns round by others, and NUL ends it for some readers.
+  const text = visible(cell ?? '');
   const harmless = (FORMULA.test(text) ? `'${text}` : text).replace(FORMULA_WITHIN, "$1'");
   return `"${harmless.replaceAll('"', '""')}"`;
 }
 
 /** Whole, but for what stands for the session. A line break in a text is escaped by JSON. */
 function ndjsonOf({ handle: _, lid: __, ...rest }: IncidentRecord): string {
-  return `${JSON.stringify(rest)}\n`;
+  return `${safeJson(rest)}\n`;
 }

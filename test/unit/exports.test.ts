@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import type { IncidentPage } from '../../src/ports.ts';
-import { type ExportFormat, exportIncidents } from '../../src/review/exports.ts';
+import { type ExportFormat, exportAudit, exportIncidents } from '../../src/review/exports.ts';
 import { anIncident } from '../support/incidents.ts';
 
 function record(over: Partial<IncidentRecord> = {}): IncidentRecord {
@@ -70,8 +70,13 @@ const HOSTILE = [
   '<script>alert(1)</script>',
   '\u202egpj.exe',
   '\u001b[31mred',
+  '\u009b31mred',
+  'x\u2028y',
   `=${'A'.repeat(10_000)}`,
 ];
+
+/** Control and format characters, but for TAB and line breaks. */
+const UNSEEN = /(?![\t\r\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 describe('CSV', () => {
   test.each(HOSTILE.map((text) => [JSON.stringify(text).slice(0, 40), text] as const))(
@@ -86,8 +91,9 @@ describe('CSV', () => {
       for (const name of ['user', 'browser', 'device', 'note']) {
         const shown = cells[head.indexOf(name)] ?? '';
         expect(shown).not.toMatch(/^[\s\p{Cc}\p{Cf}]*[=+\-@\uFF1D]/u);
-        // Nothing is lost but NUL; apostrophes are added.
-        expect(shown.replaceAll("'", '')).toBe(text.replaceAll('\0', '').replaceAll("'", ''));
+        // Nothing is lost but what would not be seen as what it is; apostrophes are added.
+        expect(shown).not.toMatch(UNSEEN);
+        expect(shown.replaceAll("'", '')).toBe(text.replace(UNSEEN, '\uFFFD').replaceAll("'", ''));
       }
     },
   );
@@ -144,11 +150,37 @@ describe('CSV', () => {
 });
 
 describe('NDJSON', () => {
+  const ACT = {
+    atMs: 1,
+    by: 'ann',
+    what: 'answer',
+    why: '',
+    userId: null,
+    lid: null,
+
+    outcome: '',
+  } as const;
+
   test('is one value a line, whatever is in it', async () => {
     const incidents = HOSTILE.map((text) => record({ userAgent: text }));
     const lines = (await exported(incidents, 'ndjson')).split('\n');
     expect(lines.pop()).toBe('');
     expect(lines.map((line) => (JSON.parse(line) as IncidentRecord).userAgent)).toEqual(HOSTILE);
+    for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  });
+
+  test('of the audit neither', async () => {
+    const acts = HOSTILE.map((why) => ({ ...ACT, why }));
+    const audit = {
+      async *pages() {
+        yield acts;
+      },
+    };
+    let text = '';
+    for await (const piece of exportAudit(audit, 'ndjson')) text += piece;
+    const lines = text.trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as typeof ACT).why)).toEqual(HOSTILE);
+    for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
   });
 });
 
