@@ -452,4 +452,18 @@ describe('is not opened', () => {
     const { port } = new URL((await shared()).url);
     await refused({ port: Number(port) }).toEqual(invalid(/consolePort/));
   });
+
+  test.each<[string, object, RegExp]>([
+    ['a port that is too high', { port: 70_000 }, /^consolePort: /],
+    ['a port below 0', { port: -1 }, /^consolePort: /],
+    ['a port that is no number', { port: '3900x' }, /^consolePort: /],
+    ['no host', { host: '' }, /^consoleHost: /],
+    ['a host of another type', { host: 7, publicUrl: 'https://desk.example' }, /^consoleHost: /],
+    ['a host that nobody knows', { host: 'no.such.host.invalid', publicUrl: 'https://desk.example' }, /^consoleHost: /],
+    ["somebody else's address", { host: '192.0.2.1', publicUrl: 'https://desk.example' }, /^consoleHost: /],
+    ['no accounts', { accounts: null }, /^consoleAccounts: /],
+    ['an account that is no text', { accounts: { anna: 7 } }, /^consoleAccounts: /],
+  ])('with %s', async (_name, over, message) => {
+    await refused(over as Partial<ConsoleServerOptions>).toEqual(invalid(message));
+  });
 });
