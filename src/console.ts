@@ -9,6 +9,7 @@ import { type Doorman, doorman, entry } from './console/accounts.ts';
 import { consoleApp } from './console/app.tsx';
 import type { Access, ConsoleBindings, SignIn } from './console/env.ts';
 import { type Account, accountsOf } from './console/password.ts';
+import { warnOfNoProxy, watchedAddress } from './console/proxies.ts';
 import { confirmLink } from './console/sign-in.tsx';
 import { type DeskOptions, openDesk } from './desk.ts';
 import type { Desk } from './desk-ports.ts';
@@ -56,9 +57,10 @@ const IDLE_SECONDS = 30 * 60;
 const ABSOLUTE_SECONDS = 12 * 3600;
 const REDIS_TIMEOUT_MS = 3000;
 
-/** Throws BouncerError `config_invalid` before anything is opened; listens when it resolves. */
+/** Throws BouncerError `config_invalid` (or `option_invalid`, as `createBouncer`); then nothing stays open. Listens when it resolves. */
 export async function openConsole(options: ConsoleServerOptions): Promise<ConsoleServer> {
   const { host = '127.0.0.1', port = 3900 } = options;
+  checkPlace(host, port);
   const accounts = checkedAccounts(options.accounts);
   const publicUrl = checkedUrl(options.publicUrl ?? null, host);
   const log = options.log ?? defaultLog('warn');
@@ -76,6 +78,7 @@ export async function openConsole(options: ConsoleServerOptions): Promise<Consol
       // A page elsewhere whose name was made to point here (DNS rebinding) must not read what we answer.
       res.writeHead(421, { 'Content-Type': 'text/plain', Connection: 'close' }).end('This desk has another name.\n');
     });
+    warnOfNoProxy(publicUrl, options.trustProxy ?? [], log);
     const url = publicUrl?.origin ?? `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;
     return { url, close: () => releasers.run() };
   } catch (error) {
@@ -91,6 +94,14 @@ function checkedAccounts(given: Readonly<Record<string, string>>): ReadonlyMap<s
     'config_invalid',
     'consoleAccounts: nobody could sign in; run `session-bouncer console hash-password` and put what it prints into the configuration, e.g. "consoleAccounts": {"anna": "admin:scrypt$..."}',
   );
+}
+
+/** Callers in JavaScript give what they like. */
+function checkPlace(host: string, port: number): void {
+  if (typeof host !== 'string' || host === '')
+    throw new BouncerError('config_invalid', 'consoleHost: give a name or an address');
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return;
+  throw new BouncerError('config_invalid', 'consolePort: give a whole number from 0 (a free port) to 65535');
 }
 
 const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(host);
@@ -160,7 +171,12 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
     title: options.title,
     authorize: async (request, env) => access(sessionOf(env), request, accounts, clock()),
     reauthenticate: confirmLink,
-    signIn: signInWith({ door, desk, bouncer, clock }),
+    signIn: signInWith({
+      door,
+      desk,
+      clock,
+      clientAddress: watchedAddress({ clientAddress: bouncer.clientAddress, log }),
+    }),
   });
   const outer = new Hono<OuterEnv>();
   const name = secure ? '__Host-desk-sid' : 'desk-sid';
@@ -211,14 +227,14 @@ function access(
 interface SignInDeps {
   readonly door: Doorman;
   readonly desk: Pick<Desk, 'note'>;
-  readonly bouncer: Pick<Bouncer, 'clientAddress'>;
+  readonly clientAddress: Bouncer['clientAddress'];
   readonly clock: Clock;
 }
 
-function signInWith({ door, desk, bouncer, clock }: SignInDeps): SignIn {
+function signInWith({ door, desk, clientAddress, clock }: SignInDeps): SignIn {
   const addressOf = (env: ConsoleBindings) => {
     const { req, env: outer } = outerOf(env);
-    return bouncer.clientAddress({ peer: outer.incoming.socket.remoteAddress, headers: req.header() });
+    return clientAddress({ peer: outer.incoming.socket.remoteAddress, headers: req.header() });
   };
   return {
     async signIn(env, name, password) {
@@ -246,15 +262,21 @@ function signInWith({ door, desk, bouncer, clock }: SignInDeps): SignIn {
 
 function listening(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'EADDRINUSE' || error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL'
-          ? new BouncerError('config_invalid', `consolePort: ${port} cannot be used (${error.code}); name another one`)
-          : error,
-      ),
-    );
+    server.once('error', (error: NodeJS.ErrnoException) => reject(unusable(error, port) ?? error));
     server.listen(port, host, () => resolve());
   });
+}
+
+function unusable({ code = '' }: NodeJS.ErrnoException, port: number): BouncerError | null {
+  if (/^(EADDRINUSE|EACCES)$/.test(code)) {
+    return new BouncerError('config_invalid', `consolePort: ${port} cannot be used (${code}); name another one`);
+  }
+  // What a resolver says of a name, and the system of an address that is not this machine's.
+  if (/^(ENOTFOUND|EAI_\w+|EADDRNOTAVAIL|EINVAL)$/.test(code)) {
+    const message = `consoleHost: this machine cannot listen there (${code}); give one of its own addresses or names`;
+    return new BouncerError('config_invalid', message);
+  }
+  return null;
 }
 
 function closed(server: Server): Promise<void> {

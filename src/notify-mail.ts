@@ -1,6 +1,7 @@
 import type { IncidentRecord } from './domain/incident.ts';
 import { countriesOf, hasEnded } from './domain/notification.ts';
-import { deviceWords, placeWords, timeWords } from './domain/plain-words.ts';
+import { deviceWords, placeWords, signInWords, timeWords } from './domain/plain-words.ts';
+import type { Reason } from './domain/reasons.ts';
 
 /** What a mail to the user may say. Nothing of it is text of the client's, but for the user id. */
 export interface MailContext {
@@ -8,6 +9,8 @@ export interface MailContext {
   readonly userId: string;
   /** Of the site, e.g. `shop.example`. */
   readonly site: string;
+  /** Why we ask: of `session_reused`, time, place and device are those of whoever came with the old session. */
+  readonly reason: Reason;
   /** e.g. `22 November 2026, 08:03 UTC`. */
   readonly time: string;
   /** e.g. `Nigeria`. */
@@ -35,6 +38,7 @@ export function mailContext(incident: IncidentRecord, link: string, expiresAtMs:
     caseNumber: incident.id,
     userId: incident.userId,
     site: new URL(link).host,
+    reason: incident.reason,
     time: timeWords(incident.loginAtMs),
     place: placeWords(countriesOf(incident).seen),
     device: deviceWords(incident.userAgent),
@@ -46,7 +50,7 @@ export function mailContext(incident: IncidentRecord, link: string, expiresAtMs:
 
 /** "Was this you?", plain and as HTML with the same words. No picture, no style from elsewhere, one link. */
 export function questionMail(context: MailContext): Mail {
-  const { caseNumber, site, time, place, device, ended, link, expires } = context;
+  const { caseNumber, site, reason, time, place, device, ended, link, expires } = context;
   const done = ended
     ? 'To protect your account we ended that session. Nobody is signed in with it any more.'
     : 'We have not ended that session; please tell us whether it was you.';
@@ -56,7 +60,7 @@ export function questionMail(context: MailContext): Mail {
     ['With', device],
     ['Case number', caseNumber],
   ];
-  const intro = `Someone signed in to your account at ${site} from a place that we do not know from you.`;
+  const intro = signInWords(reason, `your account at ${site}`);
   const ask = 'Was this you? Open this page and press one of the two buttons there:';
   const end = `Opening the page changes nothing by itself. It can be used once, until ${expires}. If you did not sign in, change your password as well. We never ask for your password in a mail.`;
   const text = [intro, facts.map(([name, value]) => `${name}: ${value}`).join('\n'), done, ask, link, end];
@@ -68,7 +72,8 @@ export function questionMail(context: MailContext): Mail {
 <body><h1>Was this you?</h1><p>${escapeHtml(intro)}</p><ul>${rows}</ul><p>${escapeHtml(done)}</p>
 <p>${escapeHtml(ask)}</p><p><a href="${escapeHtml(link)}">Tell us whether it was you</a></p><p>${escapeHtml(end)}</p></body></html>
 `;
-  return { subject: `Was this you? A new sign-in to your account at ${site}`, text: `${text.join('\n\n')}\n`, html };
+  const what = reason === 'session_reused' ? 'A session of' : 'A new sign-in to';
+  return { subject: `Was this you? ${what} your account at ${site}`, text: `${text.join('\n\n')}\n`, html };
 }
 
 function escapeHtml(text: string): string {

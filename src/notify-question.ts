@@ -52,8 +52,12 @@ export async function mayAsk(caseId: string, { ask }: UserLinkOptions, deps: Ask
   return false;
 }
 
-/** In observe mode nobody is asked: trying us out must not send mails. */
+/**
+ * In observe mode nobody is asked: trying us out must not send mails. Nor about what a person has blocked: that was no guess of
+ * ours about who it was, and a yes would teach a place that is kept out.
+ */
 function isToBeAsked(incident: IncidentRecord, ask: UserLinkOptions['ask']): boolean {
+  if (incident.reason === 'blocked') return false;
   return incident.mode === 'enforce' && incident.status === 'open' && (ask === 'all' || hasEnded(incident));
 }
 

@@ -4,7 +4,7 @@ import { Asker } from './asker.ts';
 import { caseOf } from './case-of.ts';
 import type { Notifier } from './desk-ports.ts';
 import { type DetectDeps, detect, type Effect } from './detect.ts';
-import { type BrakePolicy, type BrakeTrip, brakePolicy } from './domain/brake.ts';
+import { type BrakePolicy, type BrakeTrip, brakePolicy, tripsAtOnce } from './domain/brake.ts';
 import type { Incident } from './domain/incident.ts';
 import type { WebhookEndpoint } from './domain/notification.ts';
 import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
@@ -150,6 +150,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   checkPhpOptions(options.php);
   const log = options.log ?? defaultLog('info');
   const brake = options.brake === false ? null : brakePolicy(options.brake ?? {});
+  if (brake !== null && tripsAtOnce(brake)) warnOfBrake(brake, log);
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const locator = await openLocator(options, log, clock);
@@ -212,6 +213,13 @@ function policyOf(options: WorkerOptions): Policy {
 }
 
 const tombstoneTtlMs = ({ tombstoneTtlDays = 30 }: WorkerOptions): number => tombstoneTtlDays * DAY_MS;
+
+function warnOfBrake({ share, minLogins }: BrakePolicy, log: Log): void {
+  log.warn(
+    { event: 'brake_trips_at_once', share, minLogins },
+    'While few log in, one session to end trips the brake and nothing is ended: raise brakeShare or brakeMinLogins until their product is 1 or more',
+  );
+}
 
 function deskOptions(options: WorkerOptions, brake: BrakePolicy | null, notifier: Notifier) {
   return {

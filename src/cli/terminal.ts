@@ -1,7 +1,7 @@
 /** Where a command writes: results to standard output, everything else to standard error. */
 
 import { loadTerminal } from '../../config/load.ts';
-import { safeJson } from './text.ts';
+import { safeJson } from '../domain/hostile-text.ts';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 export type Style = keyof typeof CODES;
@@ -31,7 +31,7 @@ export function print(text: string): void {
 }
 
 export function printJson(value: unknown): void {
-  print(safeJson(value));
+  print(safeJson(value, 2));
 }
 
 /** Says on a terminal what is being waited for; the line goes away when the work is done. */

@@ -14,18 +14,6 @@ export function clean(text: string, maxLength = 500): string {
   return bounded.replace(HOSTILE, '\uFFFD').replace(MARKS, '$1');
 }
 
-/** JSON that is safe to print: the same value, with the hostile characters as escapes. */
-export function safeJson(value: unknown): string {
-  const hostile = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/gu;
-  // JSON.stringify has escaped what is below U+0020, but for the line breaks of its own layout.
-  return JSON.stringify(value, null, 2).replace(hostile, (found) => (found === '\n' ? found : escaped(found)));
-}
-
-function escaped(text: string): string {
-  const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
-  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
-}
-
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
 

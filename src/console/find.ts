@@ -7,7 +7,18 @@ import type { ConsoleEnv } from './env.ts';
 import { addressPath, incidentPath, networkPath, userPath } from './paths.ts';
 
 export function findRoutes(app: Hono<ConsoleEnv>): void {
-  app.get('/find', (c) => c.redirect(c.var.base + found((c.req.query('q') ?? '').trim().slice(0, 256)), 303));
+  app.get('/find', (c) => c.redirect(c.var.base + leadTo(c.req.query('q') ?? ''), 303));
+}
+
+/** A user may be called like an address, or with blanks around the name: the page then also leads to who is called so. */
+function leadTo(asked: string): string {
+  const path = found(asked.trim().slice(0, 256));
+  const user = asked.slice(0, 256);
+  return user === '' || path === userPath(user) ? path : withAsked(path, user);
+}
+
+function withAsked(path: string, asked: string): string {
+  return `${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams({ asked })}`;
 }
 
 function found(text: string): string {

@@ -53,12 +53,16 @@ interface PostFormProps {
   readonly children?: Child;
 }
 
+/** Where an app says when a proof was given, and not where one is given anew: a form would only be refused. */
+const NO_PROOF = 'This needs a fresh proof of who you are: sign in to this site again.';
+
 /** Every form that writes is one of these. */
 export function PostForm({ c, action, values = {}, needs, fresh, id, children, ...rest }: PostFormProps) {
   const { base, csrf, actor, deps } = c.var;
   if (needs !== undefined && !mayAct(actor.role, needs)) return null;
-  if (fresh && !c.var.fresh && deps.reauthenticate !== undefined) {
+  if (fresh && !c.var.fresh) {
     const { pathname, search } = new URL(c.req.url);
+    if (deps.reauthenticate === undefined) return <p class="confirm">{NO_PROOF}</p>;
     return (
       <p class="confirm">
         <a href={deps.reauthenticate(base + pathname + search)}>Confirm your password to do this</a>

@@ -5,6 +5,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { BrakeState } from '../domain/brake.ts';
 import { assetPath } from './assets.ts';
 import type { Ctx } from './env.ts';
+import { userPath } from './paths.ts';
 import { plain } from './text.ts';
 
 /** What the desk is called where it was given no title. */
@@ -57,6 +58,7 @@ function Document({ c, frame, body }: { c: Ctx; frame: PageFrame; body: Child })
         {c.var.actor === undefined ? null : <Head c={c} active={frame.active} desk={desk} />}
         <main id="main" class="container-fluid" tabindex={-1}>
           <BrakeBanner base={base} brake={frame.brake} />
+          {c.var.actor === undefined ? null : <AskedFor c={c} />}
           {c.var.flash ? (
             <p class="flash" role="status">
               {c.var.flash}
@@ -114,6 +116,21 @@ function Head({ c, active, desk }: { c: Ctx; active: Place | undefined; desk: st
     </header>
   );
 }
+
+/** What was typed into the field at the top, where it may also be a user's id: see `find`. */
+function AskedFor({ c }: { c: Ctx }) {
+  const asked = (c.req.query('asked') ?? '').slice(0, 256);
+  if (asked === '') return null;
+  return (
+    <p class="soft">
+      Was that a user id, exactly as you typed it?{' '}
+      <a href={c.var.base + userPath(asked)}>Show the user {quoted(asked)}</a>
+    </p>
+  );
+}
+
+/** HTML draws blanks around a text together, and these count. */
+const quoted = (text: string): string => `“${plain(text, 60).replaceAll(' ', '\u00a0')}”`;
 
 function BrakeBanner({ base, brake }: { base: string; brake: BrakeState | null }) {
   if (brake?.kind !== 'tripped') return null;

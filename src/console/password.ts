@@ -54,7 +54,9 @@ export function parseHash(text: string): Hash | null {
 
 /** `{ anna: 'admin:scrypt$...' }`, as the configuration has them. Throws `config_invalid`; never quotes a hash. */
 export function accountsOf(given: Readonly<Record<string, string>>): ReadonlyMap<string, Account> {
-  const accounts = Object.entries(given).map(([name, text]) => {
+  const accounts = Object.entries(given ?? {}).map(([name, said]) => {
+    // Callers in JavaScript give what they like.
+    const text = String(said);
     const colon = text.indexOf(':');
     const role = text.slice(0, Math.max(colon, 0));
     const hash = parseHash(text.slice(colon + 1));

@@ -38,16 +38,6 @@ export function plain(text: string, max = 500): string {
   return kept.replace(HOSTILE_ALL, (letter) => `\u27e8${codePoint(letter)}\u27e9`) + (cut ? '…' : '');
 }
 
-/** For people to read and programs to take: characters that change how others read are escaped, as JSON allows for any. */
-export function jsonText(value: unknown): string {
-  const units = (letter: string) => [...Array(letter.length).keys()].map((at) => letter.charCodeAt(at));
-  const escaped = (letter: string) => units(letter).map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`);
-  // The line feeds of the indentation are the only ones left.
-  return JSON.stringify(value, null, 2).replace(HOSTILE_ALL, (letter) =>
-    letter === '\n' ? letter : escaped(letter).join(''),
-  );
-}
-
 function codePoint(letter: string): string {
   return `U+${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }

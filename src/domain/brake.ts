@@ -54,6 +54,9 @@ export function brakePolicy(
 
 const wrong = (name: string, takes: string) => new BouncerError('option_invalid', `brake.${name}: give ${takes}`);
 
+/** Would the first user whose session is to be ended trip it, while few log in? Then one theft switches the protection off. */
+export const tripsAtOnce = ({ share, minLogins }: BrakePolicy): boolean => share * minLogins < 1;
+
 export interface BrakeCounts {
   readonly logins: number;
   /**

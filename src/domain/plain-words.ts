@@ -1,5 +1,7 @@
 /** What a login was, in words for people: from closed sets only, because a mail of ours must not carry a stranger's text. */
 
+import type { Reason } from './reasons.ts';
+
 /** Made when the first place is named: it takes megabytes, and most workers never name one. */
 let names: Intl.DisplayNames | undefined;
 
@@ -28,6 +30,17 @@ const SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/\bCrOS\b/, 'ChromeOS'],
   [/\bLinux\b/, 'Linux'],
 ];
+
+/** What happened, as far as we know it: who reads "a new place" of a session that was copied answers another question. */
+export function signInWords(reason: Reason, account: string): string {
+  if (reason === 'session_reused') {
+    return `Two browsers came with the same session of ${account}: it may have been copied. The second one came like this:`;
+  }
+  if (reason === 'anonymous_network')
+    return `Someone signed in to ${account} through a network that hides where they are.`;
+  const isUnknown = reason === 'unlocatable' || reason === 'special_address';
+  return `Someone signed in to ${account} from a place that we ${isUnknown ? 'could not determine' : 'do not know from you'}.`;
+}
 
 /** `Firefox on Windows`. Only what the browser says of itself, which anybody may say. */
 export function deviceWords(userAgent: string | undefined): string {

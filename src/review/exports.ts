@@ -1,4 +1,5 @@
 import type { ExportFormat, IncidentQuery } from '../desk-ports.ts';
+import { safeJson, visible } from '../domain/hostile-text.ts';
 import type { IncidentRecord } from '../domain/incident.ts';
 import type { Audit, AuditEntry, IncidentPage } from '../ports.ts';
 
@@ -81,7 +82,7 @@ function actCsv(one: AuditEntry): string {
 }
 
 function actNdjson({ lid: _, ...rest }: AuditEntry): string {
-  return `${JSON.stringify(rest)}\n`;
+  return `${safeJson(rest)}\n`;
 }
 
 function knownCountries({ baseline }: IncidentRecord): string {
@@ -110,15 +111,21 @@ function csvLine(cells: readonly Cell[]): string {
  * makes it text. Also where blanks or controls stand before, which some programs skip, and for the full-width forms.
  */
 const FORMULA = /^[\s\p{Cc}\p{Cf}]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]/u;
+/**
+ * The same further on: a program that parts cells elsewhere (at semicolons, where a comma is the decimal sign; at TABs) heeds
+ * our quotes only at the beginning of its own cells, so whatever may part cells or rows may be such a beginning.
+ */
+const FORMULA_WITHIN = /([;,|\t\r\n](?:(?![\t\r\n])[\s\p{Cc}\p{Cf}"])*)(?=[=+\-@\uFF1D\uFF0B\uFF0D\uFF20])/gu;
 
 function csvCell(cell: Cell): string {
   if (typeof cell === 'number') return `"${cell}"`;
-  // NUL ends a text for some readers.
-  const text = (cell ?? '').replaceAll('\0', '');
-  return `"${(FORMULA.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  // A terminal acts on some controls, a text turns round by others, and NUL ends it for some readers.
+  const text = visible(cell ?? '');
+  const harmless = (FORMULA.test(text) ? `'${text}` : text).replace(FORMULA_WITHIN, "$1'");
+  return `"${harmless.replaceAll('"', '""')}"`;
 }
 
 /** Whole, but for what stands for the session. A line break in a text is escaped by JSON. */
 function ndjsonOf({ handle: _, lid: __, ...rest }: IncidentRecord): string {
-  return `${JSON.stringify(rest)}\n`;
+  return `${safeJson(rest)}\n`;
 }

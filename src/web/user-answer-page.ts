@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncidentRecord } from '../domain/incident.ts';
 import { countriesOf } from '../domain/notification.ts';
-import { placeWords, timeWords } from '../domain/plain-words.ts';
+import { placeWords, signInWords, timeWords } from '../domain/plain-words.ts';
 import { escapeHtml } from './gotcha.ts';
 
 const STYLE = `:root{color-scheme:light dark;--ink:#1d2433;--soft:#5b6478;--card:#fff;--ground:#eef1f6;--go:#1f5fd0;--stop:#b3261e}
@@ -46,7 +46,7 @@ export function questionPage(incident: IncidentRecord, token: string): string {
   // The token goes on in the body: the address of the answer then holds no secret. `?` takes it out of the query.
   return page(
     'Was this you?',
-    `<p>Someone signed in to your account:</p><dl>${rows}</dl>
+    `<p>${escapeHtml(signInWords(incident.reason, 'your account'))}</p><dl>${rows}</dl>
 <form method="post" action="?"><input type="hidden" name="t" value="${escapeHtml(token)}">
 <button name="answer" value="yes">Yes, it was me</button> <button class="no" name="answer" value="no">No, it was not me</button></form>
 <p><small>Nothing happens until you press a button. You can answer once.</small></p>`,

@@ -294,3 +294,15 @@ describe('a bad database update that moves a tenth of the addresses', () => {
     expect(await ended()).toBe(endedThen + 2);
   }, 90_000);
 });
+
+test.each([
+  [{ share: 0.004 }, true],
+  [{}, false],
+  [false, false],
+] as const)(
+  'a worker with the brake %p says at its start whether one theft would trip it: %p',
+  async (brake, isSaid) => {
+    const { log } = await openWorker(testPrefix(), { brake });
+    expect(log.text().includes('brake_trips_at_once')).toBe(isSaid);
+  },
+);

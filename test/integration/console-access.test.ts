@@ -356,6 +356,43 @@ describe('the app’s word', () => {
     expect(stale).toContain(`href="/password?x=1&amp;back=${encodeURIComponent('/desk/user?id=alice')}"`);
   });
 
+  /** What a page of one user looks like to Ada, who proved herself then, and what the log says of it. */
+  async function withProof(provedAtMs: unknown, reauthenticateUrl?: string) {
+    const desk = memoryDesk();
+    desk.live.set('alice', [aLogin('lid-1')]);
+    const log = captureLog();
+    const authorize = () => ({ role: 'admin', name: 'Ada', provedAtMs }) as never;
+    const app = mountedConsole({ authorize, reauthenticateUrl }, { desk, clock: () => NOW, log });
+    const page = async () =>
+      (
+        await app(new Request('http://desk.example/user?id=alice', { headers: { accept: 'text/html' } }), { base: '' })
+      ).text();
+    const html = await page();
+    await page();
+    const times = (event: string) => log.text().split(event).length - 1;
+    const warnings = [times('console_proof_unreadable'), times('console_proof_unrenewable')];
+    return { mayEnd: html.includes('action="/user/end'), html, warnings };
+  }
+  const NOW = Date.UTC(2026, 10, 22);
+
+  test.each([
+    ['seconds', Math.floor(NOW / 1000)],
+    ['microseconds', NOW * 1000],
+    ['no number', Number.NaN],
+    ['a text', 'yesterday'],
+  ])('about a proof in %s counts as none, and the log says so once', async (_, provedAtMs) => {
+    expect(await withProof(provedAtMs, '/password')).toMatchObject({ mayEnd: false, warnings: [1, 0] });
+  });
+
+  test('about an old proof that cannot be renewed shows no form that would be refused; the log says so once', async () => {
+    const { html, ...rest } = await withProof(NOW - 601_000);
+    expect(rest).toEqual({ mayEnd: false, warnings: [0, 1] });
+    expect(html).toContain('sign in to this site again');
+    expect(await withProof(NOW - 1000)).toMatchObject({ mayEnd: true, warnings: [0, 0] });
+    expect(await withProof(undefined)).toMatchObject({ mayEnd: true, warnings: [0, 0] });
+    expect(await withProof(null, '/password')).toMatchObject({ mayEnd: false, warnings: [0, 0] });
+  });
+
   test('binds forms to a cookie of the console’s own, and to the person', async () => {
     let name = 'Ada';
     const authorize = () => ({ role: 'admin', name }) as const;

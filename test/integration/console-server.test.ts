@@ -222,6 +222,26 @@ describe('trying', () => {
     expect((await visitor.signIn('otto')).status).toBe(303);
   });
 
+  test.each([
+    ['behind https without a proxy that is trusted', { publicUrl: 'https://desk.example', trustProxy: [] }, 1],
+    ['behind https with one', { publicUrl: 'https://desk.example', trustProxy: ['loopback'] }, 0],
+    ['behind https with their number', { publicUrl: 'https://desk.example', trustProxy: 1 }, 0],
+    ['for this machine alone', { trustProxy: [] }, 0],
+  ] as const)('%s, the start says in the log whether all share one address', async (_, over, warnings) => {
+    const server = await open(over);
+    expect(server.log.text().split('console_trusts_no_proxy').length - 1).toBe(warnings);
+  });
+
+  test('through a proxy that is not trusted is said in the log, once; through one that is, not at all', async () => {
+    const said = async (trustProxy: readonly string[]) => {
+      const server = await open({ trustProxy });
+      await new Visitor(server).signIn('anna', 'wrong');
+      await new Visitor(server, '198.51.100.7').signIn('anna', 'wrong');
+      return server.log.text().split('console_proxy_untrusted').length - 1;
+    };
+    expect([await said([]), await said(['10.0.0.0/8']), await said(['loopback'])]).toEqual([1, 1, 0]);
+  });
+
   test('in parallel is counted one by one', async () => {
     const server = await open();
     const tries = Array.from({ length: 12 }, () => new Visitor(server).signIn('anna', 'wrong password!'));
@@ -431,5 +451,19 @@ describe('is not opened', () => {
   test('on a port that is taken', async () => {
     const { port } = new URL((await shared()).url);
     await refused({ port: Number(port) }).toEqual(invalid(/consolePort/));
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['a port that is too high', { port: 70_000 }, /^consolePort: /],
+    ['a port below 0', { port: -1 }, /^consolePort: /],
+    ['a port that is no number', { port: '3900x' }, /^consolePort: /],
+    ['no host', { host: '' }, /^consoleHost: /],
+    ['a host of another type', { host: 7, publicUrl: 'https://desk.example' }, /^consoleHost: /],
+    ['a host that nobody knows', { host: 'no.such.host.invalid', publicUrl: 'https://desk.example' }, /^consoleHost: /],
+    ["somebody else's address", { host: '192.0.2.1', publicUrl: 'https://desk.example' }, /^consoleHost: /],
+    ['no accounts', { accounts: null }, /^consoleAccounts: /],
+    ['an account that is no text', { accounts: { anna: 7 } }, /^consoleAccounts: /],
+  ])('with %s', async (_name, over, message) => {
+    await refused(over as Partial<ConsoleServerOptions>).toEqual(invalid(message));
   });
 });

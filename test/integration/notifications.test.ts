@@ -282,6 +282,8 @@ describe('user.question', () => {
   test.each([
     ['in observe mode nobody is asked', { mode: 'observe', outcome: 'observed' }, 'all', 0],
     ['a flag is not asked about', { action: 'flag', outcome: 'none' }, 'ended', 0],
+    ['what a person has blocked is not asked about', { reason: 'blocked' }, 'all', 0],
+    ['a session that two held is', { reason: 'session_reused' }, 'ended', 1],
     ['unless all are', { action: 'flag', outcome: 'none' }, 'all', 1],
     ['an expired link is not sent', { decidedAtMs: Date.now() - 8 * DAY_MS }, 'ended', 0],
   ] as const)('%s', async (_name, over, ask, questions) => {

@@ -56,8 +56,8 @@ async function openWorld(options: Partial<UserAnswersOptions> = {}) {
       body: typeof form === 'string' ? form : new URLSearchParams(form).toString(),
       headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
     });
-  const record = async (userId = 'alice') => {
-    const incident = incidentOf(userId);
+  const record = async (userId = 'alice', over: Parameters<typeof incidentOf>[1] = {}) => {
+    const incident = incidentOf(userId, over);
     await incidents.record([incident]);
     const link = { caseId: incident.id, userTag: linkTag(userId), expiresAtMs: incident.decidedAtMs + 7 * DAY_MS };
     return { incident, link, token: signLink(link, SECRET), stored: () => incidents.get(incident.id) };
@@ -93,6 +93,16 @@ describe('the page', () => {
     );
     expect(headers['set-cookie']).toBeUndefined();
     expect(world.log.text()).not.toContain(token);
+  });
+
+  test.each([
+    ['country_changed', 'from a place that we do not know from you'],
+    ['session_reused', 'Two browsers came with the same session'],
+  ] as const)('of %s says what is known', async (reason, words) => {
+    const world = await openWorld();
+    const { token } = await world.record('alice', { reason });
+    const html = await (await world.get(token)).text();
+    expect([html.includes(words), html.includes('Someone signed in')]).toEqual([true, reason === 'country_changed']);
   });
 
   test('looking changes nothing, however often and however the scanner looks', async () => {

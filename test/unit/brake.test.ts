@@ -6,6 +6,7 @@ import {
   isBraked,
   judgeBrake,
   type MinuteCounts,
+  tripsAtOnce,
 } from '../../src/domain/brake.ts';
 
 const counts = ([logins, revokes]: readonly [number, number]) => ({ logins, revokes });
@@ -82,5 +83,22 @@ describe('brakePolicy', () => {
     [{ resetAfterMs: 86_400_000 }],
   ])('%p is refused', (wrong) => {
     expect(() => brakePolicy(wrong)).toThrow(expect.objectContaining({ code: 'option_invalid' }));
+  });
+});
+
+describe('tripsAtOnce', () => {
+  test.each([
+    [{}, false],
+    [{ share: 0.004 }, true],
+    [{ share: 0.005 }, false],
+    [{ minLogins: 19 }, true],
+    [{ minLogins: 20 }, false],
+    [{ share: 1, minLogins: 1 }, false],
+  ])('%p: %p', (given, isTripping) => {
+    const policy = brakePolicy(given);
+    expect(tripsAtOnce(policy)).toBe(isTripping);
+    // Then, and only then, the first user of a quiet window trips it.
+    const one = { logins: 1, revokes: 1 };
+    expect(judgeBrake(one, one, policy) === 'share').toBe(isTripping);
   });
 });

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import type { IncidentPage } from '../../src/ports.ts';
-import { type ExportFormat, exportIncidents } from '../../src/review/exports.ts';
+import { type ExportFormat, exportAudit, exportIncidents } from '../../src/review/exports.ts';
 import { anIncident } from '../support/incidents.ts';
 
 function record(over: Partial<IncidentRecord> = {}): IncidentRecord {
@@ -70,8 +70,13 @@ const HOSTILE = [
   '<script>alert(1)</script>',
   '\u202egpj.exe',
   '\u001b[31mred',
+  '\u009b31mred',
+  'x\u2028y',
   `=${'A'.repeat(10_000)}`,
 ];
+
+/** Control and format characters, but for TAB and line breaks. */
+const UNSEEN = /(?![\t\r\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 describe('CSV', () => {
   test.each(HOSTILE.map((text) => [JSON.stringify(text).slice(0, 40), text] as const))(
@@ -86,11 +91,48 @@ describe('CSV', () => {
       for (const name of ['user', 'browser', 'device', 'note']) {
         const shown = cells[head.indexOf(name)] ?? '';
         expect(shown).not.toMatch(/^[\s\p{Cc}\p{Cf}]*[=+\-@\uFF1D]/u);
-        // Nothing is lost but NUL.
-        expect(shown.replace(/^'/, '')).toBe(text.replaceAll('\0', '').replace(/^'/, ''));
+        // Nothing is lost but what would not be seen as what it is; apostrophes are added.
+        expect(shown).not.toMatch(UNSEEN);
+        expect(shown.replaceAll("'", '')).toBe(text.replace(UNSEEN, '\uFFFD').replaceAll("'", ''));
       }
     },
   );
+
+  /** As a program does that parts cells at `separator`: quotes count only where one begins a cell. */
+  function cellsAt(separator: string, text: string): string[] {
+    const lines = text.split(/\r\n|\r|\n/);
+    const cells = lines.flatMap((line) => line.split(separator));
+    return cells.map((cell) => cell.replace(/^[\s"]+/, ''));
+  }
+
+  test.each([
+    ...[';', '\t', '|'].flatMap((separator) => [
+      [separator, `x${separator}=HYPERLINK("https://evil.example")`],
+      [separator, `x${separator} +1+1`],
+      [separator, `x${separator}"@SUM(A1)`],
+      [separator, `x${separator}\u200b\uFF0D1`],
+      [separator, `x\r\n=1+1`],
+      [separator, `${separator}${separator}-1`],
+    ]),
+    [',', 'x,=1+1'],
+    [',', '","=1+1'],
+  ])('where %j parts cells, no cell of %j is a formula', async (separator, text) => {
+    const csv = await exported([record({ userId: text, userAgent: text, deviceId: text, note: text })], 'csv');
+    const formulas = cellsAt(separator, csv).filter((cell) => /^[\s\p{Cc}\p{Cf}]*[=+\-@\uFF0D]/u.test(cell));
+    expect(formulas).toEqual([]);
+  });
+
+  test('what is no beginning of a cell stays as it is', async () => {
+    const text = 'a=1; b=2 (x-y; z), me@example.org';
+    const [head = [], cells = []] = parseCsv(await exported([record({ userAgent: text })], 'csv'));
+    expect(cells[head.indexOf('browser')]).toBe(text);
+  });
+
+  test('a long text of separators comes through', async () => {
+    const text = '; \t'.repeat(100_000);
+    const [head = [], cells = []] = parseCsv(await exported([record({ note: text })], 'csv'));
+    expect(cells[head.indexOf('note')]).toBe(text);
+  });
 
   test('has a head, all pages, both sides and the times', async () => {
     const many = Array.from({ length: 5 }, (_, i) => record({ userId: `user-${i}` }));
@@ -121,11 +163,37 @@ describe('CSV', () => {
 });
 
 describe('NDJSON', () => {
+  const ACT = {
+    atMs: 1,
+    by: 'ann',
+    what: 'answer',
+    why: '',
+    userId: null,
+    lid: null,
+
+    outcome: '',
+  } as const;
+
   test('is one value a line, whatever is in it', async () => {
     const incidents = HOSTILE.map((text) => record({ userAgent: text }));
     const lines = (await exported(incidents, 'ndjson')).split('\n');
     expect(lines.pop()).toBe('');
     expect(lines.map((line) => (JSON.parse(line) as IncidentRecord).userAgent)).toEqual(HOSTILE);
+    for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  });
+
+  test('of the audit neither', async () => {
+    const acts = HOSTILE.map((why) => ({ ...ACT, why }));
+    const audit = {
+      async *pages() {
+        yield acts;
+      },
+    };
+    let text = '';
+    for await (const piece of exportAudit(audit, 'ndjson')) text += piece;
+    const lines = text.trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as typeof ACT).why)).toEqual(HOSTILE);
+    for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
   });
 });
 

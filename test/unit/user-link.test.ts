@@ -98,6 +98,19 @@ describe('the mail', () => {
     expect(questionMail(mailContext(flagged, link, LINK.expiresAtMs)).text).toContain('have not ended');
   });
 
+  test.each([
+    ['country_changed', 'from a place that we do not know from you', 'A new sign-in to'],
+    ['anonymous_network', 'through a network that hides where they are', 'A new sign-in to'],
+    ['unlocatable', 'from a place that we could not determine', 'A new sign-in to'],
+    ['session_reused', 'Two browsers came with the same session of your account at shop.example', 'A session of'],
+  ] as const)('says of %s what is known of it', (reason, words, about) => {
+    const context = mailContext(recordOf('alice', { reason }), link, LINK.expiresAtMs);
+    const { subject, text, html } = questionMail(context);
+    expect(context.reason).toBe(reason);
+    expect([subject, text, html]).toEqual([about, words, words].map((part) => expect.stringContaining(part)));
+    expect(text.includes('do not know from you')).toBe(reason === 'country_changed');
+  });
+
   test('what a template is given is escaped in HTML', () => {
     const context = { ...mailContext(recordOf('alice'), link, LINK.expiresAtMs), device: '<img src=x>', place: '"&' };
     expect(questionMail(context).html).not.toContain('<img');

@@ -40,12 +40,16 @@ export function AnswerHint() {
 /** Where an act will ask for the password, say so before somebody has typed a note. */
 export function FreshNote({ c }: { c: Ctx }) {
   const { deps, base, fresh } = c.var;
-  if (fresh || deps.reauthenticate === undefined) return null;
+  if (fresh) return null;
   const { pathname, search } = new URL(c.req.url);
   return (
     <p>
       Ending a session or giving one back needs your password again:{' '}
-      <a href={deps.reauthenticate(base + pathname + search)}>confirm it is you</a>
+      {deps.reauthenticate === undefined ? (
+        'sign in to this site again'
+      ) : (
+        <a href={deps.reauthenticate(base + pathname + search)}>confirm it is you</a>
+      )}
     </p>
   );
 }

@@ -50,7 +50,11 @@ async function showQueue(c: Ctx): Promise<Response> {
         <p role="alert">Part of the filter could not be read and narrows nothing: see the fields above.</p>
       )}
       {problem === null ? null : <p role="alert">{problem}</p>}
-      {found.incidents.length === 0 ? <Nothing filter={filter} /> : <Queue c={c} found={found} />}
+      {found.incidents.length === 0 ? (
+        <Nothing filter={filter} first={first} next={next} />
+      ) : (
+        <Queue c={c} found={found} />
+      )}
       <Pager c={c} next={next} first={first} />
       <ExportForms c={c} filter={filter} />
     </>,
@@ -68,7 +72,20 @@ async function read(c: Ctx, { query }: Filter, cursor: string | null) {
   }
 }
 
-function Nothing({ filter }: { filter: Filter }) {
+interface NothingProps {
+  readonly filter: Filter;
+  /** As the pager's: null on the first page, and on the last. */
+  readonly first: string | null;
+  readonly next: string | null;
+}
+
+/** For one page only so many rows are looked at: that none of them matches does not say that none does. */
+function Nothing({ filter, first, next }: NothingProps) {
+  if (next !== null) {
+    const looked = first === null ? 'the newest ones' : 'those that this page looked at';
+    return <p>None matches among {looked}; there are older ones: go on with the next page.</p>;
+  }
+  if (first !== null) return <p>No older incident matches.</p>;
   const isPlain = Object.keys(filter.values).every((field) => field === 'status');
   return <p>{isPlain && filter.values.status === 'open' ? 'Nothing is open.' : 'No incident matches.'}</p>;
 }
@@ -110,7 +127,9 @@ function Queue({ c, found }: { c: Ctx; found: IncidentPage }) {
 }
 
 type Result = { readonly caseId: string } & (
-  | { readonly kind: 'answered'; readonly closed: number }
+  | { readonly kind: 'answered'; readonly closed: readonly string[] }
+  /** Alike: an answer to one before it has closed it too. */
+  | { readonly kind: 'closed_with'; readonly other: string }
   /** Somebody else was faster; `by` null: it is open again, or gone. */
   | { readonly kind: 'before'; readonly status: AnswerRequest['disposition'] | 'open'; readonly by: string | null }
   | { readonly kind: 'failed'; readonly why: string }
@@ -136,7 +155,7 @@ async function answerMany(c: Ctx): Promise<Response> {
 async function answerEach(c: Ctx, cases: readonly string[], request: AnswerRequest): Promise<Result[]> {
   const results: Result[] = [];
   try {
-    for (const caseId of cases) results.push(await answerOne(c, caseId, request));
+    for (const caseId of cases) results.push(await answerOne(c, caseId, request, results));
     return results;
   } catch (error) {
     if (results.length === 0) throw error;
@@ -147,26 +166,29 @@ async function answerEach(c: Ctx, cases: readonly string[], request: AnswerReque
   }
 }
 
-async function answerOne(c: Ctx, caseId: string, request: AnswerRequest): Promise<Result> {
+/** `before`: what became of those before it. */
+async function answerOne(c: Ctx, caseId: string, request: AnswerRequest, before: readonly Result[]): Promise<Result> {
   try {
     const { closed } = await c.var.desk.answer(caseId, request, c.var.actor);
-    return { caseId, kind: 'answered', closed: closed.length };
+    return { caseId, kind: 'answered', closed };
   } catch (error) {
     if (!(error instanceof BouncerError)) throw error;
     if (error.code !== 'incident_closed') return { caseId, kind: 'failed', why: error.message };
+    const one = before.find((each) => each.kind === 'answered' && each.closed.includes(caseId));
+    if (one !== undefined) return { caseId, kind: 'closed_with', other: one.caseId };
     const incident = await c.var.desk.incident(caseId);
     return { caseId, kind: 'before', status: incident?.status ?? 'open', by: incident?.resolvedBy ?? null };
   }
 }
 
 function Results({ c, results, request }: { c: Ctx; results: readonly Result[]; request: AnswerRequest }) {
-  const answered = results.filter(({ kind }) => kind === 'answered').length;
-  const others = results.filter(({ kind }) => kind !== 'answered');
+  const others = results.filter(({ kind }) => kind !== 'answered' && kind !== 'closed_with');
   return (
     <>
       <h1>
-        {answered} of {results.length} answered: {request.disposition}
+        {results.length - others.length} of {results.length} answered: {request.disposition}
       </h1>
+      <ClosedWith c={c} results={results} />
       {others.length === 0 ? null : (
         <>
           <h2>Not answered by you</h2>
@@ -183,6 +205,20 @@ function Results({ c, results, request }: { c: Ctx; results: readonly Result[]; 
         <a href={`${c.var.base}/incidents`}>To the open incidents</a>
       </p>
     </>
+  );
+}
+
+function ClosedWith({ c, results }: { c: Ctx; results: readonly Result[] }) {
+  const alike = results.flatMap((one) => (one.kind === 'closed_with' ? [one] : []));
+  if (alike.length === 0) return null;
+  return (
+    <ul>
+      {alike.map(({ caseId, other }) => (
+        <li>
+          <CaseLink c={c} id={caseId} /> is alike and was closed with <CaseLink c={c} id={other} />
+        </li>
+      ))}
+    </ul>
   );
 }
 

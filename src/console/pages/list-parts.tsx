@@ -119,16 +119,16 @@ function WideNote({ c, kind }: { c: Ctx; kind: ListKind | undefined }) {
   const href = deps.reauthenticate?.(base + pathname + search);
   return (
     <p class="soft">
-      To block a network, an AS number or a country needs a fresh proof.{' '}
+      To block or allow a network, an AS number, a country or a pair of countries needs a fresh proof.{' '}
       {href === undefined ? null : <a href={href}>Confirm your password first</a>}
     </p>
   );
 }
 
-/** One word of these ends the sessions of people whom nobody has looked at. */
-const WIDE: ReadonlySet<ListKind> = new Set(['network', 'asn', 'country']);
+/** One word of these ends the sessions of people whom nobody has looked at, or switches the check off for all of them. */
+const WIDE: ReadonlySet<ListKind> = new Set(['network', 'asn', 'country', 'country_pair']);
 const NEEDS_PROOF =
-  'To block a network, an AS number or a country needs your password again. Confirm it, then repeat what you did.';
+  'To block or allow a network, an AS number, a country or a pair of countries needs your password again. Confirm it, then repeat what you did.';
 
 /** The form above, answered: on to `back`. */
 export async function addEntry(c: Ctx, kind: ListKind, value: string, back: string): Promise<Response> {
@@ -136,7 +136,7 @@ export async function addEntry(c: Ctx, kind: ListKind, value: string, back: stri
   const list = oneOf(form, 'list', ['block', 'allow']);
   const forMs = duration(form, 'for');
   const why = requiredText(form, 'why', MAX_LIST_WHY);
-  if (list === 'block' && WIDE.has(kind) && !c.var.fresh) return refusal(c, 403, NEEDS_PROOF);
+  if (WIDE.has(kind) && !c.var.fresh) return refusal(c, 403, NEEDS_PROOF);
   await desk.addToList({ list, kind, value, why, expiresAtMs: forMs === null ? null : nowMs + forMs }, actor);
   return seeOther(c, back, list === 'block' ? 'It is on the block list.' : 'It is on the allow list.');
 }

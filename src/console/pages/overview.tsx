@@ -58,7 +58,7 @@ async function show(c: Ctx): Promise<Response> {
 
 /** What asks for somebody. */
 function Waiting({ c, overview }: { c: Ctx; overview: Overview }) {
-  const { openIncidents, deadLetters, wouldHaveEnded, workers } = overview;
+  const { openIncidents, deadLetters, workers } = overview;
   const { base } = c.var;
   return (
     <ul class="waiting">
@@ -73,13 +73,21 @@ function Waiting({ c, overview }: { c: Ctx; overview: Overview }) {
         )}
       </li>
       <li>{workers.length === 0 ? <strong>No worker runs: no login is checked</strong> : workerWords(overview)}</li>
-      {wouldHaveEnded === null ? null : (
-        <li>
-          Observing: enforcing would have ended <strong>{plural(wouldHaveEnded.sessions, 'session')}</strong> of{' '}
-          {plural(wouldHaveEnded.users, 'user')} in this time
-        </li>
-      )}
+      <WouldHaveEnded overview={overview} />
     </ul>
+  );
+}
+
+/** Whoever observes now wants to know it of nothing, too; where that is over, it is told of the time when it was so. */
+function WouldHaveEnded({ overview: { wouldHaveEnded, workers, brake } }: { overview: Overview }) {
+  const isObserving = brake.kind === 'tripped' || workers.some(({ mode }) => mode === 'observe');
+  if (wouldHaveEnded === null && !isObserving) return null;
+  const { sessions, users } = wouldHaveEnded ?? { sessions: 0, users: 0 };
+  return (
+    <li>
+      {isObserving ? 'Observing:' : 'While workers observed or the brake held,'} enforcing would have ended{' '}
+      <strong>{plural(sessions, 'session')}</strong> of {plural(users, 'user')} in this time
+    </li>
   );
 }
 

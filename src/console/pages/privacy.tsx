@@ -2,6 +2,7 @@
 
 import type { Hono } from 'hono';
 import type { Holdings } from '../../desk-ports.ts';
+import { safeJson } from '../../domain/hostile-text.ts';
 import { MAX_NOTE, optionalText, requiredText } from '../inputs.ts';
 import {
   type ConsoleEnv,
@@ -17,7 +18,6 @@ import {
   UserLink,
   withQuery,
 } from '../kit.tsx';
-import { jsonText } from '../text.ts';
 import { number } from '../words.ts';
 import { stamp } from './exports.tsx';
 
@@ -161,7 +161,7 @@ const holdings: UserHandler = async (c, userId) => {
   const asPage = form.get('as') === 'page';
   await desk.note({ what: 'hold', by: actor.by, why, userId, lid: null, outcome: asPage ? 'shown' : 'json' });
   if (asPage) return page(c, { title: 'What is held', active: 'privacy' }, <Held c={c} held={held} />);
-  return c.body(`${jsonText(held)}\n`, 200, {
+  return c.body(`${safeJson(held, 2)}\n`, 200, {
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Disposition': `attachment; filename="held-${stamp(nowMs)}.json"`,
   });
@@ -170,7 +170,7 @@ const holdings: UserHandler = async (c, userId) => {
 function Held({ c, held }: { c: Ctx; held: Holdings }) {
   const { userId, baseline, sessions, history, incidents, audit, lists } = held;
   const places = baseline.v4.places.length + baseline.v6.places.length;
-  const text = jsonText(held);
+  const text = safeJson(held, 2);
   const parts = { 'places trusted': places, sessions, 'logins in the history': history, incidents, audit, lists };
   return (
     <>

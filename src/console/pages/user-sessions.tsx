@@ -3,8 +3,12 @@
 import type { LoginEntry } from '../../ports.ts';
 import { MAX_NOTE } from '../inputs.ts';
 import { AddressLink, type Ctx, mayAct, PostForm, Scroll, Time, Untrusted, withQuery } from '../kit.tsx';
+import { number } from '../words.ts';
 import { FreshNote } from './answer-form.tsx';
 import { Countries } from './incident-table.tsx';
+
+/** A user may have thousands, by a mistake or by malice; the page must still open then. */
+const SHOWN = 200;
 
 interface Props {
   readonly c: Ctx;
@@ -12,11 +16,18 @@ interface Props {
   readonly sessions: readonly LoginEntry[];
 }
 
-export function UserSessions(props: Props) {
+export function UserSessions({ c, userId, sessions: all }: Props) {
+  const sessions = all.length > SHOWN ? newest(all) : all;
   return (
     <>
-      <Acts {...props} />
-      {props.sessions.some(({ php }) => php) ? <PhpNote /> : null}
+      {sessions.length === all.length ? null : (
+        <p>
+          The newest {number(SHOWN)} of {number(all.length)} are shown; what is done to all is done to the others as
+          well.
+        </p>
+      )}
+      <SessionForms c={c} userId={userId} sessions={sessions} />
+      {all.some(({ php }) => php) ? <PhpNote /> : null}
     </>
   );
 }
@@ -32,10 +43,13 @@ function PhpNote() {
   );
 }
 
-function Acts({ c, userId, sessions }: Props) {
+function newest(sessions: readonly LoginEntry[]): readonly LoginEntry[] {
+  return [...sessions].sort((a, b) => a.loginAtMs - b.loginAtMs).slice(-SHOWN);
+}
+
+function SessionForms({ c, userId, sessions }: Props) {
   const isAdmin = mayAct(c.var.actor.role, 'admin');
-  const mayEnd = isAdmin && (c.var.fresh || c.var.deps.reauthenticate === undefined);
-  if (!mayEnd) {
+  if (!isAdmin || !c.var.fresh) {
     return (
       <>
         <SessionTable c={c} sessions={sessions} pick={false} />

@@ -42,6 +42,19 @@ describe('the queue', () => {
     expect(links(second.html)).toContain('/incidents?status=open&country=US&user=eve');
   });
 
+  test.each([
+    ['', 'more', 'None matches among the newest ones; there are older ones'],
+    ['&cursor=1', 'more', 'None matches among those that this page looked at; there are older ones'],
+    ['&cursor=1', null, 'No older incident matches.'],
+    ['', null, 'No incident matches.'],
+  ])('that is empty at %s, with %s to come, says so', async (cursor, more, words) => {
+    const store = Object.assign(memoryDesk(), { incidents: async () => ({ incidents: [], cursor: more }) });
+    const { text, html } = await openConsole(store).get(`/incidents?action=flag&country=DE${cursor}`);
+    expect(text).toContain(words);
+    expect(text.includes('No incident matches.')).toBe(words === 'No incident matches.');
+    expect(html.includes('rel="next"')).toBe(more !== null);
+  });
+
   test('by the safety brake: what it held, or all', async () => {
     const { console } = desk();
     const { html } = await console.get('/incidents?brake=held&status=all');
@@ -92,6 +105,24 @@ describe('a bulk answer', () => {
     expect(store.cases.get(a)).toMatchObject({ status: 'dismissed', note: 'rain', resolvedBy: 'rita' });
     expect(store.cases.get(b)).toMatchObject({ status: 'confirmed', resolvedBy: 'zoe' });
     expect(store.cases.get(c)?.status).toBe('open');
+  });
+
+  test('that closes one alike, which is further down, answers both', async () => {
+    const { store, console, ids } = desk();
+    const [a = '', b = ''] = ids;
+    const answer = store.answer;
+    Object.assign(store, {
+      async answer(...[caseId, request, actor]: Parameters<typeof answer>) {
+        const answered = await answer(caseId, request, actor);
+        if (caseId !== a) return answered;
+        await answer(b, request, actor);
+        return { ...answered, closed: [b] };
+      },
+    });
+    const { text } = await console.post('/incidents/answer', { case: [a, b], disposition: 'safe' });
+    expect(text).toContain('2 of 2 answered: safe');
+    expect(text).toContain(`${b} is alike and was closed with ${a}`);
+    expect(text).not.toContain('Not answered by you');
   });
 
   test('gives sessions back only where that was left ticked', async () => {

@@ -113,26 +113,31 @@ describe('without a fresh proof', () => {
     ['network', '203.0.113.0/24'],
     ['asn', '64500'],
     ['country', 'FR'],
-  ])('to block a %s is refused, and adds nothing; to allow it is not', async (kind, value) => {
+    ['country_pair', 'DE>FR'],
+  ])('to block or to allow a %s is refused, and adds nothing', async (kind, value) => {
     const { store, console } = open();
-    const block = { ...FIELDS, kind, value, list: 'block' };
-    const refused = await console.post('/lists/add', block, STALE);
-    expect([refused.status, refused.text]).toEqual([403, expect.stringContaining('needs your password again')]);
-    expect(store.entries).toEqual([]);
-    expect((await console.post('/lists/add', { ...block, list: 'allow' }, STALE)).status).toBe(303);
-    expect((await console.post('/lists/add', block)).status).toBe(303);
+    for (const list of ['block', 'allow']) {
+      const fields = { ...FIELDS, kind, value, list };
+      const refused = await console.post('/lists/add', fields, STALE);
+      expect([refused.status, refused.text]).toEqual([403, expect.stringContaining('needs your password again')]);
+      expect(store.entries).toEqual([]);
+      expect((await console.post('/lists/add', fields)).status).toBe(303);
+      store.entries.length = 0;
+    }
   });
 
-  test('one address or user is blocked all the same', async () => {
+  test('one address or user is blocked or allowed all the same', async () => {
     const { store, console } = open();
-    for (const [kind, value] of [
-      ['address', '203.0.113.7'],
-      ['user', 'eve'],
-    ] as const) {
-      const { status } = await console.post('/lists/add', { ...FIELDS, kind, value, list: 'block' }, STALE);
-      expect(status).toBe(303);
+    for (const list of ['block', 'allow']) {
+      for (const [kind, value] of [
+        ['address', '203.0.113.7'],
+        ['user', 'eve'],
+      ] as const) {
+        const { status } = await console.post('/lists/add', { ...FIELDS, kind, value, list }, STALE);
+        expect(status).toBe(303);
+      }
     }
-    expect(store.entries).toHaveLength(2);
+    expect(store.entries).toHaveLength(4);
   });
 
   test('the form says so, with the way to give one', async () => {

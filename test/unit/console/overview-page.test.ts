@@ -210,6 +210,33 @@ describe('how the workers do', () => {
   });
 });
 
+describe('what observing would have ended', () => {
+  const some = { sessions: 31, users: 1 };
+  const [observing, enforcing] = [[worker({ mode: 'observe' }), worker()], [worker()]];
+  const brake = { kind: 'tripped', trip: TRIP } as const;
+
+  test.each([
+    [
+      'while a worker observes',
+      { workers: observing, wouldHaveEnded: some },
+      'Observing: enforcing would have ended 31',
+    ],
+    ['while it finds nothing', { workers: observing }, 'Observing: enforcing would have ended 0 sessions of 0 users'],
+    ['while the brake holds', { workers: enforcing, brake }, 'Observing: enforcing would have ended 0 sessions'],
+    [
+      'once it is over',
+      { workers: enforcing, wouldHaveEnded: some },
+      'While workers observed or the brake held, enforcing would have ended 31 sessions of 1 user in this time',
+    ],
+    ['where nobody observed', { workers: enforcing }, null],
+  ] as const)('is told %s', async (_, over, words) => {
+    const { text } = await open(over).console.get('/');
+    if (words === null) expect(text).not.toContain('would have ended');
+    else expect(text).toContain(words);
+    expect(text.includes('Observing:')).toBe(words?.startsWith('Observing') === true);
+  });
+});
+
 describe('the safety brake', () => {
   const tripped = { brake: { kind: 'tripped', trip: TRIP } } as const;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { jsonText } from '../../../src/console/text.ts';
+import { safeJson } from '../../../src/domain/hostile-text.ts';
 import { memoryDesk } from '../../support/desk.ts';
 import { addCase, aVisit } from '../../support/desk-cases.ts';
 import { openConsole } from '../../support/desk-pages.ts';
@@ -98,7 +98,7 @@ describe('what is held', () => {
 
 test('JSON for people has nothing that changes how others read, and is the same', () => {
   const value = { a: '\u202e\u0085\u2028 \u{e0041}\ud800\n\t é 👍', b: [1, null] };
-  const text = jsonText(value);
+  const text = safeJson(value, 2);
   expect(JSON.parse(text)).toEqual(value);
   expect(text).not.toMatch(/[\p{Cf}\p{Zl}\p{Cs}]|(?!\n)\p{Cc}/u);
   expect(text).toContain('é 👍');

@@ -50,6 +50,19 @@ describe('the page of a user', () => {
     expect(html).toContain('href="/privacy?user=alice"');
   });
 
+  test.each([
+    [200, 200, false],
+    [3000, 200, true],
+  ])('of %p sessions shows %p, the newest', async (count, shown, isSaid) => {
+    const { store, path, console } = desk();
+    const logins = Array.from({ length: count }, (_, i) => aLogin(`lid-${i}`, { loginAtMs: NOON + i }));
+    store.live.set('alice', logins);
+    const { html, text } = await console.get(path);
+    const picks = [...html.matchAll(/name="lid" value="lid-(\d+)"/g)].map(([, i]) => Number(i));
+    expect(picks).toEqual(Array.from({ length: shown }, (_, i) => count - shown + i));
+    expect(text.includes('The newest 200 of 3,000 are shown')).toBe(isSaid);
+  });
+
   test('is the same for somebody of whom nothing is known', async () => {
     const { text, status } = await openConsole(memoryDesk()).get('/user?id=nobody');
     expect(status).toBe(200);
