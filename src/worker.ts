@@ -266,7 +266,7 @@ function openEnding(
   const { recheckDelaysMs = RECHECK_DELAYS_MS } = options;
   const rechecks = recheckQueue(redis, names, recheckDelaysMs, log, php.recheckDelaysMs);
   releasers.add('recheck queue', () => rechecks.close());
-  const consumer = startRechecks(redis, names, (one, pass) => recheck([one], pass, deps), log);
+  const consumer = startRechecks(redis, names, (ends, pass) => recheck(ends, pass, deps), log);
   releasers.add('rechecks', () => consumer.close(isForced()));
   return { sessions, rechecks };
 }
