@@ -406,10 +406,10 @@ function count(judged: readonly Judged[], again: ReadonlySet<string>, run: Run):
 }
 
 function settledNow({ login, sighting, decision }: Judged, { deps, braked }: Run) {
-  const caseId = deps.caseOf(login.lid, login.signal);
   const { action, reason } = decision;
+  const caseId = action === 'allow' ? null : deps.caseOf(login.lid, login.signal);
   const observed = deps.mode === 'observe' || braked.has(login);
-  return { login, action, reason, sighting, caseId: action === 'allow' ? null : caseId, observed };
+  return { login, action, reason, sighting, caseId, observed };
 }
 
 /** `recheck:waiting` counts all that ever waited: less `recheck:done` and `recheck:gave_up`, they are those that wait now. */

@@ -289,8 +289,10 @@ function openEnding(
   const rechecks = recheckQueue(redis, names, recheckDelaysMs, log, php.recheckDelaysMs);
   releasers.add('recheck queue', () => rechecks.close());
   const handOver = { ...deps, rechecks, clock, registry: redisRegistry(redis, keys), audit: redisAudit(redis, keys) };
-  const work = async (one: Revocation, pass: string) => {
-    await (one.handedOver ? takeOver(one, pass, handOver) : recheck([one], pass, deps));
+  const work = async (ends: readonly Revocation[], pass: string) => {
+    // What is handed over comes by itself.
+    const [one] = ends;
+    await (one?.handedOver ? takeOver(one, pass, handOver) : recheck(ends, pass, deps));
   };
   const consumer = startRechecks(redis, names, work, log);
   releasers.add('rechecks', () => consumer.close(isForced()));

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
@@ -9,8 +10,7 @@ import { JOB_OPTIONS } from './login-queue.ts';
 /** After 5 s (a failover at once), 60 s and 10 min. */
 export const RECHECK_DELAYS_MS: readonly number[] = [5000, 60_000, 600_000];
 
-const revocationSchema = z.object({
-  v: z.literal(1),
+const revocation = {
   lid: z.string().regex(/^[\w-]{16,64}$/),
   handle: z.string().regex(/^[\w-]{43}$/),
   reason: z.string().regex(/^[a-z_]{1,40}$/),
@@ -20,7 +20,16 @@ const revocationSchema = z.object({
   loginAtMs: z.int().min(1_000_000_000_000).max(9_999_999_999_999).optional(),
   last: z.literal(true).optional(),
   handedOver: z.literal(true).optional(),
-});
+};
+
+/** One, or what one batch ended together. */
+const jobSchema = z.union([
+  z.object({ v: z.literal(1), ...revocation }).transform(({ v: _, ...one }) => [one]),
+  z.object({ v: z.literal(2), ends: z.array(z.object(revocation)).min(1).max(1000) }).transform(({ ends }) => ends),
+]);
+
+/** Ends in one job. */
+const ENDS_PER_JOB = 100;
 
 export interface RecheckQueue extends Rechecks {
   close(): Promise<void>;
@@ -61,8 +70,13 @@ export function recheckQueue(
       // BullMQ would wait for the connection without end; a request that ends a session must not.
       if (redis.options.enableOfflineQueue === false && redis.status !== 'ready') throw new Error('Redis is away');
       queue ??= open();
-      const isPhp = ({ php, handedOver }: Revocation) => php !== undefined || handedOver;
-      await queue.addBulk(revocations.flatMap((one) => jobsOf(one, delaysMs, isPhp(one) ? phpDelaysMs : [])));
+      // Those of a PHP site have steps of their own.
+      const isPhp = ({ php, handedOver }: Revocation) => php !== undefined || handedOver === true;
+      const others = chunksOf(revocations.filter((one) => !isPhp(one)));
+      await queue.addBulk([
+        ...others.flatMap((ends) => jobsOf(ends, delaysMs, [])),
+        ...revocations.filter(isPhp).flatMap((one) => jobsOf([one], delaysMs, phpDelaysMs)),
+      ]);
     },
     async close() {
       await queue?.close();
@@ -70,23 +84,42 @@ export function recheckQueue(
   };
 }
 
-function jobsOf(one: Revocation, delaysMs: readonly number[], phpDelaysMs: readonly number[] | null) {
+function chunksOf(ends: readonly Revocation[]): (readonly Revocation[])[] {
+  const count = Math.ceil(ends.length / ENDS_PER_JOB);
+  return Array.from({ length: count }, (_, i) => ends.slice(i * ENDS_PER_JOB, (i + 1) * ENDS_PER_JOB));
+}
+
+function jobsOf(ends: readonly Revocation[], delaysMs: readonly number[], phpDelaysMs: readonly number[] | null) {
   const lastMs = Math.max(...delaysMs, ...(phpDelaysMs ?? []));
+  const id = idOf(ends);
+  const jobOf = (step: string, delay: number, more: More) => ({
+    name: 'recheck',
+    data: dataOf(ends, more),
+    opts: { jobId: `${id}-${step}`, delay },
+  });
   const job = (prefix: string) => (delay: number, step: number) =>
-    jobOf(one, `${prefix}${step}`, delay, delay === lastMs ? { last: true } : {});
-  const atPhp = phpDelaysMs?.map(job('php')) ?? [jobOf(one, 'php-now', 0, { handedOver: true })];
+    jobOf(`${prefix}${step}`, delay, delay === lastMs ? { last: true } : {});
+  const atPhp = phpDelaysMs?.map(job('php')) ?? [jobOf('php-now', 0, { handedOver: true })];
   return [...delaysMs.map(job('')), ...atPhp];
 }
 
-/** The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. */
-function jobOf(one: Revocation, step: string, delay: number, more: { last?: true; handedOver?: true }) {
-  const { lid, handle, reason, caseId, atMs, loginAtMs, php } = one;
-  const sealed = php === undefined ? {} : { php };
-  return {
-    name: 'recheck',
-    data: { v: 1, lid, handle, reason, caseId, atMs, loginAtMs, ...sealed, ...more },
-    opts: { jobId: `${lid}-${reason}-${step}`, delay },
-  };
+/**
+ * The id makes a repeat harmless: the queue takes each id once. Another end of the same login has re-checks of its own. Where
+ * a repeat ends only some of a batch, for the others are on record, those are re-checked once more, which does no harm.
+ */
+function idOf(ends: readonly Revocation[]): string {
+  const names = ends.map(({ lid, reason }) => `${lid}-${reason}`);
+  return names.length === 1 ? names.join() : createHash('sha256').update(names.join()).digest('base64url');
+}
+
+type More = Pick<Revocation, 'last' | 'handedOver'>;
+
+function dataOf(ends: readonly Revocation[], more: More) {
+  const rows = ends.map(({ lid, handle, reason, caseId, atMs, loginAtMs, php }) => {
+    const sealed = php === undefined ? {} : { php };
+    return { lid, handle, reason, caseId, atMs, loginAtMs, ...sealed, ...more };
+  });
+  return rows.length === 1 ? { v: 1, ...rows[0] } : { v: 2, ends: rows };
 }
 
 /** Whatever these sessions end is re-checked. The end itself does not fail when that cannot be arranged. */
@@ -113,18 +146,18 @@ export interface RecheckConsumer {
   close(force?: boolean): Promise<void>;
 }
 
-/** Calls `handle` for each re-check that is due; one that throws is tried again. */
+/** Calls `handle` with each job's ends when they are due; where it throws, all of them are tried again. */
 export function startRechecks(
   redis: Redis,
   names: Names,
-  handle: (revocation: Revocation, pass: string) => Promise<void>,
+  handle: (ends: readonly Revocation[], pass: string) => Promise<void>,
   log: Log,
 ): RecheckConsumer {
   const work = async (job: Job): Promise<void> => {
-    const data = revocationSchema.safeParse(job.data);
-    if (!data.success) throw new UnrecoverableError('malformed_job');
-    const { v: _, reason, ...rest } = data.data;
-    await handle({ ...rest, reason: reason as EndReason }, `recheck:${job.id}`);
+    const ends = jobSchema.safeParse(job.data);
+    if (!ends.success) throw new UnrecoverableError('malformed_job');
+    const all = ends.data.map(({ reason, ...rest }) => ({ ...rest, reason: reason as EndReason }));
+    await handle(all, `recheck:${job.id}`);
   };
   const worker = new Worker(names.queue, work, { connection: redis, prefix: names.prefix, concurrency: 10 });
   worker.on('error', (error) => logQueueError(log, error));

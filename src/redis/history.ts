@@ -46,8 +46,8 @@ export function redisHistory(
   const addAll = async (rows: readonly HistoryRow[], repeated: boolean): Promise<void> => {
     if (rows.length === 0) return;
     const where = rows.map(({ userId }) => keys.history(userId));
-    const args = rows.flatMap((row) => [`[${JSON.stringify(row.lid)},`, encode(row)]);
-    await runScript(redis, add, where, [String(keepMs), String(HISTORY_KEPT), repeated ? '1' : '0', ...args]);
+    const args = [String(keepMs), String(HISTORY_KEPT), repeated ? '1' : '0', ...rows.map(encode)];
+    await runScript(redis, add, where, args);
   };
   return {
     addAll,

@@ -126,20 +126,7 @@ export function keysFor(prefix: string): Keys {
     audit: () => `${shared}:audit`,
     revokedChannel: () => `${prefix}:ended-logins`,
     baseline: (userId) => `${shared}:baseline:${userId}`,
-    incident: (caseId) => `${shared}:incident:${caseId}`,
-    visits: (caseId) => `${shared}:visits:${caseId}`,
-    visitCounts: (caseId) => `${shared}:visit-counts:${caseId}`,
-    visitMark: (id) => `${shared}:visit-mark:${id}`,
-    incidentsAll: () => `${shared}:incidents:all`,
-    incidentsByStatus: (status) => `${shared}:incidents:status:${status}`,
-    incidentsByUser: (userId) => `${shared}:incidents:user:${userId}`,
-    incidentsByAddress: (address) => `${shared}:incidents:address:${address}`,
-    incidentsByNetwork: (network) => `${shared}:incidents:network:${network}`,
-    incidentsByReason: (reason) => `${shared}:incidents:reason:${reason}`,
-    incidentsByAction: (action) => `${shared}:incidents:action:${action}`,
-    incidentsByCountry: (country) => `${shared}:incidents:country:${country}`,
-    incidentsIndexed: () => `${shared}:incidents:indexed`,
-    visited: () => `${shared}:visited`,
+    ...incidentKeys(shared),
     auditOfCase: (caseId) => `${shared}:audit-of-case:${caseId}`,
     auditOwn: (userTag) => `${shared}:audit-own:${userTag}`,
     auditCopy: (token) => `${shared}:audit-copy:${token}`,
@@ -167,6 +154,25 @@ export function keysFor(prefix: string): Keys {
     questions: (userTag) => `${shared}:questions:${userTag}`,
     attempts: (nameTag) => `${shared}:attempts:${nameTag}`,
   };
+}
+
+function incidentKeys(shared: string) {
+  return {
+    incident: (caseId: string) => `${shared}:incident:${caseId}`,
+    visits: (caseId: string) => `${shared}:visits:${caseId}`,
+    visitCounts: (caseId: string) => `${shared}:visit-counts:${caseId}`,
+    visitMark: (id: string) => `${shared}:visit-mark:${id}`,
+    incidentsAll: () => `${shared}:incidents:all`,
+    incidentsByStatus: (status: string) => `${shared}:incidents:status:${status}`,
+    incidentsByUser: (userId: string) => `${shared}:incidents:user:${userId}`,
+    incidentsByAddress: (address: string) => `${shared}:incidents:address:${address}`,
+    incidentsByNetwork: (network: string) => `${shared}:incidents:network:${network}`,
+    incidentsByReason: (reason: string) => `${shared}:incidents:reason:${reason}`,
+    incidentsByAction: (action: string) => `${shared}:incidents:action:${action}`,
+    incidentsByCountry: (country: string) => `${shared}:incidents:country:${country}`,
+    incidentsIndexed: () => `${shared}:incidents:indexed`,
+    visited: () => `${shared}:visited`,
+  } satisfies Partial<Keys>;
 }
 
 /** phpredis's own keys: its prefix and the session's id. */

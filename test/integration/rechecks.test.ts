@@ -135,7 +135,7 @@ describe('scheduling', () => {
     const queue = recheckQueue(w.redis, names, [1, 30], log);
     release(() => queue.close());
     const seen: (boolean | undefined)[] = [];
-    const work = async ({ last }: Revocation) => void seen.push(last);
+    const work = async ([one]: readonly Revocation[]) => void seen.push(one?.last);
     const consumer = startRechecks(connect(w.url, { maxRetriesPerRequest: null }), names, work, log);
     release(() => consumer.close(true));
     const { lid, handle } = login();
@@ -151,6 +151,34 @@ describe('scheduling', () => {
     const { lid, handle } = login();
     const one: Revocation = { lid, handle, reason: 'country_changed', caseId: 'AAAA-BBBB-CCCC', atMs: Date.now() };
     await Promise.all([queue.schedule([one]), queue.schedule([one]), queue.schedule([{ ...one, atMs: one.atMs + 1 }])]);
+    expect(await w.recheckJobs()).toHaveLength(2);
+  });
+
+  test('what one batch ended is one job a step, and every end of it comes; the same batch again adds none', async () => {
+    const w = await world();
+    const names = { queue: RECHECK_QUEUE, prefix: w.keys.queuePrefix };
+    const queue = recheckQueue(w.redis, names, [1, 1e6], captureLog());
+    release(() => queue.close());
+    const batch = Array.from({ length: 101 }, (): Revocation => {
+      const { lid, handle } = login();
+      return {
+        lid,
+        handle,
+        reason: 'country_changed',
+        caseId: 'AAAA-BBBB-CCCC',
+        atMs: Date.now(),
+        loginAtMs: Date.now(),
+      };
+    });
+    await Promise.all([queue.schedule(batch), queue.schedule(batch)]);
+    expect(await w.recheckJobs()).toHaveLength(2 * 2); // a hundred in one job at most, and two steps
+    const seen: Revocation[] = [];
+    const work = async (ends: readonly Revocation[]) => void seen.push(...ends);
+    const consumer = startRechecks(connect(w.url, { maxRetriesPerRequest: null }), names, work, captureLog());
+    release(() => consumer.close(true));
+    await until(() => seen.length >= batch.length);
+    const byLid = (ends: readonly Revocation[]) => [...ends].sort((a, b) => (a.lid < b.lid ? -1 : 1));
+    expect(byLid(seen)).toEqual(byLid(batch));
     expect(await w.recheckJobs()).toHaveLength(2);
   });
 
@@ -244,8 +272,8 @@ describe('a re-check', () => {
     const queue = recheckQueue(w.redis, names, [1], log);
     release(() => queue.close());
     const seen: number[] = [];
-    const work = async ({ atMs }: Revocation) => {
-      seen.push(atMs);
+    const work = async (ends: readonly Revocation[]) => {
+      seen.push(...ends.map(({ atMs }) => atMs));
       if (seen.length === 1) throw new UnrecoverableError('for good');
     };
     const consumer = startRechecks(connect(w.url, { maxRetriesPerRequest: null }), names, work, log);
