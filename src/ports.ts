@@ -318,6 +318,8 @@ export interface Enrolment {
   readonly endsAtMs: number;
   /** When the login began, where it began in this request; else null, and the time on record counts. */
   readonly loginAtMs: number | null;
+  /** The id is given back (see `Undo`): nothing new comes into being, so a Redis without memory takes it too. */
+  readonly givenBack?: boolean | undefined;
 }
 
 /** Which session ids a login has, and whether it has ended. Each method is atomic. */

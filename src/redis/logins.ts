@@ -12,7 +12,7 @@ const NO_CASE = 'NONE';
 export function redisLogins(redis: Redis, keys: Keys): Logins {
   return {
     async enroll(enrolment) {
-      const args = enrolmentArgs(enrolment);
+      const args = [...enrolmentArgs(enrolment), enrolment.givenBack ? '1' : '0'];
       const [mark, epoch] = (await runScript(redis, enroll, loginKeys(keys, enrolment.lid), args)) as [string, string];
       return endMarkOf(mark, epoch);
     },
