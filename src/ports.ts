@@ -247,9 +247,10 @@ export interface GuardedSessions {
   reissued(handle: string, nowMs: number, withinMs: number): Promise<void>;
   /**
    * Enrol, save and move, all or nothing, in one atomic step; where the login or the old id had ended, the new id gets its
-   * tombstone. Null on a Cluster, where these keys lie in several slots: there enrol, save and move go one after the other.
+   * tombstone. Answers null on a Cluster, where these keys lie in several slots: there enrol, save and move go one after the
+   * other. Null in its place: so do they here.
    */
-  readonly enter: ((entrance: Entrance) => Promise<WriteOutcome>) | null;
+  readonly enter: ((entrance: Entrance) => Promise<WriteOutcome | null>) | null;
   /** Puts the tombstone of an ended login where an id of it was about to be created. */
   bury(handle: string, lid: string, mark: EndMark, tombstoneTtlMs: number): Promise<void>;
 }

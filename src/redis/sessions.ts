@@ -11,10 +11,10 @@ import type {
   WriteOutcome,
 } from '../ports.ts';
 import { arrivals } from './arrivals.ts';
-import { isCluster } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { endMarkOf, enrolmentArgs, loginKeys } from './logins.ts';
 import { loadScript, runScript, type Script } from './script.ts';
+import { runAcrossSlots } from './slots.ts';
 
 /**
  * A session's own key holds either a live session or the tombstone of one that ended, both JSON objects whose first
@@ -101,7 +101,7 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     destroy: async (...how) => (await logout(...how)).outcome,
     move,
     ...arrivals(redis, keys, load),
-    enter: isCluster(redis) ? null : (entrance) => enter(redis, keys, entrance),
+    enter: (entrance) => enter(redis, keys, entrance),
     async bury(handle, lid, mark, tombstoneTtlMs) {
       await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
     },
@@ -115,11 +115,11 @@ function dataHash(value: string): string {
     .digest('hex');
 }
 
-async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<WriteOutcome> {
+async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<WriteOutcome | null> {
   const { enrolment, head, data, ttlMs, move, tombstoneTtlMs } = entrance;
   const { lid, handle } = enrolment;
   const where = [...loginKeys(keys, lid), keys.session(handle), ...(move === null ? [] : [keys.session(move.from)])];
-  const reply = await runScript(redis, scripts.enter, where, [
+  const reply = await runAcrossSlots(redis, scripts.enter, where, [
     ...enrolmentArgs(enrolment),
     head.birth,
     serialise(head, data),
@@ -129,6 +129,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
     move?.onlyOnce ? '1' : '0',
     move?.ifStill === undefined ? '-' : dataHash(move.ifStill),
   ]);
+  if (reply === null) return null;
   const [kind, ...rest] = reply as [WriteOutcome | 'ended', ...string[]];
   if (kind === 'ended') {
     const mark = endMarkOf(rest[0] ?? '', rest[1] ?? '0');
