@@ -221,6 +221,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   });
 
   eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
+  releasers.add('late logouts', () => engine.close());
   const guard = new StockGuard({ engine, absoluteTtlMs, log });
 
   return {

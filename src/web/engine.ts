@@ -50,7 +50,7 @@ export class SessionEngine {
   constructor(deps: EngineDeps) {
     this.#deps = deps;
     this.#creation = new Creation(deps);
-    this.#late = new LateEnds(deps.log);
+    this.#late = new LateEnds(deps.log, () => this.endLate());
   }
 
   /** A session object that this request has just generated. */
@@ -69,14 +69,22 @@ export class SessionEngine {
     }
     const handle = sessionHandle(sessionId);
     try {
-      const found = await this.#deps.sessions.load(handle);
-      if (found.kind === 'absent') return { opened: { kind: 'anonymous' }, reused: null };
-      if (found.kind === 'live') return { opened: liveUnder(handle, found), reused: null };
-      if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
-      return await followMoved(this.#deps, sessionId, handle, found.tombstone);
+      const looked = await this.#find(sessionId, handle);
+      const { opened } = looked;
+      // Its user has logged out, though Redis has not taken it yet.
+      const isOver = this.#late.has(handle) || (opened.kind === 'live' && this.#late.has(opened.entry.handle));
+      return isOver ? { opened: { kind: 'anonymous' }, reused: null } : looked;
     } catch (error) {
       return { opened: this.#away(sessionId, error), reused: null };
     }
+  }
+
+  async #find(sessionId: string, handle: string): Promise<Looked> {
+    const found = await this.#deps.sessions.load(handle);
+    if (found.kind === 'absent') return { opened: { kind: 'anonymous' }, reused: null };
+    if (found.kind === 'live') return { opened: liveUnder(handle, found), reused: null };
+    if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
+    return followMoved(this.#deps, sessionId, handle, found.tombstone);
   }
 
   #away(sessionId: string, error: unknown): Opened {
@@ -241,6 +249,7 @@ export class SessionEngine {
    * or of its own key where it has no login. Throws when Redis is away.
    */
   async hasEnded({ handle, head, first }: Entry): Promise<boolean> {
+    if (this.#late.has(handle)) return true;
     if (head.lid !== '') return (await this.#deps.logins.endMark(head.lid)) !== null;
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
@@ -266,15 +275,17 @@ export class SessionEngine {
    * away: then it is done when Redis is back (see `endLate`).
    */
   async end(handle: string): Promise<WriteOutcome | null> {
-    const { sessions, clock, absoluteTtlMs } = this.#deps;
-    const outcome = await this.#write('destroy', async () => {
-      const ended = await sessions.logout(handle, clock(), absoluteTtlMs);
-      // A revoked one's login has ended before.
-      if (ended.lid !== '' && ended.outcome !== 'revoked') await this.#deps.onLogout?.({ lid: ended.lid, handle });
-      return ended.outcome;
-    });
+    const outcome = await this.#write('destroy', () => this.#logOut(handle));
     if (outcome === null) this.#late.add(handle);
     else this.#late.delete(handle);
+    return outcome;
+  }
+
+  async #logOut(handle: string): Promise<WriteOutcome> {
+    const { sessions, clock, absoluteTtlMs, onLogout } = this.#deps;
+    const { outcome, lid } = await sessions.logout(handle, clock(), absoluteTtlMs);
+    // A revoked one's login has ended before.
+    if (lid !== '' && outcome !== 'revoked') await onLogout?.({ lid, handle });
     return outcome;
   }
 
@@ -285,9 +296,31 @@ export class SessionEngine {
     }
   }
 
-  /** Redis is back: what could not be ended while it was away ends now. */
+  /**
+   * Redis is back, or may be: what could not be ended ends now. One goes first, to see. None is counted as refused again.
+   * Never throws.
+   */
   async endLate(): Promise<void> {
-    await Promise.all(this.#late.all().map((handle) => this.end(handle)));
+    const [first, ...others] = this.#late.all();
+    if (first === undefined || !(await this.#endLate(first))) return;
+    await Promise.all(others.map((handle) => this.#endLate(handle)));
+  }
+
+  async #endLate(handle: string): Promise<boolean> {
+    try {
+      await this.#logOut(handle);
+      this.#late.delete(handle);
+      return true;
+    } catch {
+      this.#late.add(handle); // behind the others: it may be this one alone
+      return false;
+    }
+  }
+
+  /** Tries once more to end what waits for it. Never throws. */
+  async close(): Promise<void> {
+    await this.endLate();
+    this.#late.stop();
   }
 
   /**
