@@ -330,7 +330,8 @@ export interface Logins {
    * epoch of its user that it began before. MUST be done before the id is first saved.
    */
   enroll(enrolment: Enrolment): Promise<EndMark | null>;
-  endMark(lid: string): Promise<EndMark | null>;
+  /** `loginAtMs`: of a login that no id was ever enrolled of; then the epoch of its user counts too. One command. */
+  endMark(lid: string, loginAtMs?: number): Promise<EndMark | null>;
 }
 
 /** One login of a user. Text is untrusted. */
@@ -361,7 +362,10 @@ export interface Registry {
   ): Promise<void>;
   /** The logins that live, oldest first: the index, then one look at all of them in one go. Removes the dead behind it. */
   list(userId: string, nowMs: number): Promise<LoginEntry[]>;
-  find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean }) | null>;
+  /** `kept`: has a session of this login ever been in our store? */
+  find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean; readonly kept: boolean }) | null>;
+  /** Does this login's id say, by itself, that it is this user's? Never of an id that the app chose. */
+  isOf(lid: string, userId: string): boolean;
   /** Every login on record, whether it lives or not. */
   all(userId: string): Promise<LoginEntry[]>;
   /**

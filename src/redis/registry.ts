@@ -55,8 +55,10 @@ export function redisRegistry(redis: Redis, keys: Keys): Registry {
     async find(lid, nowMs) {
       const row = await rowOf(redis, keys, lid);
       if (row === null) return phpLogin(redis, keys, lid);
-      return { ...entryOf(row), live: (await lifeOf(redis, keys, row, nowMs)) === 'live' };
+      const [life, ids] = await Promise.all([lifeOf(redis, keys, row, nowMs), redis.exists(keys.loginIds(lid))]);
+      return { ...entryOf(row), live: life === 'live', kept: ids > 0 };
     },
+    isOf: (lid, userId) => tagOf(lid) === userTag(userId),
     async all(userId) {
       return (await rowsOf(redis, keys, userTag(userId))).filter(isKnown).map(entryOf);
     },
@@ -96,11 +98,15 @@ function row(lid: string, score: string, fields: Record<string, string>): Row {
  * A login at a PHP site is on no user's list: PHP keeps the ids that it has had. Whether it lives, its mark says; whose it is,
  * only PHP knows.
  */
-async function phpLogin(redis: Redis, keys: Keys, lid: string): Promise<(LoginEntry & { live: boolean }) | null> {
+async function phpLogin(
+  redis: Redis,
+  keys: Keys,
+  lid: string,
+): Promise<(LoginEntry & { live: boolean; kept: boolean }) | null> {
   const [handle] = await redis.hkeys(keys.phpIds(lid));
   if (handle === undefined) return null;
   const nothing = { userId: null, loginAtMs: 0, endsAtMs: 0, address: null, countries: [] };
-  return { lid, handle, ...nothing, live: true };
+  return { lid, handle, ...nothing, live: true, kept: true };
 }
 
 async function rowOf(redis: Redis, keys: Keys, lid: string): Promise<Row | null> {
