@@ -5,10 +5,10 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
 import { caseOf } from '../case-of.ts';
 import { BouncerError } from '../errors.ts';
-import type { AuditEntry, LoginEntry } from '../ports.ts';
+import type { AuditEntry, Log, LoginEntry, Sessions } from '../ports.ts';
 import { redisAudit } from '../redis/audit.ts';
 import { redisSessions } from '../redis/ender.ts';
-import type { Keys } from '../redis/keys.ts';
+import { type Keys, RECHECK_QUEUE } from '../redis/keys.ts';
 import { redisLogins } from '../redis/logins.ts';
 import { redisRegistry } from '../redis/registry.ts';
 import { guardedSessions } from '../redis/sessions.ts';
@@ -22,6 +22,9 @@ import { givenName } from './with-desk.ts';
 
 const DAY_MS = 86_400_000;
 const AUDIT_ROWS = 100;
+
+/** It was done, but not all that belongs to it: whoever typed this must hear of that. */
+const WARNINGS: Log = { ...QUIET, warn: (_fields, message) => void process.stderr.write(`warning: ${message}\n`) };
 
 export function sessionsCommand(): Command {
   const sessions = new Command('sessions').description("list and end users' sessions");
@@ -58,19 +61,38 @@ function auditCommand(): Command {
 }
 
 function withAdmin<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>): Promise<T> {
-  return withRedis(config, (redis, keys) => work(adminOf(config, redis, keys)));
+  return withRedis(config, (redis, keys) => {
+    const tombstoneTtlMs = config.tombstoneTtlDays * DAY_MS;
+    return work(adminOf(redis, keys, redisSessions(redis, keys, tombstoneTtlMs), tombstoneTtlMs));
+  });
 }
 
-function adminOf({ tombstoneTtlDays }: Config, redis: Redis, keys: Keys): SessionAdmin {
-  const tombstoneTtlMs = tombstoneTtlDays * DAY_MS;
+/** For what ends something: with the re-checks that every end has. */
+function withEnder<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>): Promise<T> {
+  return withRedis(config, async (redis, keys) => {
+    // Loaded here: the queue's library is most of the time that a command takes to start.
+    const { RECHECK_DELAYS_MS, rechecked, recheckQueue } = await import('../queue/rechecks.ts');
+    const tombstoneTtlMs = config.tombstoneTtlDays * DAY_MS;
+    const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
+    const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, WARNINGS);
+    const sessions = rechecked(redisSessions(redis, keys, tombstoneTtlMs), rechecks, WARNINGS);
+    try {
+      return await work(adminOf(redis, keys, sessions, tombstoneTtlMs));
+    } finally {
+      await rechecks.close();
+    }
+  });
+}
+
+function adminOf(redis: Redis, keys: Keys, sessions: Sessions, tombstoneTtlMs: number): SessionAdmin {
   return sessionAdmin({
     registry: redisRegistry(redis, keys),
-    sessions: redisSessions(redis, keys, tombstoneTtlMs),
+    sessions,
     guarded: guardedSessions(redis, keys),
     logins: redisLogins(redis, keys),
     audit: redisAudit(redis, keys),
     clock: Date.now,
-    log: QUIET,
+    log: { ...WARNINGS, error: WARNINGS.warn },
     absoluteTtlMs: tombstoneTtlMs,
     caseOf,
   });
@@ -96,7 +118,7 @@ function reasonsOf(options: Options): { by: string; why: string } {
 }
 
 async function end(id: string, options: Options): Promise<void> {
-  const outcome = await withAdmin(configOf(options).config, (admin) => admin.end(id, reasonsOf(options)));
+  const outcome = await withEnder(configOf(options).config, (admin) => admin.end(id, reasonsOf(options)));
   if (outcome === 'unknown') {
     throw new BouncerError('session_unknown', 'no login or session has this id: list the sessions of its user');
   }
@@ -107,7 +129,7 @@ async function end(id: string, options: Options): Promise<void> {
 async function endAll(user: string, options: Options): Promise<void> {
   const keep = textOf(options, 'except');
   const reasons = reasonsOf(options);
-  const result = await withAdmin(configOf(options).config, (admin) =>
+  const result = await withEnder(configOf(options).config, (admin) =>
     keep === undefined ? admin.endAll(user, reasons) : admin.endOthers(user, keep, reasons),
   );
   if (options.json) printJson(result);
