@@ -18,6 +18,7 @@ import { redisIncidents } from './redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
 import { redisLogins } from './redis/logins.ts';
 import { redisRegistry } from './redis/registry.ts';
+import { serverClock } from './redis/server-time.ts';
 import { guardedSessions } from './redis/sessions.ts';
 import { revocationFeed } from './redis/subscriber.ts';
 import { Releasers } from './release.ts';
@@ -213,6 +214,8 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     sessions: guardedSessions(redis, keys),
     logins,
     clock,
+    // A clock that was given in place of this host's is kept to.
+    sharedClock: clock === Date.now ? serverClock(redis, clock, log) : undefined,
     log,
     idPattern,
     onRefusedId,

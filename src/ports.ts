@@ -595,6 +595,13 @@ export interface RegistryFindings {
 /** Milliseconds since the epoch. */
 export type Clock = () => number;
 
+/** The time by one clock for all hosts: for what one of them notes and another compares within seconds. */
+export interface SharedClock {
+  now: Clock;
+  /** Asks that clock now. True where this host's idea of it was wrong by a second or more. Throws when Redis is away. */
+  measure(): Promise<boolean>;
+}
+
 /** The part of a pino logger that we use: an object of fields first, then a fixed sentence. Never raw outside text. */
 export interface Log {
   debug(fields: object, message: string): void;

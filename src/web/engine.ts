@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { hasSettled, judgeMoved, REISSUE_MS } from '../domain/grace.ts';
 import { errorName, sessionUnavailable } from '../errors.ts';
-import type { Clock, GuardedSessions, LiveHead, LoadedSession, Log, Logins, Refusal, WriteOutcome } from '../ports.ts';
+import type {
+  Clock,
+  GuardedSessions,
+  LiveHead,
+  LoadedSession,
+  Log,
+  Logins,
+  Refusal,
+  SharedClock,
+  WriteOutcome,
+} from '../ports.ts';
 import { Creation, type Mutation } from './creation.ts';
 import type { Entry, Looked, Opened, OpenedLive } from './entry.ts';
 import { lifeIn, renewalOf } from './expiry.ts';
@@ -14,6 +24,8 @@ export interface EngineDeps {
   readonly sessions: GuardedSessions;
   readonly logins: Logins;
   readonly clock: Clock;
+  /** For first uses and tails, which one host notes and another judges. Default: `clock`. */
+  readonly sharedClock?: SharedClock | undefined;
   readonly log: Log;
   /** Life of a session whose cookie says none, milliseconds. */
   readonly ttlMs: number;
@@ -45,11 +57,13 @@ export type { Entry, Opened } from './entry.ts';
 export class SessionEngine {
   readonly #deps: EngineDeps;
   readonly #late: LateEnds;
+  readonly #shared: SharedClock;
   readonly #creation: Creation;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
     this.#creation = new Creation(deps);
+    this.#shared = deps.sharedClock ?? { now: deps.clock, measure: async () => false };
     this.#late = new LateEnds(deps.log, () => this.endLate());
   }
 
@@ -69,7 +83,9 @@ export class SessionEngine {
     }
     const handle = sessionHandle(sessionId);
     try {
-      const looked = await this.#find(sessionId, handle);
+      let looked = await this.#find(sessionId, handle);
+      // Not on the word of a clock that is wrong.
+      if (looked.reused !== null && (await this.#shared.measure())) looked = await this.#find(sessionId, handle);
       const { opened } = looked;
       // Its user has logged out, though Redis has not taken it yet.
       const isOver = this.#late.has(handle) || (opened.kind === 'live' && this.#late.has(opened.entry.handle));
@@ -84,7 +100,7 @@ export class SessionEngine {
     if (found.kind === 'absent') return { opened: { kind: 'anonymous' }, reused: null };
     if (found.kind === 'live') return { opened: liveUnder(handle, found), reused: null };
     if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
-    return followMoved(this.#deps, sessionId, handle, found.tombstone);
+    return followMoved({ sessions: this.#deps.sessions, clock: this.#shared.now }, sessionId, handle, found.tombstone);
   }
 
   #away(sessionId: string, error: unknown): Opened {
@@ -116,7 +132,7 @@ export class SessionEngine {
   arrived(entry: Entry): void {
     const { handle, head } = entry;
     if (head.movedFrom === '') return;
-    const nowMs = this.#deps.clock();
+    const nowMs = this.#shared.now();
     this.#deps.sessions.arrive(handle, head.movedFrom, nowMs).catch((error: unknown) => {
       this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A first use could not be noted');
     });
@@ -129,8 +145,9 @@ export class SessionEngine {
    * process. Never an id that its holder has only now begun to use, nor an anonymous session.
    */
   isDue({ lid, movedFrom, firstUsedAtMs = 0 }: LiveHead): boolean {
-    const { rotateEvery = 0, random = Math.random, clock } = this.#deps;
-    if (rotateEvery <= 0 || lid === '' || movedFrom !== '' || !hasSettled(firstUsedAtMs, clock())) return false;
+    const { rotateEvery = 0, random = Math.random } = this.#deps;
+    if (rotateEvery <= 0 || lid === '' || movedFrom !== '') return false;
+    if (!hasSettled(firstUsedAtMs, this.#shared.now())) return false;
     return random() * rotateEvery < 1;
   }
 
@@ -217,7 +234,7 @@ export class SessionEngine {
   async #movedOn(entry: Entry): Promise<void> {
     entry.movedOn = true;
     if (!entry.named || entry.head.lid === '') return;
-    await this.#deps.sessions.reissued(entry.handle, this.#deps.clock(), REISSUE_MS);
+    await this.#deps.sessions.reissued(entry.handle, this.#shared.now(), REISSUE_MS);
   }
 
   /** Most unmodified requests need no second command: the time to live is renewed when part of it has gone. */
@@ -264,7 +281,7 @@ export class SessionEngine {
       if (tombstone.kind === 'revoked') return 'ended';
       // An old id past its time would be taken for a thief's.
       if (tombstone.kind !== 'moved' || tombstone.lid === '') return 'gone';
-      return judgeMoved(tombstone.successorUsedAtMs, this.#deps.clock()) === 'reused' ? 'gone' : 'live';
+      return judgeMoved(tombstone.successorUsedAtMs, this.#shared.now()) === 'reused' ? 'gone' : 'live';
     } catch {
       return 'unknown';
     }
