@@ -598,7 +598,9 @@ export type Clock = () => number;
 /** The time by one clock for all hosts: for what one of them notes and another compares within seconds. */
 export interface SharedClock {
   now: Clock;
-  /** Asks that clock now. True where this host's idea of it was wrong by a second or more. Throws when Redis is away. */
+  /** Was it asked within the last minute? */
+  isFresh(): boolean;
+  /** Asks it now. True where this host's idea of it was wrong by a second or more. Throws when Redis is away. */
   measure(): Promise<boolean>;
 }
 

@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis';
 import type { Clock, Log, SharedClock } from '../ports.ts';
-import { eachConnection } from './connection.ts';
 
 /**
  * The time by Redis' own clock, which is one for all: of what many processes count together, a machine whose clock is wrong must
@@ -26,12 +25,12 @@ const SKEWED_MS = 5000;
 const MOVED_MS = 1000;
 
 /**
- * The same time without a question for each: how far this host's clock is off is measured with each new connection, and
- * behind the answer where that was a while ago. Until the first measurement, and while Redis is away, the host's own.
+ * The same time without a question for each: how far this host's clock is off is measured where that matters (see the engine). Until
+ * then the host's own. No connection begins with it: a process that is still loading its modules would take the answer for late.
  */
 export function serverClock(redis: Redis, clock: Clock, log: Log): SharedClock {
   let offsetMs = 0;
-  let measuredAt = performance.now();
+  let measuredAt = Number.NEGATIVE_INFINITY;
   let isSkewed = false;
   const note = () => {
     const off = Math.abs(offsetMs);
@@ -41,22 +40,17 @@ export function serverClock(redis: Redis, clock: Clock, log: Log): SharedClock {
     }
     isSkewed = off >= (isSkewed ? SKEWED_MS / 2 : SKEWED_MS);
   };
-  const measure = async () => {
-    measuredAt = performance.now();
-    const before = clock();
-    const serverMs = await timeOf(redis);
-    const was = offsetMs;
-    offsetMs = Math.round(serverMs - (before + clock()) / 2);
-    note();
-    return Math.abs(offsetMs - was) >= MOVED_MS;
-  };
-  const quietly = () => void measure().catch(() => {});
-  eachConnection(redis, (one) => one.on('ready', quietly));
   return {
-    measure,
-    now() {
-      if (performance.now() - measuredAt > MEASURE_EVERY_MS) quietly();
-      return clock() + offsetMs;
+    now: () => clock() + offsetMs,
+    isFresh: () => performance.now() - measuredAt <= MEASURE_EVERY_MS,
+    async measure() {
+      measuredAt = performance.now();
+      const before = clock();
+      const serverMs = await timeOf(redis);
+      const was = offsetMs;
+      offsetMs = Math.round(serverMs - (before + clock()) / 2);
+      note();
+      return Math.abs(offsetMs - was) >= MOVED_MS;
     },
   };
 }

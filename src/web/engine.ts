@@ -63,7 +63,7 @@ export class SessionEngine {
   constructor(deps: EngineDeps) {
     this.#deps = deps;
     this.#creation = new Creation(deps);
-    this.#shared = deps.sharedClock ?? { now: deps.clock, measure: async () => false };
+    this.#shared = deps.sharedClock ?? { now: deps.clock, isFresh: () => true, measure: async () => false };
     this.#late = new LateEnds(deps.log, () => this.endLate());
   }
 
@@ -132,12 +132,14 @@ export class SessionEngine {
   arrived(entry: Entry): void {
     const { handle, head } = entry;
     if (head.movedFrom === '') return;
-    const nowMs = this.#shared.now();
-    this.#deps.sessions.arrive(handle, head.movedFrom, nowMs).catch((error: unknown) => {
+    const shared = this.#shared;
+    const note = () => this.#deps.sessions.arrive(handle, head.movedFrom, shared.now());
+    const noted = shared.isFresh() ? note() : shared.measure().then(note, note);
+    noted.catch((error: unknown) => {
       this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A first use could not be noted');
     });
     // A save of this request must not write the predecessor's name back.
-    entry.head = { ...head, movedFrom: '', firstUsedAtMs: nowMs };
+    entry.head = { ...head, movedFrom: '', firstUsedAtMs: shared.now() };
   }
 
   /**
