@@ -18,13 +18,14 @@ import { redisIncidents } from './redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE, RECHECK_QUEUE } from './redis/keys.ts';
 import { redisLogins } from './redis/logins.ts';
 import { redisRegistry } from './redis/registry.ts';
+import { serverClock } from './redis/server-time.ts';
 import { guardedSessions } from './redis/sessions.ts';
 import { revocationFeed } from './redis/subscriber.ts';
 import { Releasers } from './release.ts';
 import { type SessionAdmin, type SessionAdminDeps, sessionAdmin } from './session-admin.ts';
 import { checkUserAnswersOptions, openUserAnswers, type UserAnswersOptions } from './user-answers.ts';
 import { Attached } from './web/attached.ts';
-import { SessionEngine } from './web/engine.ts';
+import { type EngineDeps, SessionEngine } from './web/engine.ts';
 import { type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
 import { type Frameworks, frameworks } from './web/frameworks.ts';
 import { Gate, type GateRequest, type Reuse } from './web/gate.ts';
@@ -214,7 +215,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     ...sessionTimes(options),
     sessions: guardedSessions(redis, keys),
     logins,
-    clock,
+    ...clocksOf(redis, clock, log),
     log,
     idPattern,
     onRefusedId,
@@ -222,7 +223,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     ...endsOf(sessions, ender, clock, log),
   });
 
-  eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
+  endLateLogouts(engine, redis, releasers);
   const guard = new StockGuard({ engine, absoluteTtlMs, log });
 
   return {
@@ -241,6 +242,16 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
     close: () => releasers.run(),
   };
+}
+
+/** A clock that was given in place of this host's is kept to. */
+function clocksOf(redis: Redis, clock: Clock, log: Log): Pick<EngineDeps, 'clock' | 'sharedClock'> {
+  return { clock, sharedClock: clock === Date.now ? serverClock(redis, clock, log) : undefined };
+}
+
+function endLateLogouts(engine: SessionEngine, redis: Redis, releasers: Releasers): void {
+  eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
+  releasers.add('late logouts', () => engine.close());
 }
 
 /** What the web tier itself ends is re-checked too. It does not wait for replicas: the worker's re-checks do. */

@@ -256,11 +256,11 @@ export interface GuardedSessions {
   logout(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<{ outcome: WriteOutcome; lid: string }>;
   /**
    * A session and its login, with all its ids, in one atomic step, and the news of it. `other`: the session is another login's
-   * (`lid`), nothing was done. Not `isAll`: ids are left, of a login with very many. Null on a Cluster: there the login's mark,
-   * its other ids and the session end one after the other.
+   * (`lid`), nothing was done. Not `isAll`: ids are left, of a login with very many. Answers null on a Cluster: there the login's
+   * mark, its other ids and the session end one after the other. Null in its place: so they do here.
    */
   readonly logoutAtOnce:
-    | ((logout: Logout) => Promise<{ outcome: WriteOutcome | 'other'; lid: string; isAll: boolean }>)
+    | ((logout: Logout) => Promise<{ outcome: WriteOutcome | 'other'; lid: string; isAll: boolean } | null>)
     | null;
   /** As `logout`, for whom the login does not matter. */
   destroy(handle: string, nowMs: number, tombstoneTtlMs: number): Promise<WriteOutcome>;
@@ -278,9 +278,10 @@ export interface GuardedSessions {
   reissued(handle: string, nowMs: number, withinMs: number): Promise<void>;
   /**
    * Enrol, save and move, all or nothing, in one atomic step; where the login or the old id had ended, the new id gets its
-   * tombstone. Null on a Cluster, where these keys lie in several slots: there enrol, save and move go one after the other.
+   * tombstone. Answers null on a Cluster, where these keys lie in several slots: there enrol, save and move go one after the
+   * other. Null in its place: so do they here.
    */
-  readonly enter: ((entrance: Entrance) => Promise<WriteOutcome>) | null;
+  readonly enter: ((entrance: Entrance) => Promise<WriteOutcome | null>) | null;
   /** Puts the tombstone of an ended login where an id of it was about to be created. */
   bury(handle: string, lid: string, mark: EndMark, tombstoneTtlMs: number): Promise<void>;
 }
@@ -349,6 +350,8 @@ export interface Enrolment {
   readonly endsAtMs: number;
   /** When the login began, where it began in this request; else null, and the time on record counts. */
   readonly loginAtMs: number | null;
+  /** The id is given back (see `Undo`): nothing new comes into being, so a Redis without memory takes it too. */
+  readonly givenBack?: boolean | undefined;
 }
 
 /** Which session ids a login has, and whether it has ended. Each method is atomic. */
@@ -358,7 +361,8 @@ export interface Logins {
    * epoch of its user that it began before. MUST be done before the id is first saved.
    */
   enroll(enrolment: Enrolment): Promise<EndMark | null>;
-  endMark(lid: string): Promise<EndMark | null>;
+  /** `loginAtMs`: of a login that no id was ever enrolled of; then the epoch of its user counts too. One command. */
+  endMark(lid: string, loginAtMs?: number): Promise<EndMark | null>;
 }
 
 /** One login of a user. Text is untrusted. */
@@ -391,7 +395,10 @@ export interface Registry {
   ): Promise<void>;
   /** The logins that live, oldest first, in one step (on a Cluster: the index, then one look at all of them). Removes the dead behind it. */
   list(userId: string, nowMs: number): Promise<LoginEntry[]>;
-  find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean }) | null>;
+  /** `kept`: has a session of this login ever been in our store? */
+  find(lid: string, nowMs: number): Promise<(LoginEntry & { readonly live: boolean; readonly kept: boolean }) | null>;
+  /** Does this login's id say, by itself, that it is this user's? Never of an id that the app chose. */
+  isOf(lid: string, userId: string): boolean;
   /** Every login on record, whether it lives or not. */
   all(userId: string): Promise<LoginEntry[]>;
   /**
@@ -634,6 +641,15 @@ export interface RegistryFindings {
 
 /** Milliseconds since the epoch. */
 export type Clock = () => number;
+
+/** The time by one clock for all hosts: for what one of them notes and another compares within seconds. */
+export interface SharedClock {
+  now: Clock;
+  /** Was it asked within the last minute? */
+  isFresh(): boolean;
+  /** Asks it now. True where this host's idea of it was wrong by a second or more. Throws when Redis is away. */
+  measure(): Promise<boolean>;
+}
 
 /** The part of a pino logger that we use: an object of fields first, then a fixed sentence. Never raw outside text. */
 export interface Log {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { BouncerError } from './errors.ts';
 import type {
   Audit,
@@ -26,7 +27,10 @@ export interface EndOneOptions extends EndOptions {
   readonly ofUser?: string | number | undefined;
 }
 
-/** `unknown`: no such login or session is on record; nothing was done. `already_ended`: it did not live any more. */
+/**
+ * `unknown`: nothing was done: no session on record has this handle, or the login is not this user's. `already_ended`: it did not
+ * live any more. A login's id that is on no record is that of a session which the app keeps itself: it is `ended`.
+ */
 export type EndOutcome = 'ended' | 'already_ended' | 'unknown';
 
 export interface EndAllResult {
@@ -84,11 +88,11 @@ export function sessionAdmin(deps: SessionAdminDeps): SessionAdmin {
     list: (userId) => deps.registry.list(nameOf(userId), deps.clock()),
     async end(handleOrLid, options) {
       check(options);
-      const found = await resolve(deps, handleOrLid);
+      const found = (await resolve(deps, handleOrLid)) ?? (await notOnRecord(deps, handleOrLid, options.ofUser));
       if (found === null || (options.ofUser !== undefined && found.userId !== nameOf(options.ofUser))) return 'unknown';
       const [result] = await deps.sessions.revoke([forced(found, deps)]);
       if (result instanceof Error || result === undefined) throw result ?? new Error('no reply');
-      const outcome: EndOutcome = found.live ? 'ended' : 'already_ended';
+      const outcome: EndOutcome = found.live || found.mayLive ? 'ended' : 'already_ended';
       await note(deps, [entry('end', found, outcome, options, deps)]);
       return outcome;
     },
@@ -119,6 +123,8 @@ interface Found {
   readonly handle: string;
   readonly userId: string | null;
   readonly live: boolean;
+  /** Its session is the app's own affair: nobody here can say. */
+  readonly mayLive?: boolean;
 }
 
 /** What the app's own text stands for; null where nothing on record has this id. */
@@ -130,7 +136,23 @@ async function resolve(deps: SessionAdminDeps, id: unknown): Promise<Found | nul
 async function byLid({ registry, logins, clock }: SessionAdminDeps, lid: string): Promise<Found | null> {
   const [known, mark] = await Promise.all([registry.find(lid, clock()), logins.endMark(lid)]);
   if (known === null) return null;
-  return { lid, handle: known.handle, userId: known.userId, live: known.live && mark === null };
+  const { handle, userId, kept, endsAtMs } = known;
+  const mayLive = mark === null && !kept && endsAtMs > clock();
+  return { lid, handle, userId, live: known.live && mark === null, mayLive };
+}
+
+/** A login that was reported, not listed, and has its session elsewhere: all there is of it here is its id, and its mark. */
+async function notOnRecord(
+  { registry, logins }: SessionAdminDeps,
+  lid: unknown,
+  ofUser: string | number | undefined,
+): Promise<Found | null> {
+  if (typeof lid !== 'string' || !ID.test(lid) || lid.length === HANDLE_LENGTH) return null;
+  const userId = ofUser === undefined ? null : nameOf(ofUser);
+  if (userId !== null && !registry.isOf(lid, userId)) return null;
+  // Of a session that was never in our store; in the form that all handles have.
+  const handle = createHash('sha256').update(lid).digest('base64url');
+  return { lid, handle, userId, live: (await logins.endMark(lid)) === null };
 }
 
 async function byHandle(deps: SessionAdminDeps, handle: string): Promise<Found | null> {

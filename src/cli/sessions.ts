@@ -5,8 +5,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../config/load.ts';
 import { caseOf } from '../case-of.ts';
 import { BouncerError } from '../errors.ts';
-import type { AuditEntry, LoginEntry, Rechecks } from '../ports.ts';
-import { RECHECK_DELAYS_MS, rechecked, recheckQueue } from '../queue/rechecks.ts';
+import type { AuditEntry, Log, LoginEntry, Sessions } from '../ports.ts';
 import { redisAudit } from '../redis/audit.ts';
 import { keptAsByWorkers } from '../redis/kept.ts';
 import { type Keys, RECHECK_QUEUE } from '../redis/keys.ts';
@@ -23,6 +22,9 @@ import { givenName } from './with-desk.ts';
 
 const DAY_MS = 86_400_000;
 const AUDIT_ROWS = 100;
+
+/** It was done, but not all that belongs to it: whoever typed this must hear of that. */
+const WARNINGS: Log = { ...QUIET, warn: (_fields, message) => void process.stderr.write(`warning: ${message}\n`) };
 
 export function sessionsCommand(): Command {
   const sessions = new Command('sessions').description("list and end users' sessions");
@@ -59,28 +61,40 @@ function auditCommand(): Command {
 }
 
 function withAdmin<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>): Promise<T> {
+  return withRedis(config, (redis, keys) => {
+    return work(adminOf(redis, keys, sessionsOf(config, redis, keys)));
+  });
+}
+
+/** For what ends something: with the re-checks that every end has. */
+function withEnder<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>): Promise<T> {
   return withRedis(config, async (redis, keys) => {
-    // The workers look after what is ended here, too; without them a PHP site's own session would stay as it is.
+    // Loaded here: the queue's library is most of the time that a command takes to start.
+    const { RECHECK_DELAYS_MS, rechecked, recheckQueue } = await import('../queue/rechecks.ts');
     const names = { queue: RECHECK_QUEUE, prefix: keys.queuePrefix };
-    const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, QUIET);
+    const rechecks = recheckQueue(redis, names, RECHECK_DELAYS_MS, WARNINGS);
+    const sessions = rechecked(sessionsOf(config, redis, keys), rechecks, WARNINGS);
     try {
-      return await work(adminOf(config, redis, keys, rechecks));
+      return await work(adminOf(redis, keys, sessions));
     } finally {
       await rechecks.close();
     }
   });
 }
 
-function adminOf({ tombstoneTtlDays }: Config, redis: Redis, keys: Keys, rechecks: Rechecks): SessionAdmin {
-  const kept = keptAsByWorkers({ redis, keys, log: QUIET, tombstoneTtlMs: tombstoneTtlDays * DAY_MS });
+function sessionsOf({ tombstoneTtlDays }: Config, redis: Redis, keys: Keys): Sessions {
+  return keptAsByWorkers({ redis, keys, log: QUIET, tombstoneTtlMs: tombstoneTtlDays * DAY_MS }).sessions;
+}
+
+function adminOf(redis: Redis, keys: Keys, sessions: Sessions): SessionAdmin {
   return sessionAdmin({
     registry: redisRegistry(redis, keys),
-    sessions: rechecked(kept.sessions, rechecks, QUIET),
+    sessions,
     guarded: guardedSessions(redis, keys),
     logins: redisLogins(redis, keys),
     audit: redisAudit(redis, keys),
     clock: Date.now,
-    log: QUIET,
+    log: { ...WARNINGS, error: WARNINGS.warn },
     absoluteTtlMs: LONGEST_SESSION_MS,
     caseOf,
   });
@@ -107,7 +121,7 @@ function reasonsOf(options: Options): { by: string; why: string } {
 }
 
 async function end(id: string, options: Options): Promise<void> {
-  const outcome = await withAdmin(configOf(options).config, (admin) => admin.end(id, reasonsOf(options)));
+  const outcome = await withEnder(configOf(options).config, (admin) => admin.end(id, reasonsOf(options)));
   if (outcome === 'unknown') {
     throw new BouncerError('session_unknown', 'no login or session has this id: list the sessions of its user');
   }
@@ -118,7 +132,7 @@ async function end(id: string, options: Options): Promise<void> {
 async function endAll(user: string, options: Options): Promise<void> {
   const keep = textOf(options, 'except');
   const reasons = reasonsOf(options);
-  const result = await withAdmin(configOf(options).config, (admin) =>
+  const result = await withEnder(configOf(options).config, (admin) =>
     keep === undefined ? admin.endAll(user, reasons) : admin.endOthers(user, keep, reasons),
   );
   if (options.json) printJson(result);

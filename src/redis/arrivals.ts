@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { GuardedSessions, LoadedSession } from '../ports.ts';
-import { isCluster } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { loadScript, runScript, type Script } from './script.ts';
+import { runAcrossSlots } from './slots.ts';
 
 const scripts = {
   arrive: loadScript('arrive-1'),
@@ -22,7 +22,7 @@ export function arrivals(redis: Redis, keys: Keys, load: Load): Pick<GuardedSess
   return {
     async arrive(handle, predecessor, nowMs) {
       const both = [keys.session(handle), keys.session(predecessor)];
-      if (!isCluster(redis)) return void (await runScript(redis, scripts.firstUse, both, [digits(nowMs)]));
+      if ((await runAcrossSlots(redis, scripts.firstUse, both, [digits(nowMs)])) !== null) return;
       // First the note, then the name off: in between, the next use only notes it again.
       await run(scripts.used, predecessor, digits(nowMs));
       await run(scripts.arrive, handle, digits(nowMs));

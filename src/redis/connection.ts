@@ -1,6 +1,7 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Log } from '../ports.ts';
+import { reconnectOnErrorOf, watchRefusals } from './refusals.ts';
 
 /** A URL, ioredis options, or an ioredis instance (also a `Cluster`) whose options are taken over; it is never used or closed itself. */
 export type RedisTarget = string | RedisOptions | Redis | Cluster;
@@ -73,7 +74,14 @@ export function openPhpRedis(target: RedisTarget, log: Log): Redis {
 type OurOptions = RedisOptions & { replyMapping: 'legacy' };
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
-  const redis = connect(target, { ...ours, disconnectTimeout: 100, keyPrefix: '', replyMapping: 'legacy' });
+  const reconnectOnError = watchRefusals(ours.connectionName ?? '', log, reconnectOnErrorOf(target));
+  const redis = connect(target, {
+    ...ours,
+    reconnectOnError,
+    disconnectTimeout: 100,
+    keyPrefix: '',
+    replyMapping: 'legacy',
+  });
   eachConnection(redis, (one) => one.on('connect', () => gatherWrites(one.stream)));
   let failing = false;
   redis.on('error', (error: unknown) => {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
  * Every key of this project is spelled here and nowhere else.
  *
  * Three kinds, so that everything also works on a Redis Cluster: a session's key has a slot of its own (its scripts touch
- * that one key only, but for two that a Cluster is never sent); what belongs to one user's logins shares the user's slot, because a login id begins with its user's
+ * that one key only, but for two that a Cluster is not sent); what belongs to one user's logins shares the user's slot, because a login id begins with its user's
  * tag (see `loginId` in web/handle); all that the worker writes shares the hash tag `{prefix}`, one slot.
  */
 export interface Keys {

@@ -12,12 +12,14 @@ const NO_CASE = 'NONE';
 export function redisLogins(redis: Redis, keys: Keys): Logins {
   return {
     async enroll(enrolment) {
-      const args = enrolmentArgs(enrolment);
+      const args = [...enrolmentArgs(enrolment), enrolment.givenBack ? '1' : '0'];
       const [mark, epoch] = (await runScript(redis, enroll, loginKeys(keys, enrolment.lid), args)) as [string, string];
       return endMarkOf(mark, epoch);
     },
-    async endMark(lid) {
-      return parseMark(await redis.get(keys.loginEnd(lid)));
+    async endMark(lid, loginAtMs) {
+      if (loginAtMs === undefined) return parseMark(await redis.get(keys.loginEnd(lid)));
+      const [mark, epoch] = await redis.mget(keys.loginEnd(lid), keys.epoch(tagOf(lid)));
+      return endMarkOf(mark ?? '', Number(epoch) >= loginAtMs ? (epoch ?? '0') : '0');
     },
   };
 }

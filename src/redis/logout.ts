@@ -3,7 +3,8 @@ import type { GuardedSessions, WriteOutcome } from '../ports.ts';
 import type { Keys } from './keys.ts';
 import { parseMark } from './logins.ts';
 import { publishRevoked } from './publisher.ts';
-import { loadScript, runScript } from './script.ts';
+import { loadScript } from './script.ts';
+import { runAcrossSlots } from './slots.ts';
 
 const script = loadScript('logout-4');
 
@@ -15,7 +16,8 @@ export function logoutAtOnce(redis: Redis, keys: Keys, maxIds = MAX_IDS): NonNul
   return async ({ handle, lid, nowMs, tombstoneTtlMs, markTtlMs }) => {
     const where = [keys.session(handle), keys.loginEnd(lid), keys.loginIds(lid), keys.session('')];
     const args = [whole(nowMs), whole(tombstoneTtlMs), lid, whole(markTtlMs), String(maxIds)];
-    const reply = await runScript(redis, script, where, args);
+    const reply = await runAcrossSlots(redis, script, where, args);
+    if (reply === null) return null;
     const [outcome, found, mark, left, handles] = reply as [WriteOutcome | 'other', string, string, string, string[]];
     if (outcome === 'other') return { outcome, lid: found, isAll: true };
     const ended = mark === '' ? null : parseMark(mark);

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
-import { isCluster } from './connection.ts';
 import { type Keys, LID_LENGTH } from './keys.ts';
 import { type Life, lifeOf } from './registry-life.ts';
 import { type Row, rowsOf } from './registry-rows.ts';
-import { loadScript, runScript } from './script.ts';
+import { loadScript } from './script.ts';
+import { runAcrossSlots } from './slots.ts';
 
 const lookScript = loadScript('look-4');
 
@@ -13,7 +13,7 @@ const lookScript = loadScript('look-4');
  * script; on a Cluster, and of a user with very many ids, what is not known yet is asked next, all in one go.
  */
 export async function look(redis: Redis, keys: Keys, tag: string, nowMs: number, maxLooks: number) {
-  const rows = isCluster(redis) ? await rowsOf(redis, keys, tag) : await lookedAt(redis, keys, tag, nowMs, maxLooks);
+  const rows = (await lookedAt(redis, keys, tag, nowMs, maxLooks)) ?? (await rowsOf(redis, keys, tag));
   const lives = await Promise.all(rows.map((one) => lifeOf(redis, keys, one, nowMs)));
   const which = (life: Life) => rows.filter((_, i) => lives[i] === life);
   return { live: which('live'), dead: which('dead'), pending: which('pending') };
@@ -22,10 +22,11 @@ export async function look(redis: Redis, keys: Keys, tag: string, nowMs: number,
 /** Sessions that the script looks at while nobody else is served: some milliseconds. */
 export const MAX_LOOKS = 2000;
 
-async function lookedAt(redis: Redis, keys: Keys, tag: string, nowMs: number, maxLooks: number): Promise<Row[]> {
+async function lookedAt(redis: Redis, keys: Keys, tag: string, nowMs: number, maxLooks: number): Promise<Row[] | null> {
   const where = [keys.userLogins(tag), keys.userEntries(tag), keys.session(''), keys.loginIdsOf(tag)];
   const limits = [nowMs, tag, LID_LENGTH, maxLooks].map(String);
-  const reply = (await runScript(redis, lookScript, where, limits)) as string[][];
+  const reply = (await runAcrossSlots(redis, lookScript, where, limits)) as string[][] | null;
+  if (reply === null) return null;
   return reply.map(([lid = '', ends = '0', newest = '', reported, countries, head, another]) => ({
     lid,
     endsAtMs: Number(ends),

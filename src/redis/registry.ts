@@ -42,8 +42,10 @@ export function redisRegistry(redis: Redis, keys: Keys, maxLooks = MAX_LOOKS): R
     async find(lid, nowMs) {
       const row = await rowOf(redis, keys, lid);
       if (row === null) return phpLogin(redis, keys, lid);
-      return { ...entryOf(row), live: (await lifeOf(redis, keys, row, nowMs)) === 'live' };
+      const [life, ids] = await Promise.all([lifeOf(redis, keys, row, nowMs), redis.exists(keys.loginIds(lid))]);
+      return { ...entryOf(row), live: life === 'live', kept: ids > 0 };
     },
+    isOf: (lid, userId) => tagOf(lid) === userTag(userId),
     async all(userId) {
       return (await rowsOf(redis, keys, userTag(userId))).filter(isKnown).map(entryOf);
     },
@@ -98,11 +100,15 @@ async function take(redis: Redis, keys: Keys, tag: string, dead: readonly Row[])
  * A login at a PHP site that is on no list (any more): PHP keeps the ids that it has had. Whether it lives, its mark says; whose
  * it is, only PHP knows.
  */
-async function phpLogin(redis: Redis, keys: Keys, lid: string): Promise<(LoginEntry & { live: boolean }) | null> {
+async function phpLogin(
+  redis: Redis,
+  keys: Keys,
+  lid: string,
+): Promise<(LoginEntry & { live: boolean; kept: boolean }) | null> {
   const [handle] = await redis.hkeys(keys.phpIds(lid));
   if (handle === undefined) return null;
   const nothing = { userId: null, loginAtMs: 0, endsAtMs: 0, address: null, countries: [] };
-  return { lid, handle, ...nothing, php: true, live: true };
+  return { lid, handle, ...nothing, php: true, live: true, kept: true };
 }
 
 function whole(ms: number): string {

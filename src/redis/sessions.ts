@@ -11,11 +11,11 @@ import type {
   WriteOutcome,
 } from '../ports.ts';
 import { arrivals } from './arrivals.ts';
-import { isCluster } from './connection.ts';
 import type { Keys } from './keys.ts';
 import { endMarkOf, enrolmentArgs, loginKeys } from './logins.ts';
 import { logoutAtOnce } from './logout.ts';
 import { loadScript, runScript, type Script } from './script.ts';
+import { runAcrossSlots } from './slots.ts';
 
 /**
  * A session's own key holds either a live session or the tombstone of one that ended, both JSON objects whose first
@@ -102,17 +102,12 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     destroy: async (...how) => (await logout(...how)).outcome,
     move,
     ...arrivals(redis, keys, load),
-    ...atOnce(redis, keys),
+    enter: (entrance) => enter(redis, keys, entrance),
+    logoutAtOnce: logoutAtOnce(redis, keys),
     async bury(handle, lid, mark, tombstoneTtlMs) {
       await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
     },
   };
-}
-
-/** What is one step where one server holds all keys. */
-function atOnce(redis: Redis, keys: Keys): Pick<GuardedSessions, 'enter' | 'logoutAtOnce'> {
-  if (isCluster(redis)) return { enter: null, logoutAtOnce: null };
-  return { enter: (entrance) => enter(redis, keys, entrance), logoutAtOnce: logoutAtOnce(redis, keys) };
 }
 
 /** Of the data in a stored value: all behind the head, which a renewal changes. */
@@ -122,11 +117,11 @@ function dataHash(value: string): string {
     .digest('hex');
 }
 
-async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<WriteOutcome> {
+async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<WriteOutcome | null> {
   const { enrolment, head, data, ttlMs, move, tombstoneTtlMs } = entrance;
   const { lid, handle } = enrolment;
   const where = [...loginKeys(keys, lid), keys.session(handle), ...(move === null ? [] : [keys.session(move.from)])];
-  const reply = await runScript(redis, scripts.enter, where, [
+  const reply = await runAcrossSlots(redis, scripts.enter, where, [
     ...enrolmentArgs(enrolment),
     head.birth,
     serialise(head, data),
@@ -136,6 +131,7 @@ async function enter(redis: Redis, keys: Keys, entrance: Entrance): Promise<Writ
     move?.onlyOnce ? '1' : '0',
     move?.ifStill === undefined ? '-' : dataHash(move.ifStill),
   ]);
+  if (reply === null) return null;
   const [kind, ...rest] = reply as [WriteOutcome | 'ended', ...string[]];
   if (kind === 'ended') {
     const mark = endMarkOf(rest[0] ?? '', rest[1] ?? '0');

@@ -125,7 +125,8 @@ async function putOneBack(
   const endsAtMs = found?.endsAtMs ?? 0;
   if (found?.lid === lid && found.was === 'live' && endsAtMs > nowMs) {
     // The registry may have dropped the login as dead: whoever ends all of the user's logins must find it again.
-    const mark = await redisLogins(redis, keys).enroll({ lid, handle, nowMs, endsAtMs, loginAtMs: loginAtMs ?? null });
+    const enrolment = { lid, handle, nowMs, endsAtMs, loginAtMs: loginAtMs ?? null, givenBack: true };
+    const mark = await redisLogins(redis, keys).enroll(enrolment);
     if (mark !== null) return { outcome: 'ended_again', successors: [] };
   }
   const args = [lid, String(liftedAtMs), whole(nowMs), String(HOUR_MS)];

@@ -21,7 +21,7 @@ import type { EndOptions, SessionAdmin } from '../session-admin.ts';
 /** "Show what you hold on this user" and "forget this user": see docs/privacy.md for what they cover. */
 export interface PrivacyDeps {
   readonly sessions: Pick<SessionAdmin, 'end' | 'endAll'>;
-  readonly registry: Pick<Registry, 'all'>;
+  readonly registry: Pick<Registry, 'all' | 'find'>;
   readonly baselines: Pick<Baselines, 'load'>;
   readonly history: Pick<History, 'list'>;
   readonly lists: Pick<Lists, 'list' | 'remove'>;
@@ -157,7 +157,10 @@ async function endUnlisted(deps: PrivacyDeps, userId: string, by: EndOptions): P
   const past = await deps.history.list(userId, WHOLE_HISTORY);
   const known = new Set([...past, ...(await incidentsOf(deps, userId))].map(({ lid }) => lid));
   for (const { lid } of await deps.registry.all(userId)) known.delete(lid);
-  for (const lid of known) await deps.sessions.end(lid, by);
+  for (const lid of known) {
+    // Of one that is on no record nothing must come into being now: no mark, no re-check, no entry of the audit.
+    if ((await deps.registry.find(lid, deps.clock())) !== null) await deps.sessions.end(lid, by);
+  }
 }
 
 /** All that anything on record still names, ended long ago or not. */

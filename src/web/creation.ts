@@ -81,7 +81,8 @@ export class Creation {
     const { lid, renewedAtMs: nowMs, endsAtMs } = head;
     const enrolment = { lid, handle: entry.handle, nowMs, endsAtMs, loginAtMs: entry.loginAtMs ?? null };
     if (sessions.enter !== null && lid !== '' && mutation === undefined) {
-      return sessions.enter({ enrolment, head, data, ttlMs, move, tombstoneTtlMs });
+      const entered = await sessions.enter({ enrolment, head, data, ttlMs, move, tombstoneTtlMs });
+      if (entered !== null) return entered;
     }
     const outcome = await this.#enrolAndSave(enrolment, () => sessions.save(entry.handle, true, head, data, ttlMs));
     if (outcome !== 'live' || move === null) return outcome;

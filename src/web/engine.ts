@@ -1,12 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { hasSettled, judgeMoved, REISSUE_MS } from '../domain/grace.ts';
 import { errorName, sessionUnavailable } from '../errors.ts';
-import type { Clock, GuardedSessions, LiveHead, LoadedSession, Log, Logins, Refusal, WriteOutcome } from '../ports.ts';
+import type {
+  Clock,
+  GuardedSessions,
+  LiveHead,
+  LoadedSession,
+  Log,
+  Logins,
+  Refusal,
+  SharedClock,
+  WriteOutcome,
+} from '../ports.ts';
 import { Creation, leavesLogin, type Mutation } from './creation.ts';
 import type { Entry, Looked, Opened, OpenedLive } from './entry.ts';
 import { lifeIn, renewalOf } from './expiry.ts';
 import { randomToken, sessionHandle } from './handle.ts';
-import { LateEnds } from './late-ends.ts';
+import { type LateEnd, LateEnds } from './late-ends.ts';
 import { logOut } from './logout.ts';
 import { endedBy, endedByReuse, followMoved } from './moved.ts';
 import { ID_PATTERN, type IdProblem, idProblem } from './strict-id.ts';
@@ -15,6 +25,8 @@ export interface EngineDeps {
   readonly sessions: GuardedSessions;
   readonly logins: Logins;
   readonly clock: Clock;
+  /** For first uses and tails, which one host notes and another judges. Default: `clock`. */
+  readonly sharedClock?: SharedClock | undefined;
   readonly log: Log;
   /** Life of a session whose cookie says none, milliseconds. */
   readonly ttlMs: number;
@@ -46,12 +58,14 @@ export type { Entry, Opened } from './entry.ts';
 export class SessionEngine {
   readonly #deps: EngineDeps;
   readonly #late: LateEnds;
+  readonly #shared: SharedClock;
   readonly #creation: Creation;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
     this.#creation = new Creation(deps);
-    this.#late = new LateEnds(deps.log);
+    this.#shared = deps.sharedClock ?? { now: deps.clock, isFresh: () => true, measure: async () => false };
+    this.#late = new LateEnds(deps.log, () => this.endLate());
   }
 
   /** A session object that this request has just generated. */
@@ -70,14 +84,24 @@ export class SessionEngine {
     }
     const handle = sessionHandle(sessionId);
     try {
-      const found = await this.#deps.sessions.load(handle);
-      if (found.kind === 'absent') return { opened: { kind: 'anonymous' }, reused: null };
-      if (found.kind === 'live') return { opened: liveUnder(handle, found), reused: null };
-      if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
-      return await followMoved(this.#deps, sessionId, handle, found.tombstone);
+      let looked = await this.#find(sessionId, handle);
+      // Not on the word of a clock that is wrong.
+      if (looked.reused !== null && (await this.#shared.measure())) looked = await this.#find(sessionId, handle);
+      const { opened } = looked;
+      // Its user has logged out, though Redis has not taken it yet.
+      const isOver = this.#late.has(handle) || (opened.kind === 'live' && this.#late.has(opened.entry.handle));
+      return isOver ? { opened: { kind: 'anonymous' }, reused: null } : looked;
     } catch (error) {
       return { opened: this.#away(sessionId, error), reused: null };
     }
+  }
+
+  async #find(sessionId: string, handle: string): Promise<Looked> {
+    const found = await this.#deps.sessions.load(handle);
+    if (found.kind === 'absent') return { opened: { kind: 'anonymous' }, reused: null };
+    if (found.kind === 'live') return { opened: liveUnder(handle, found), reused: null };
+    if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
+    return followMoved({ sessions: this.#deps.sessions, clock: this.#shared.now }, sessionId, handle, found.tombstone);
   }
 
   #away(sessionId: string, error: unknown): Opened {
@@ -109,12 +133,14 @@ export class SessionEngine {
   arrived(entry: Entry): void {
     const { handle, head } = entry;
     if (head.movedFrom === '') return;
-    const nowMs = this.#deps.clock();
-    this.#deps.sessions.arrive(handle, head.movedFrom, nowMs).catch((error: unknown) => {
+    const shared = this.#shared;
+    const note = () => this.#deps.sessions.arrive(handle, head.movedFrom, shared.now());
+    const noted = shared.isFresh() ? note() : shared.measure().then(note, note);
+    noted.catch((error: unknown) => {
       this.#deps.log.debug({ event: 'session_unavailable', error: errorName(error) }, 'A first use could not be noted');
     });
     // A save of this request must not write the predecessor's name back.
-    entry.head = { ...head, movedFrom: '', firstUsedAtMs: nowMs };
+    entry.head = { ...head, movedFrom: '', firstUsedAtMs: shared.now() };
   }
 
   /**
@@ -122,8 +148,9 @@ export class SessionEngine {
    * process. Never an id that its holder has only now begun to use, nor an anonymous session.
    */
   isDue({ lid, movedFrom, firstUsedAtMs = 0 }: LiveHead): boolean {
-    const { rotateEvery = 0, random = Math.random, clock } = this.#deps;
-    if (rotateEvery <= 0 || lid === '' || movedFrom !== '' || !hasSettled(firstUsedAtMs, clock())) return false;
+    const { rotateEvery = 0, random = Math.random } = this.#deps;
+    if (rotateEvery <= 0 || lid === '' || movedFrom !== '') return false;
+    if (!hasSettled(firstUsedAtMs, this.#shared.now())) return false;
     return random() * rotateEvery < 1;
   }
 
@@ -229,7 +256,7 @@ export class SessionEngine {
   async #movedOn(entry: Entry): Promise<void> {
     entry.movedOn = true;
     if (!entry.named || entry.head.lid === '') return;
-    await this.#deps.sessions.reissued(entry.handle, this.#deps.clock(), REISSUE_MS);
+    await this.#deps.sessions.reissued(entry.handle, this.#shared.now(), REISSUE_MS);
   }
 
   /** Most unmodified requests need no second command: the time to live is renewed when part of it has gone. */
@@ -268,6 +295,7 @@ export class SessionEngine {
    * or of its own key where it has no login. Throws when Redis is away.
    */
   async hasEnded({ handle, head, first }: Entry): Promise<boolean> {
+    if (this.#late.has(handle)) return true;
     if (head.lid !== '') return (await this.#deps.logins.endMark(head.lid)) !== null;
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
@@ -282,7 +310,7 @@ export class SessionEngine {
       if (tombstone.kind === 'revoked') return 'ended';
       // An old id past its time would be taken for a thief's.
       if (tombstone.kind !== 'moved' || tombstone.lid === '') return 'gone';
-      return judgeMoved(tombstone.successorUsedAtMs, this.#deps.clock()) === 'reused' ? 'gone' : 'live';
+      return judgeMoved(tombstone.successorUsedAtMs, this.#shared.now()) === 'reused' ? 'gone' : 'live';
     } catch {
       return 'unknown';
     }
@@ -306,9 +334,31 @@ export class SessionEngine {
     }
   }
 
-  /** Redis is back: what could not be ended while it was away ends now. */
+  /**
+   * Redis is back, or may be: what could not be ended ends now. One goes first, to see. None is counted as refused again.
+   * Never throws.
+   */
   async endLate(): Promise<void> {
-    await Promise.all(this.#late.all().map(({ handle, lid }) => this.end(handle, lid)));
+    const [first, ...others] = this.#late.all();
+    if (first === undefined || !(await this.#endLate(first))) return;
+    await Promise.all(others.map((one) => this.#endLate(one)));
+  }
+
+  async #endLate({ handle, lid }: LateEnd): Promise<boolean> {
+    try {
+      await logOut(this.#deps, handle, lid);
+      this.#late.delete(handle);
+      return true;
+    } catch {
+      this.#late.add(handle, lid); // behind the others: it may be this one alone
+      return false;
+    }
+  }
+
+  /** Tries once more to end what waits for it. Never throws. */
+  async close(): Promise<void> {
+    await this.endLate();
+    this.#late.stop();
   }
 
   /**

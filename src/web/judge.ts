@@ -12,6 +12,11 @@ export interface JudgedRequest extends Omit<HttpRequest, 'peer'> {
   readonly sessionId?: string | undefined;
   /** Or the login that the app's own session (a signed cookie, a token) belongs to: what `reportLogin` returned. */
   readonly lid?: string | undefined;
+  /**
+   * With `lid`: when that login began, milliseconds since the epoch, as the app's own session says. With it, `endAll` of its
+   * user ends this login too; without, only an end of the very login does.
+   */
+  readonly loginAtMs?: number | undefined;
 }
 
 export type Judgement =
@@ -38,7 +43,7 @@ export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins
     state = session.state;
     lid = session.entry?.head.lid ?? '';
   } else if (request.lid !== undefined) {
-    const mark = await markOf(request.lid, deps.logins);
+    const mark = await markOf(request.lid, request.loginAtMs, deps.logins);
     state = stateOf(request.lid, mark);
     lid = mark === null ? request.lid : '';
   }
@@ -46,9 +51,11 @@ export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins
   return answer === 'pass' ? { action: 'pass', lid, data } : { action: 'answer', ...answer };
 }
 
-async function markOf(lid: string, logins: Logins): Promise<EndMark | null | 'away'> {
+async function markOf(lid: string, loginAtMs: unknown, logins: Logins): Promise<EndMark | null | 'away'> {
+  // What is no time is as old as can be.
+  const beganMs = typeof loginAtMs === 'number' && loginAtMs > 0 ? loginAtMs : 0;
   try {
-    return await logins.endMark(lid);
+    return await logins.endMark(lid, loginAtMs === undefined ? undefined : beganMs);
   } catch {
     return 'away';
   }

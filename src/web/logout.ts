@@ -17,9 +17,10 @@ export const MARK_TTL_MS = 30 * 86_400_000;
  *
  * @param lid the session's login, where it is known ('': it has none)
  */
-export function logOut(deps: LogoutDeps, handle: string, lid = ''): Promise<WriteOutcome> {
+export async function logOut(deps: LogoutDeps, handle: string, lid = ''): Promise<WriteOutcome> {
   const { logoutAtOnce } = deps.sessions;
-  return logoutAtOnce === null ? stepByStep(deps, handle, lid) : atOnce(deps, logoutAtOnce, handle, lid);
+  const outcome = logoutAtOnce === null ? null : await atOnce(deps, logoutAtOnce, handle, lid);
+  return outcome ?? stepByStep(deps, handle, lid);
 }
 
 async function atOnce(
@@ -27,10 +28,11 @@ async function atOnce(
   logout: NonNullable<GuardedSessions['logoutAtOnce']>,
   handle: string,
   lid: string,
-): Promise<WriteOutcome> {
+): Promise<WriteOutcome | null> {
   const { sessions, clock, absoluteTtlMs: tombstoneTtlMs, onLogout } = deps;
   const markTtlMs = Math.max(MARK_TTL_MS, tombstoneTtlMs);
   const ended = await logout({ handle, lid, nowMs: clock(), tombstoneTtlMs, markTtlMs });
+  if (ended === null) return null;
   // Not known before: the session itself says whose it is.
   if (ended.outcome === 'other') return atOnce(deps, logout, handle, ended.lid);
   if (!ended.isAll) await onLogout?.({ lid, handle });

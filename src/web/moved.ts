@@ -26,15 +26,27 @@ export function endedBy(tombstone: Exclude<Tombstone, MovedTombstone>): Opened {
 }
 
 /**
- * An id whose session has moved on: what its holder is served. Reads only; may throw when Redis is away. `reused`: an
- * earlier id of this chain was.
+ * A request with an id that is more generations old than this, none of them ever used, is plain anonymous: each would cost a
+ * read more with every request, for ever, and leave a tombstone. No browser loses so many answers in a row; the calls of one
+ * page, all under way with one id while the app changes it in each, are fewer.
  */
+export const MAX_UNUSED = 32;
+
+/** What is known of a chain of ids before this one. */
+interface Before {
+  /** An earlier id was brought too late. */
+  readonly reused: Looked['reused'];
+  /** How many ids between have moved on, without ever having been used. */
+  readonly unused: number;
+}
+
+/** An id whose session has moved on: what its holder is served. Reads only; may throw when Redis is away. */
 export async function followMoved(
   deps: MovedDeps,
   sessionId: string,
   handle: string,
   moved: MovedTombstone,
-  reused: Looked['reused'] = null,
+  { reused, unused }: Before = { reused: null, unused: 0 },
 ): Promise<Looked> {
   const named = successorsFor(sessionId, moved);
   // Not one login, or not surely one user: forwarding would hand a session to whoever planted the old id.
@@ -48,7 +60,10 @@ export async function followMoved(
   if (found.tombstone.kind !== 'moved') return { opened: endedBy(found.tombstone), reused: null };
   // Two generations old. Where the id between was never used, answers were lost: the chain's newest id is served.
   const older = judgeMoved(moved.successorUsedAtMs, deps.clock(), true);
-  return followMoved(deps, id, next, found.tombstone, late ?? (older === 'reused' ? own : null));
+  const before = { reused: late ?? (older === 'reused' ? own : null), unused: unused + 1 };
+  // Where there is an alarm to raise it is raised, however far: that is once.
+  if (before.reused === null && before.unused >= MAX_UNUSED) return nothing();
+  return followMoved(deps, id, next, found.tombstone, before);
 }
 
 function nothing(): Looked {

@@ -1,6 +1,6 @@
 import { parseAddress } from '../domain/address.ts';
 import type { AddressProblem, LoginEvent } from '../domain/types.ts';
-import { loginId, randomToken, sessionHandle } from './handle.ts';
+import { loginId, sessionHandle } from './handle.ts';
 
 /** One login, for `reportLogin`. */
 export interface LoginReport {
@@ -54,8 +54,8 @@ export function eventOf(report: LoginReport, nowMs: number, problem?: AddressPro
   const { sessionId, address, userAgent, deviceId, loginAtMs, lid, list } = report;
   const userId = userIdOf(report.userId);
   return {
-    // Only a listed login's id must tell its user's slot.
-    lid: lid ?? (list === true ? loginId(userId) : randomToken()),
+    // It tells its user, listed or not: who ends all of the user's logins means this one, too.
+    lid: lid ?? loginId(userId),
     handle: typeof sessionId === 'string' && sessionId !== '' ? sessionHandle(sessionId) : '',
     userId,
     ...locatable(address, problem),

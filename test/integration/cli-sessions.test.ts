@@ -1,6 +1,7 @@
 /** `session-bouncer sessions` as an operator runs it: a process of its own from dist/. */
 import { describe, expect, test } from '@jest/globals';
 import type { LoginEntry } from '../../src/ports.ts';
+import { RECHECK_QUEUE } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { WebTier } from '../support/admin.ts';
 import { spawnNode, testRedisUrl } from '../support/index.ts';
@@ -32,6 +33,17 @@ describe('session-bouncer sessions', () => {
     const audit = await cli(web, 'audit');
     expect(audit.stdout).toContain('end_others');
     expect(audit.stdout).toContain('lost telephone');
+  });
+
+  test('each end has its three re-checks', async () => {
+    const web = new WebTier();
+    const delayed = () => web.redis.zcard(`${web.keys.queuePrefix}:${RECHECK_QUEUE}:delayed`);
+    const [first] = [await web.login('alice'), await web.login('alice')];
+    expect((await cli(web, 'end', first.lid, ...WHY)).stderr).toBe('');
+    expect(await delayed()).toBe(3);
+    // The queue takes each only once: those of the first stand.
+    await cli(web, 'end-all', 'alice', ...WHY);
+    expect(await delayed()).toBe(6);
   });
 
   test('an unknown id is an error with a code; who and why must be told', async () => {

@@ -6,6 +6,8 @@ import { redisLogins } from '../../src/redis/logins.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { type Opened, SessionEngine } from '../../src/web/engine.ts';
 import { randomToken, sessionHandle } from '../../src/web/handle.ts';
+import { MAX_UNUSED } from '../../src/web/moved.ts';
+import { commandsOn } from '../support/commands.ts';
 import { captureLog, connect, testPrefix } from '../support/index.ts';
 
 const DAY_MS = 86_400_000;
@@ -106,6 +108,29 @@ describe('an id that its session has moved on from', () => {
     expect(await request(first)).toMatchObject({ ...served, forwardTo: third });
     expect(await request(third)).toMatchObject(served);
     expect(alarms).toBe(0);
+  });
+
+  test('a cookie that is never updated is followed so far, and no further: what it costs is bounded', async () => {
+    const first = await login();
+    let newest = '';
+    for (let i = 0; i < MAX_UNUSED; i++) newest = await change(first);
+    expect(await request(first)).toMatchObject({ ...served, forwardTo: newest });
+    const last = await change(first);
+    expect(await request(first)).toMatchObject({ kind: 'anonymous' });
+    const sent = await commandsOn(redis, keys.prefix, () => request(first));
+    expect(sent.length).toBeLessThanOrEqual(MAX_UNUSED + 1);
+    // Its login lives on for whoever has the id, without an alarm.
+    expect(await request(last)).toMatchObject(served);
+    expect(alarms).toBe(0);
+  });
+
+  test('a long chain of used ids is no way round the alarm', async () => {
+    const first = await login();
+    let newest = first;
+    for (let i = 0; i < MAX_UNUSED + 4; i++) newest = await change(newest);
+    expect(await request(first)).toMatchObject(reused);
+    expect(await request(newest)).toMatchObject(reused);
+    expect(alarms).toBe(1);
   });
 
   test('two generations old: an alarm at once, for every holder', async () => {

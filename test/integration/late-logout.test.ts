@@ -5,6 +5,7 @@ import type { Bouncer } from '../../src/index.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { LateEnds } from '../../src/web/late-ends.ts';
+import { WebTier } from '../support/admin.ts';
 import { captureLog, connect, privateRedis, testPrefix, until } from '../support/index.ts';
 import { openShop, type Shop } from '../support/shop.ts';
 import { KINDS, openStockShop } from '../support/stock-shop.ts';
@@ -77,6 +78,67 @@ describe('a logout while Redis is away', () => {
     expect([login.status, login.json().saved]).toEqual([200, false]);
     server.resume();
     await ended(server.url, prefix, before);
+  });
+});
+
+describe('a logout that Redis refuses', () => {
+  test('is over in this process at once, and everywhere when Redis takes writes again, on the same connection', async () => {
+    const { url } = await privateRedis();
+    const prefix = testPrefix();
+    const [here, elsewhere] = [
+      await openShop(prefix, { bouncer: { redis: url } }),
+      await openShop(prefix, { bouncer: { redis: url } }),
+    ];
+    const alice = here.browser();
+    await until(async () => (await alice.login('alice')).json().saved);
+    const cookie = await alice.jar.getCookieString(here.url);
+    const user = async (at: string) =>
+      ((await (await fetch(`${at}/me`, { headers: { cookie } })).json()) as { user: unknown }).user;
+    expect([await user(here.url), await user(elsewhere.url)]).toEqual(['alice', 'alice']);
+    const redis = connect(url);
+    const connections = async () => /total_connections_received:(\d+)/.exec(await redis.info('stats'))?.[1];
+    const before = await connections();
+    await redis.config('SET', 'min-replicas-to-write', '1');
+    await alice.post('/logout');
+    expect([await user(here.url), await user(elsewhere.url)]).toEqual([null, 'alice']);
+    await redis.config('SET', 'min-replicas-to-write', '0');
+    await until(async () => (await user(elsewhere.url)) === null);
+    expect(await connections()).toBe(before);
+    expect(here.bouncer.stats().refused).toEqual({ 'destroy:unavailable': 1 });
+  });
+
+  test('of a moved id: nobody is forwarded to it', async () => {
+    const { url } = await privateRedis();
+    const web = new WebTier(testPrefix(), connect(url));
+    const engine = web.engine({ rotateEvery: 1 });
+    const { id } = await web.login('alice', engine);
+    const rotated = await engine.open(id);
+    if (rotated.kind !== 'live' || rotated.forwardTo === null) throw new Error(rotated.kind);
+    await web.redis.config('SET', 'min-replicas-to-write', '1');
+    await expect(engine.logout(sessionHandle(rotated.forwardTo))).rejects.toMatchObject({
+      code: 'session_unavailable',
+    });
+    expect([(await engine.open(rotated.forwardTo)).kind, (await engine.open(id)).kind]).toEqual([
+      'anonymous',
+      'anonymous',
+    ]);
+    expect(await engine.hasEnded(rotated.entry)).toBe(true);
+    await web.redis.config('SET', 'min-replicas-to-write', '0');
+    await until(async () =>
+      (await web.redis.get(web.keys.session(sessionHandle(rotated.forwardTo ?? ''))))?.includes('"k":"logout"'),
+    );
+    await engine.close();
+  });
+
+  test('when the process goes down: tried once more', async () => {
+    const web = new WebTier(testPrefix(), connect((await privateRedis()).url));
+    const engine = web.engine();
+    const { id } = await web.login('alice', engine);
+    await web.redis.config('SET', 'min-replicas-to-write', '1');
+    await expect(engine.logout(sessionHandle(id))).rejects.toMatchObject({ code: 'session_unavailable' });
+    await web.redis.config('SET', 'min-replicas-to-write', '0');
+    await engine.close();
+    expect(await web.lives(id)).toBe(false);
   });
 });
 

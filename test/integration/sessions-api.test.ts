@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { loginId, sessionHandle } from '../../src/web/handle.ts';
+import { createBouncer } from '../../src/index.ts';
+import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { WebTier } from '../support/admin.ts';
-import { connect, testPrefix, until } from '../support/index.ts';
+import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -41,11 +42,14 @@ describe('bouncer.sessions', () => {
   test('unknown, malformed, foreign and repeated: never success', async () => {
     const web = new WebTier();
     const { id, lid } = await web.login('alice');
-    for (const bad of ['', 'x', '../../etc', loginId('alice'), 'h'.repeat(43), '*'.repeat(38), 'a'.repeat(100)]) {
+    for (const bad of ['', 'x', '../../etc', 'h'.repeat(43), '*'.repeat(38), 'a'.repeat(100)]) {
       expect(await web.admin.end(bad, BY)).toBe('unknown');
       expect(await web.admin.isLive(bad)).toBe(false);
     }
-    expect(await web.admin.end(lid, { ...BY, ofUser: 'mallory' })).toBe('unknown');
+    for (const one of [lid, loginId('alice'), 'an-own-login-id-0001']) {
+      expect(await web.admin.end(one, { ...BY, ofUser: 'mallory' })).toBe('unknown');
+    }
+    expect(await web.admin.isLive(loginId('alice'))).toBe(false);
     expect(await web.admin.isLive(sessionHandle(id))).toBe(true);
     expect(await web.admin.end(lid, { ...BY, ofUser: 'alice' })).toBe('ended');
     expect(await web.admin.end(lid, BY)).toBe('already_ended');
@@ -84,6 +88,63 @@ describe('bouncer.sessions', () => {
     const tombstone = await web.redis.get(web.keys.session(sessionHandle(id)));
     expect(tombstone).toContain('"k":"revoked"');
     expect(tombstone).not.toContain('"kept"');
+  });
+
+  describe('a login whose session the app keeps itself', () => {
+    async function stateless(list: boolean) {
+      const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog() });
+      release(() => bouncer.close());
+      const report = async (lid?: string) => {
+        const loginAtMs = Date.now();
+        const told = { userId: 'bob', sessionId: randomToken(), address: null, loginAtMs, lid, list };
+        return { lid: (await bouncer.reportLogin(told)).lid, loginAtMs };
+      };
+      const lives = async (login: { lid: string; loginAtMs?: number }) => {
+        const verdict = await bouncer.judge({ ...login, method: 'GET', target: '/', headers: {} });
+        return verdict.action === 'pass' && verdict.lid === login.lid;
+      };
+      return { ...bouncer, report, lives };
+    }
+
+    test.each([false, true])('ends by its id, listed %s: once', async (list) => {
+      const { report, lives, sessions, audit } = await stateless(list);
+      const [one, other] = [await report(), await report()];
+      expect([await lives(one), await lives({ lid: one.lid })]).toEqual([true, true]);
+      expect(await sessions.end(one.lid, { ...BY, ofUser: 'alice' })).toBe('unknown');
+      expect(await lives(one)).toBe(true);
+      expect(await sessions.end(one.lid, { ...BY, ofUser: 'bob' })).toBe('ended');
+      expect([await lives(one), await lives({ lid: one.lid }), await lives(other)]).toEqual([false, false, true]);
+      expect(await sessions.end(one.lid, BY)).toBe('already_ended');
+      expect(await sessions.end(other.lid, BY)).toBe('ended');
+      const acts = (await audit.list(9)).map(({ lid, outcome }) => [lid, outcome]);
+      expect(acts).toEqual([
+        [other.lid, 'ended'],
+        [one.lid, 'already_ended'],
+        [one.lid, 'ended'],
+      ]);
+    });
+
+    test('an id of the app: by itself, not as a user', async () => {
+      const { report, lives, sessions } = await stateless(false);
+      const own = await report('an-own-login-id-0001');
+      expect(await sessions.end(own.lid, { ...BY, ofUser: 'bob' })).toBe('unknown');
+      expect(await sessions.end(own.lid, BY)).toBe('ended');
+      expect(await lives(own)).toBe(false);
+    });
+
+    test.each([false, true])('ends with all of its user, listed %s, and a later one does not', async (list) => {
+      const { report, lives, sessions } = await stateless(list);
+      const before = await report();
+      expect(await sessions.endAll('bob', BY)).toEqual({ ended: list ? 1 : 0, failed: 0 });
+      const later = await report();
+      expect([await lives(before), await lives(later)]).toEqual([false, true]);
+      // What is no time counts as long ago; whoever gives none is asked about by the login alone.
+      expect([await lives({ ...later, loginAtMs: Number.NaN }), await lives({ lid: later.lid })]).toEqual([
+        false,
+        true,
+      ]);
+      expect(await sessions.end(before.lid, BY)).toBe(list ? 'already_ended' : 'ended');
+    });
   });
 
   test('if the registry cannot be written the login goes on, counted', async () => {

@@ -12,6 +12,12 @@
   Output: { what stood there or now stands there: 'logout', 'moved' (a "logout" stands there now) or 'revoked' (which
   stays), the successors' handles separated by spaces, the login id or '' }
 ]]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+local function put(value, ttl)
+  redis.call('PERSIST', KEYS[1])
+  if ttl == -1 then return redis.call('SET', KEYS[1], value) end
+  redis.call('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+end
 local value = redis.call('GET', KEYS[1]) or ''
 local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
@@ -20,7 +26,7 @@ local successors = ''
 if kind == 'moved' or kind == 'logout' then successors = string.match(value, '"s":"([%w_ -]*)"') or '' end
 local kept = kind == 'revoked' and string.find(value, ',"kept":', 1, true)
 -- Its holder logged out: whoever lifts the revocation must not log them in again.
-if kept then redis.call('SET', KEYS[1], string.sub(value, 1, kept - 1) .. '},"cookie":{}}', 'KEEPTTL') end
+if kept then put(string.sub(value, 1, kept - 1) .. '},"cookie":{}}', redis.call('PTTL', KEYS[1])) end
 if kind == 'revoked' or kind == 'logout' then return { kind, successors, lid } end
 local ends = tonumber(string.match(head, '"e":(%d+)')) or 0
 local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]), redis.call('PTTL', KEYS[1]))
@@ -29,5 +35,5 @@ local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]), redis.call('PT
 if head == '' then ttl = math.min(ttl, 300000) end
 local tombstone = '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","s":"' .. successors
   .. '"},"cookie":{}}'
-redis.call('SET', KEYS[1], tombstone, 'PX', ttl)
+put(tombstone, ttl)
 return { kind == 'moved' and kind or 'logout', successors, lid }

@@ -14,6 +14,7 @@
   ARGV[3]  now, milliseconds since the epoch
   ARGV[4]  the session's absolute end, milliseconds since the epoch
   ARGV[5]  when the login began, milliseconds since the epoch; '0' when it did not begin in this request
+  ARGV[6]  '1': also in a Redis that is full: the id goes back to a session that was ended; '0': not
 
   Output: { mark or '', epoch or '0' }; the epoch only when the login began before it, or nobody knows when it began
 ]]
@@ -21,6 +22,8 @@ local ttl = math.max(1, tonumber(ARGV[4]) - tonumber(ARGV[3]))
 local newest = ARGV[1] .. '/h'
 local before = redis.pcall('HGET', KEYS[5], newest)
 local started = type(before) == 'string' and string.match(before, ' (%d+)$') or ARGV[5]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+if ARGV[6] == '1' then redis.call('PEXPIRE', KEYS[1], math.max(ttl, redis.call('PTTL', KEYS[1]))) end
 redis.call('SADD', KEYS[1], ARGV[2])
 redis.pcall('HSET', KEYS[5], newest, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. started)
 redis.pcall('ZADD', KEYS[4], ARGV[4], ARGV[1])

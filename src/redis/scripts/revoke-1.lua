@@ -17,6 +17,12 @@
   another login) or 'other_login' (untouched); successors are the handles that a moved id went to, separated by spaces;
   with 'other_login' a fourth: that login's id
 ]]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+local function put(value, ttl)
+  redis.call('PERSIST', KEYS[1])
+  if ttl == -1 then return redis.call('SET', KEYS[1], value) end
+  redis.call('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+end
 local value = redis.call('GET', KEYS[1]) or ''
 local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
@@ -30,8 +36,8 @@ if kind == 'revoked' then
   if tonumber(at) > tonumber(ARGV[6]) then return { outcome, at, successors } end
   -- Ended again before it was given back: the new end's name and time, what was kept stays.
   local was, stop = string.match(head, '"was":"(%l+)","reason":"[%w_]+","case":"[%w-]+"()')
-  redis.call('SET', KEYS[1], '{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","was":"' .. was
-    .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '"' .. string.sub(value, stop), 'KEEPTTL')
+  put('{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. lid .. '","was":"' .. was
+    .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '"' .. string.sub(value, stop), redis.call('PTTL', KEYS[1]))
   return { outcome, ARGV[1], successors }
 end
 if lid ~= '' and lid ~= ARGV[2] then return { 'other_login', '0', '', lid } end
@@ -41,7 +47,7 @@ local had = redis.call('PTTL', KEYS[1])
 local ttl = math.max(tonumber(ARGV[5]), ends - tonumber(ARGV[1]), had)
 -- A session larger than this is not given back.
 local kept = (kind == 'live' or kind == 'moved') and ARGV[3] ~= 'forced_logout' and ARGV[3] ~= 'logout' and #value <= 262144 and ',"kept":' .. cjson.encode(value) or ''
-redis.call('SET', KEYS[1], '{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. ARGV[2] .. '","was":"' .. was
+put('{"__bouncer":{"k":"revoked","at":' .. ARGV[1] .. ',"l":"' .. ARGV[2] .. '","was":"' .. was
   .. '","reason":"' .. ARGV[3] .. '","case":"' .. ARGV[4] .. '","t":' .. had .. ',"e":' .. string.format('%.0f', ends)
-  .. ',"s":"' .. successors .. '"' .. kept .. '},"cookie":{}}', 'PX', ttl)
+  .. ',"s":"' .. successors .. '"' .. kept .. '},"cookie":{}}', ttl)
 return { was == 'absent' and 'not_found' or 'revoked', ARGV[1], successors }

@@ -15,7 +15,8 @@ if kind ~= 'live' then return kind or 'foreign' end
 local ends = tonumber(string.match(head, '"e":(%d+)'))
 local ttl = math.min(tonumber(ARGV[2]), ends - tonumber(ARGV[1]))
 if ttl <= 0 then return 'gone' end
+-- A full Redis refuses a script's first write that may need memory, and only the first: this one needs none.
+redis.call('PEXPIRE', KEYS[1], ttl)
 -- {"__bouncer":{"k":"live","r":  is 29 bytes: the 13 digits of the renewal time follow.
 redis.call('SETRANGE', KEYS[1], 29, ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ttl)
 return 'live'

@@ -11,6 +11,12 @@
   Output: { outcome, successors }; outcome is 'given_back', 'live' (it lives already), 'expired', 'gone' (what stood there
   was not kept), 'ended_again' (after the lift) or 'other'; successors are the handles that a moved id went to
 ]]
+-- A full Redis refuses a script's first write that needs memory, and only the first: one that needs none goes before it.
+local function put(value, ttl)
+  redis.call('PERSIST', KEYS[1])
+  if ttl == -1 then return redis.call('SET', KEYS[1], value) end
+  redis.call('SET', KEYS[1], value, 'PX', math.max(1, ttl))
+end
 local value = redis.call('GET', KEYS[1]) or ''
 local head = string.sub(value, 1, 300)
 local kind = string.match(head, '^{"__bouncer":{"k":"(%l+)"')
@@ -28,13 +34,13 @@ if was == 'absent' then
 end
 if not before then
   -- It cannot be had back, but its holder is no thief: plain logged out, so no late save brings anything back either.
-  redis.call('SET', KEYS[1], '{"__bouncer":{"k":"logout","at":' .. ARGV[3] .. ',"l":"' .. ARGV[1] .. '","s":"'
-    .. successors .. '"},"cookie":{}}', 'PX', ttl)
+  put('{"__bouncer":{"k":"logout","at":' .. ARGV[3] .. ',"l":"' .. ARGV[1] .. '","s":"'
+    .. successors .. '"},"cookie":{}}', ttl)
   return { 'gone', successors }
 end
 local kept = cjson.decode(string.sub(value, before + 1, -#'},"cookie":{}}' - 1))
 if was == 'moved' then
-  redis.call('SET', KEYS[1], kept, 'PX', ttl)
+  put(kept, ttl)
   return { 'other', successors }
 end
 local left = tonumber(string.match(head, '"e":(%d+)')) - tonumber(ARGV[3])
@@ -43,5 +49,5 @@ if left <= 0 then
   return { 'expired', successors }
 end
 local had = tonumber(string.match(head, '"t":(%-?%d+)'))
-redis.call('SET', KEYS[1], kept, 'PX', math.min(left, math.max(had, tonumber(ARGV[4]))))
+put(kept, math.min(left, math.max(had, tonumber(ARGV[4]))))
 return { 'given_back', successors }
