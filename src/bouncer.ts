@@ -225,7 +225,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 
   return {
     store: <S>(session: SessionModule<S>) => createSessionStore(session.Store as unknown as StoreClass, engine) as S,
-    gate: () => expressGate({ gate, trust, log, engine }),
+    gate: () => expressGate({ gate, trust, log, engine, idPattern, onRefusedId }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
     ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins }),

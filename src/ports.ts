@@ -328,6 +328,8 @@ export interface Logins {
    */
   enroll(enrolment: Enrolment): Promise<EndMark | null>;
   endMark(lid: string): Promise<EndMark | null>;
+  /** Has it ended before, and has a person taken that end back? */
+  isLifted(lid: string): Promise<boolean>;
 }
 
 /** One login of a user. Text is untrusted. */

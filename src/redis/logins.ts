@@ -19,6 +19,9 @@ export function redisLogins(redis: Redis, keys: Keys): Logins {
     async endMark(lid) {
       return parseMark(await redis.get(keys.loginEnd(lid)));
     },
+    async isLifted(lid) {
+      return parseStoredMark(await redis.get(keys.loginEnd(lid)))?.liftedAtMs !== undefined;
+    },
   };
 }
 

@@ -245,17 +245,16 @@ export class SessionEngine {
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
 
-  /** What has become of an id that was bounced; reads only. `gone`: no session of a login, and none to come. Never throws. */
+  /**
+   * What has become of an id that was bounced; reads only. `live`: a person has given its login back. `gone`: it is no
+   * session of a bounced login, nor will it be. Never throws.
+   */
   async stands(sessionId: string): Promise<'live' | 'ended' | 'gone' | 'unknown'> {
     try {
       const found = await this.#deps.sessions.load(sessionHandle(sessionId));
-      if (found.kind === 'live') return found.head.lid === '' ? 'gone' : 'live';
-      if (found.kind === 'absent') return 'gone';
-      const { tombstone } = found;
-      if (tombstone.kind === 'revoked') return 'ended';
-      // An old id past its time would be taken for a thief's.
-      if (tombstone.kind !== 'moved' || tombstone.lid === '') return 'gone';
-      return judgeMoved(tombstone.successorUsedAtMs, this.#deps.clock()) === 'reused' ? 'gone' : 'live';
+      if (found.kind === 'tombstone' && found.tombstone.kind === 'revoked') return 'ended';
+      const lid = lidThatLives(found, this.#deps.clock());
+      return lid !== '' && (await this.#deps.logins.isLifted(lid)) ? 'live' : 'gone';
     } catch {
       return 'unknown';
     }
@@ -333,6 +332,15 @@ function liveUnder(handle: string, { head, data, text }: Extract<LoadedSession, 
     data,
     forwardTo: null,
   };
+}
+
+/** '' where no login lives under it. An old id past its time would be taken for a thief's. */
+function lidThatLives(found: LoadedSession, nowMs: number): string {
+  if (found.kind === 'absent') return '';
+  if (found.kind === 'live') return found.head.lid;
+  const { tombstone } = found;
+  if (tombstone.kind !== 'moved' || judgeMoved(tombstone.successorUsedAtMs, nowMs) === 'reused') return '';
+  return tombstone.lid;
 }
 
 /** Lives under the very id that the cookie has. */

@@ -2,10 +2,10 @@ import type { AdapterDeps } from './adapter.ts';
 import type { CookieAttributes } from './cookie.ts';
 import type { GateAnswer } from './gate.ts';
 import { guardedRequest } from './guard-context.ts';
-import { endedCookies, giveBack, type HeldCookie, holdsCookie } from './held.ts';
+import { endedCookies, giveBack, type HeldCookie, holdsCookie, idInSigned } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { isBouncerStore, type SessionState } from './session-store.ts';
-import { signedPart, unsignId } from './sign.ts';
+import { unsignId } from './sign.ts';
 import { cookieNameOf, type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 
 /** What we use of an Express (4 or 5) request; structural, so that nothing of Express is imported. */
@@ -18,6 +18,8 @@ export interface ExpressRequest {
   sessionID?: string;
   session?: unknown;
   sessionStore?: unknown;
+  /** cookie-parser's; express-session takes it where it has none of its own. */
+  readonly secret?: unknown;
 }
 
 export interface ExpressResponse {
@@ -47,10 +49,13 @@ export function expressHttp(
   };
 }
 
-export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine'>;
+export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine' | 'idPattern' | 'onRefusedId'>;
+
+/** The session cookie, where we mount express-session ourselves. */
+type KnownCookie = Pick<ExpressSessionOptions, 'secret'> & { readonly name: string };
 
 /** Express's middleware. */
-export function expressGate(parts: GateParts, name: string | null = null): ExpressMiddleware {
+export function expressGate(parts: GateParts, known: KnownCookie | null = null): ExpressMiddleware {
   let warned = false;
   return (req, res, next) => {
     const store = req.sessionStore;
@@ -65,8 +70,8 @@ export function expressGate(parts: GateParts, name: string | null = null): Expre
       return next();
     }
     const settled = isBouncerStore(store) ? store.settle(req) : null;
-    if (settled === null) letPass(parts, name, req, res, next);
-    else settled.then(() => letPass(parts, name, req, res, next)).catch(next);
+    if (settled === null) letPass(parts, known, req, res, next);
+    else settled.then(() => letPass(parts, known, req, res, next)).catch(next);
   };
 }
 
@@ -85,24 +90,21 @@ function sessionOf(req: ExpressRequest) {
   return { state: guarded?.state, lid: () => guarded?.lid() ?? '', mayName };
 }
 
-function letPass(
-  { gate, trust, engine }: GateParts,
-  name: string | null,
-  ...[req, res, next]: Parameters<ExpressMiddleware>
-) {
+function letPass(parts: GateParts, known: KnownCookie | null, ...[req, res, next]: Parameters<ExpressMiddleware>) {
+  const { gate, trust } = parts;
   const { state, lid, mayName } = sessionOf(req);
-  nameOnly(req, res, name, mayName);
+  nameOnly(req, res, known?.name ?? null, mayName);
   const http = expressHttp(req);
   const goOn = () => {
     const answer = askGate(gate, state, http, trust);
     const guarded = guardedRequest(req);
     // A body parser before us may have lost the context that a guarded store needs.
     if (answer === 'pass') return guarded ? guarded.run(() => next()) : next();
-    send(req, res, answer, state);
+    send(req, res, answer, state, known);
   };
   if (state !== undefined || !holdsCookie(http)) return goOn();
   const how = { loggedIn: lid() !== '', gotchaPath: gate.gotchaPath };
-  void giveBack(http, heldCookie(req, []), engine, how).then((back) => {
+  void giveBack(http, heldCookie(req, known), parts, how).then((back) => {
     // express-session would set the cookie of an anonymous session after ours.
     if (back?.location) Reflect.deleteProperty(req, 'session');
     if (back !== null) append(res, back.cookies);
@@ -142,7 +144,7 @@ export function expressSessions(
 ): ExpressMiddleware {
   const inner = session as ExpressMiddleware;
   const name = options.name ?? options.key ?? 'connect.sid';
-  const gate = expressGate(deps, name);
+  const gate = expressGate(deps, { name, secret: options.secret });
   return (req, res, next) => {
     const screened = screen(req, name, deps);
     inner(req, res, (error) => {
@@ -161,8 +163,7 @@ function screen(
 ): Screened {
   const header = headerOf(req, 'cookie');
   if (header === '') return { kind: 'none' };
-  const idIn = (value: string) => (value.startsWith('s:') ? signedPart(value.slice(2)) : null);
-  const screened = screenCookie(header, name, deps.idPattern, idIn);
+  const screened = screenCookie(header, name, deps.idPattern, idInSigned);
   if (screened.kind === 'refused') {
     deps.onRefusedId(screened.problem);
     req.headers.cookie = withoutCookie(header, name);
@@ -173,11 +174,17 @@ function screen(
 
 /** A request that did not get the id it brought: was it because of the signature? */
 function countForged(req: ExpressRequest, name: string, secret: unknown, deps: AdapterDeps): void {
-  const secrets = (Array.isArray(secret) ? secret : [secret]).filter((each) => typeof each === 'string');
+  const secrets = secretsOf(req, secret);
   if (secrets.length === 0) return;
   const idIn = (value: string) => unsignId(value.slice(2), secrets);
   if (screenCookie(headerOf(req, 'cookie'), name, deps.idPattern, idIn).kind !== 'id')
     deps.onRefusedId('bad_signature');
+}
+
+/** None where the app has another kind of them. */
+function secretsOf(req: ExpressRequest, secret: unknown): string[] {
+  const given = secret ?? req.secret;
+  return (Array.isArray(given) ? given : [given]).filter((each) => typeof each === 'string');
 }
 
 function send(
@@ -185,12 +192,13 @@ function send(
   res: ExpressResponse,
   answer: Exclude<GateAnswer, 'pass'>,
   state: SessionState | undefined,
+  known: KnownCookie | null,
 ): void {
   res.statusCode = answer.status;
   for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
   if (answer.clearCookie && state?.revoked) {
-    const name = cookieNameOf(headerOf(req, 'cookie'), state.revoked.sessionId);
-    if (name !== null) append(res, endedCookies(expressHttp(req), heldCookie(req, [name])));
+    const name = known?.name ?? cookieNameOf(headerOf(req, 'cookie'), state.revoked.sessionId);
+    if (name !== null) append(res, endedCookies(expressHttp(req), { ...heldCookie(req, known), names: [name] }));
   }
   res.end(answer.body);
 }
@@ -200,12 +208,19 @@ function append(res: ExpressResponse, cookies: readonly string[]): void {
   res.setHeader('Set-Cookie', [...(Array.isArray(before) ? before : before ? [String(before)] : []), ...cookies]);
 }
 
-/**
- * The name is the one under which this request brought the session id; the attributes are those of the fresh session that
- * took its place.
- */
-function heldCookie(req: ExpressRequest, names: readonly string[]): HeldCookie {
+/** The attributes are those of the fresh session that took the ended one's place. */
+function heldCookie(req: ExpressRequest, known: KnownCookie | null): HeldCookie {
   const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes & { originalMaxAge?: unknown } };
   const { originalMaxAge } = cookie;
-  return { names, attributes: cookie, maxAgeMs: typeof originalMaxAge === 'number' ? originalMaxAge : null };
+  const secrets = known === null ? [] : secretsOf(req, known.secret);
+  // Without a secret of its own we only see that it is signed: express-session will say by whom.
+  const isSigned = (value: string) => secrets.length === 0 || unsignId(value.slice(2), secrets) !== null;
+  return {
+    names: known === null ? [] : [known.name],
+    ownId: req.sessionID,
+    idIn: idInSigned,
+    isSigned,
+    attributes: cookie,
+    maxAgeMs: typeof originalMaxAge === 'number' ? originalMaxAge : null,
+  };
 }

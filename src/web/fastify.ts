@@ -7,7 +7,7 @@ import type { GateAnswer } from './gate.ts';
 import { endedCookies, type HeldCookie, heldBack, holdsCookie } from './held.ts';
 import { askGate, type HttpRequest } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
-import { signedPart } from './sign.ts';
+import { signedPart, unsignId } from './sign.ts';
 import { type Screened, screenCookie } from './strict-id.ts';
 import { isUpgrade } from './upgrade.ts';
 
@@ -33,11 +33,15 @@ interface FastifyLike {
   addHook(name: string, hook: Hook | LateHook): unknown;
   register(plugin: unknown, options: object): unknown;
 }
+interface Signer {
+  unsign(value: string): { readonly valid: boolean; readonly value: string | null };
+}
 interface SessionOptions {
   readonly cookieName?: string;
   readonly cookiePrefix?: string;
   readonly cookie?: CookieAttributes & { readonly maxAge?: number | null | undefined };
   readonly secret?: unknown;
+  readonly algorithm?: string;
 }
 /**
  * @fastify/session with our store, and the gate behind it. Its store is told ids and never a request, so the request's own
@@ -81,8 +85,7 @@ function asSibling<P extends object>(plugin: P): P {
 
 /** With a signer of the app's own we cannot know where in the value the id is: the store judges it alone. */
 function screen(request: FastifyRequestLike, name: string, options: SessionOptions, deps: AdapterDeps): Screened {
-  const ours = typeof options.secret === 'string' || Array.isArray(options.secret);
-  if (!ours) return { kind: 'none' };
+  if (!isOurs(options)) return { kind: 'none' };
   const prefix = options.cookiePrefix ?? '';
   const idIn = (value: string) => (value.startsWith(prefix) ? signedPart(value.slice(prefix.length)) : null);
   const screened = screenCookie(request.raw.headers.cookie ?? '', name, deps.idPattern, idIn);
@@ -163,10 +166,29 @@ function respond(
   reply.send(body);
 }
 
-function heldCookie(request: FastifyRequestLike, name: string, { cookie }: SessionOptions): HeldCookie {
+function heldCookie(request: FastifyRequestLike, name: string, options: SessionOptions): HeldCookie {
+  const { cookie, cookiePrefix: prefix = '' } = options;
   const secure = cookie?.secure ?? true;
   const attributes = { ...cookie, secure: secure === 'auto' ? request.protocol === 'https' : secure };
-  return { names: [name], attributes, maxAgeMs: typeof cookie?.maxAge === 'number' ? cookie.maxAge : null };
+  const maxAgeMs = typeof cookie?.maxAge === 'number' ? cookie.maxAge : null;
+  const idIn = (value: string) => {
+    if (!value.startsWith(prefix)) return null;
+    return isOurs(options) ? signedPart(value.slice(prefix.length)) : unsigned(value.slice(prefix.length), options);
+  };
+  const isSigned = (value: string) => unsigned(value.slice(prefix.length), options) !== null;
+  return { names: [name], idIn, isSigned, attributes, maxAgeMs };
+}
+
+/** As @fastify/session does it: by its secrets, or by a signer of the app's own. */
+function unsigned(value: string, { secret, algorithm }: SessionOptions): string | null {
+  const secrets = typeof secret === 'string' ? [secret] : secret;
+  if (Array.isArray(secrets)) return unsignId(value, secrets, algorithm);
+  const found = (secret as Partial<Signer> | undefined)?.unsign?.(value);
+  return found?.valid ? found.value : null;
+}
+
+function isOurs({ secret }: SessionOptions): boolean {
+  return typeof secret === 'string' || Array.isArray(secret);
 }
 
 function putForwarded(session: FastifySession, { cookie, ...data }: Record<string, unknown>): void {

@@ -24,7 +24,10 @@ export interface KoaContext {
     setHeader(name: string, value: string[]): unknown;
     removeHeader(name: string): void;
   };
-  readonly cookies: { set(name: string, value: string | null, options: object): unknown };
+  readonly cookies: {
+    set(name: string, value: string | null, options: object): unknown;
+    readonly keys?: { verify?(data: string, signature: string): boolean } | undefined;
+  };
   readonly sessionOptions?: KoaSessionOptions;
   session: unknown;
   status: number;
@@ -136,7 +139,7 @@ async function gate(
   const { method, originalUrl: target, req } = ctx;
   const http: HttpRequest = { method, target, headers: req.headers, peer: req.socket.remoteAddress };
   deps.ports.set(ctx, { http, session, begin: (lid, data) => begin(ctx, slot, lid, data) });
-  const held = heldCookie(options);
+  const held = heldCookie(ctx, options);
   const back = await heldBack(http, held, session, deps);
   if (back !== null) slot.back = back.cookies;
   if (back?.location) {
@@ -154,10 +157,13 @@ async function gate(
   for (const cookie of endedCookies(http, held)) ctx.append('Set-Cookie', cookie);
 }
 
-function heldCookie(options: KoaSessionOptions): HeldCookie {
+function heldCookie(ctx: KoaContext, options: KoaSessionOptions): HeldCookie {
   const key = keyOf(options);
   const maxAgeMs = typeof options.maxAge === 'number' ? options.maxAge : null;
-  return { names: options.signed === false ? [key] : [key, `${key}.sig`], attributes: options, maxAgeMs };
+  const names = options.signed === false ? [key] : [key, `${key}.sig`];
+  const isSigned: HeldCookie['isSigned'] = (value, kept) =>
+    options.signed === false || ctx.cookies.keys?.verify?.(`${key}=${value}`, kept(`${key}.sig`)) === true;
+  return { names, idIn: (value) => value, isSigned, attributes: options, maxAgeMs };
 }
 
 /** Behind koa-session, which may have set or cleared the cookie of an anonymous session. */

@@ -237,6 +237,30 @@ export function frameworkContract(framework: Framework): void {
       expect((await browser.get('/me', { accept: 'application/json' })).json()).toMatchObject({ user: null });
     });
 
+    test('a held cookie gives back only what a person gave back, and is screened as the session cookie is', async () => {
+      const { browser: mallory, lid, id } = await site.loggedIn('mallory');
+      const held = (await mallory.jar.getCookieString(site.url))
+        .split('; ')
+        .map((p) => p.replace('=', '.bouncer-held='));
+      const victim = site.browser();
+      await victim.post('/change'); // an anonymous session of its own
+      const own = await victim.jar.getCookieString(site.url);
+      const visit = (...cookies: string[]) => victim.get('/me', { cookie: [own, ...cookies].join('; ') });
+      expect((await visit(...held)).json()).toEqual({ user: null, visits: 1 }); // planted, of a session that never ended
+      await site.revoke(lid, id);
+      await site.giveBack(lid, id);
+      const [first = '', ...rest] = held;
+      const bare = `${first.split('=')[0]}=${encodeURIComponent(`${id}.${'x'.repeat(43)}`)}`;
+      const unsigned =
+        rest.length > 0 ? [first] : [site.framework.name.startsWith('express') ? bare.replace('=', '=s%3A') : bare];
+      expect((await visit(...unsigned)).json()).toEqual({ user: null, visits: 1 });
+      expect(site.bouncer.stats().refused).toMatchObject({ 'id:bad_signature': 1 });
+      const other = `${first.split('=')[0]}=${first.split('=')[1]?.replace(/\w/, 'X')}`;
+      expect((await visit(other, ...held)).json()).toEqual({ user: null, visits: 1 });
+      expect(site.bouncer.stats().refused).toMatchObject({ 'id:duplicate': 1 });
+      expect((await visit(...held)).status).toBe(303); // as its holder's browser would bring it
+    });
+
     test('open routes stay reachable, on a fresh id; a login there works', async () => {
       const { browser, lid, id } = await site.loggedIn();
       await site.revoke(lid, id);
