@@ -130,10 +130,14 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
     app.addHook('onRequest', gate);
     // Behind @fastify/session's own, which has saved and set the cookie by then.
     app.addHook('onSend', ((request, reply, _payload, next) => {
-      const id = slots.get(request)?.session.unnamable() ?? null;
+      const session = slots.get(request)?.session;
+      const id = session?.unnamable() ?? null;
       if (id !== null) unname(reply, name, id);
-      next();
+      if (!session?.isLeaving) return next();
+      // Here, as there may be no response to wait for: the client has perhaps gone.
+      void session.finish().then(() => next());
     }) as LateHook);
+    // Of a reply that was hijacked: no onSend has run.
     app.addHook('onResponse', ((request, _reply, next) => {
       void slots.get(request)?.session.finish();
       next();

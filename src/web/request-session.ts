@@ -196,6 +196,11 @@ export class RequestSession {
     if (own !== null && own !== left) own.blocked ??= 'logout';
   }
 
+  /** Is there something for `finish` to do? */
+  get isLeaving(): boolean {
+    return this.#leaving;
+  }
+
   /** At the end of the request: what was left and never went on is logged out. */
   async finish(): Promise<void> {
     const left = this.#leaving ? stored(this.#entry) : null;

@@ -62,6 +62,8 @@ export interface Turn {
   /** The framework's own way, by an app that has never heard of us. */
   regenerate(): Promise<void>;
   destroy(): Promise<void>;
+  /** The client has hung up. */
+  isAbandoned(): boolean;
 }
 
 export type Route = (turn: Turn, bouncer: Bouncer, held: Held) => Promise<object>;
@@ -107,6 +109,12 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     await held.wait();
     Object.assign(turn.session(), { userId, visits });
     return me(turn);
+  },
+  'POST /regenerate-abandoned': async (turn, _bouncer, held) => {
+    await held.wait();
+    await until(turn.isAbandoned);
+    await turn.regenerate();
+    return {};
   },
   'POST /logout': async (turn) => {
     await turn.destroy();
