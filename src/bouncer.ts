@@ -38,7 +38,7 @@ import { checkConsoleOptions, checkOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
-import { type GuardableSocket, identities, type SocketIoSocket, Sockets } from './web/sockets.ts';
+import { type GuardableSocket, identities, type SocketIoSocket, type SocketOwner, Sockets } from './web/sockets.ts';
 import { ID_PATTERN, type IdProblem } from './web/strict-id.ts';
 
 export interface BouncerOptions {
@@ -154,10 +154,11 @@ export interface Bouncer extends Frameworks {
   ): () => void;
   /**
    * Closes this socket of `ws` (code 4401) or socket.io when the login of its upgrade request's session ends. Resolves
-   * false when it has ended already, or when Redis cannot say: the socket is closed then. The session middleware must have
-   * seen the request; for socket.io the request may be left out.
+   * false when it has ended already, or when nobody can say: the socket is closed then. `request`: one that the session
+   * middleware has seen, or instead of it `{ lid }` (as `judge` tells it) or `{ sessionId }` (from the cookie, its signature
+   * checked). For socket.io in Express it may be left out.
    */
-  guardSocket(socket: GuardableSocket, request?: object): Promise<boolean>;
+  guardSocket(socket: GuardableSocket, request?: object | SocketOwner): Promise<boolean>;
   /** A user's sessions: list them, end one, all, or all but one. */
   readonly sessions: SessionAdmin;
   /** Who ended which sessions, newest first. */
@@ -232,7 +233,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     login: (req, how) => login(req, how, { trust, log, ports, report }),
     reportLogin: (given) => report(given),
     clientAddress: (request) => clientOf(request, trust).address,
-    ...openNews(redis, keys, ports, log, releasers),
+    ...openNews(redis, keys, { ports, engine, log, releasers }),
     ...openAdmin(redis, keys, { registry, sessions: ender, absoluteTtlMs, clock, log }),
     console: (how) => openConsole(how, options, { keys, clock, log, releasers }),
     userAnswers: (how) => openAnswers(how, options, { keys, clock, log, releasers }),
@@ -318,13 +319,12 @@ async function loadDesk(options: BouncerOptions, { keys, clock, log, releasers }
 function openNews(
   redis: Redis,
   keys: Keys,
-  ports: RequestPorts,
-  log: Log,
-  releasers: Releasers,
+  deps: { readonly ports: RequestPorts; engine: SessionEngine; log: Log; releasers: Releasers },
 ): Pick<Bouncer, 'on' | 'guardSocket'> {
+  const { ports, engine, log, releasers } = deps;
   const news = revocationFeed(redis, keys, { log });
   releasers.add('news', () => news.close());
-  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify: identities(ports), log });
+  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify: identities(ports), engine, log });
   return {
     on: (_event, listener, how) => news.listen(listener, how?.watching),
     guardSocket: (socket, request) => sockets.guard(socket, request ?? (socket as SocketIoSocket).request ?? {}),

@@ -364,6 +364,7 @@ describe('the sockets of a process', () => {
       },
       logins: { endMark },
       identify: [() => null, () => found],
+      engine: { open: async () => ({ kind: 'anonymous' }) },
       log,
     });
     return { sockets, news, log };
@@ -428,11 +429,16 @@ describe('the sockets of a process', () => {
     expect(log.text()).toContain('socket_not_closed');
   });
 
-  test('a request that no session middleware has seen is told to the log', async () => {
-    const { sockets, log } = watch(async () => null, null);
-    expect(await sockets.guard(fake(), {})).toBe(true);
-    expect(log.text()).toContain('socket_without_session');
-  });
+  test.each([{}, { lid: undefined }, { headers: {}, lid: 'lid-a' }])(
+    'nobody can say whose it is, by %j: it is closed',
+    async (of) => {
+      const { sockets, log } = watch(async () => null, null);
+      const socket = fake();
+      expect(await sockets.guard(socket, of)).toBe(false);
+      expect(socket.closes).toEqual([1011]);
+      expect(log.text()).toContain('socket_without_session');
+    },
+  );
 });
 
 /** A WebSocket by hand, which answers nothing of its own accord. */

@@ -1,0 +1,122 @@
+/** Sockets whose upgrade request no session middleware of ours has seen: the app says whose they are. */
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { describe, expect, test } from '@jest/globals';
+import type { FastifyInstance } from 'fastify';
+import Koa from 'koa';
+import koaSession from 'koa-session';
+import { WebSocket, WebSocketServer } from 'ws';
+import { type Bouncer, createBouncer } from '../../src/index.ts';
+import { listening } from '../contract/frameworks/express.ts';
+import { openFastifyShop } from '../support/fastify-shop.ts';
+import { captureLog, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { ADDRESS, Browser } from '../support/shop.ts';
+
+const BY = { by: 'ann', why: 'lost telephone' };
+
+type Owner = (req: IncomingMessage) => object | Promise<object>;
+interface Chat {
+  readonly server: Server;
+  readonly bouncer: Bouncer;
+  readonly url: string;
+  readonly ownerOf: Owner;
+}
+
+/** What `guardSocket` has said of each socket, as it came. */
+function serveSockets({ server, bouncer, ownerOf }: Omit<Chat, 'url'>): boolean[] {
+  const wss = new WebSocketServer({ noServer: true });
+  release(() => wss.close());
+  const said: boolean[] = [];
+  server.on('upgrade', (req, tcp, head) => {
+    wss.handleUpgrade(req, tcp, head, async (socket) => {
+      said.push(await bouncer.guardSocket(socket, await ownerOf(req)));
+    });
+  });
+  return said;
+}
+
+function visit(url: string, cookie: string): { readonly closed: Promise<number> } {
+  const socket = new WebSocket(url.replace('http', 'ws'), { headers: { cookie } });
+  release(() => socket.terminate());
+  return { closed: new Promise((resolve) => socket.once('close', resolve)) };
+}
+
+async function closesWithItsLogin(chat: Chat): Promise<void> {
+  const said = serveSockets(chat);
+  const browser = new Browser(chat.url, ADDRESS.london);
+  const { lid } = (await browser.login('alice')).json();
+  const cookie = await browser.jar.getCookieString(chat.url);
+  const open = visit(chat.url, cookie);
+  await until(() => said.length === 1);
+  expect(said).toEqual([true]);
+  expect(await chat.bouncer.sessions.end(String(lid), BY)).toBe('ended');
+  expect(await open.closed).toBe(4401);
+  expect(await visit(chat.url, cookie).closed).toBe(4401); // it has ended before
+  expect(await visit(chat.url, cookie.replace(/=..../, '=XXXX')).closed).toBe(4401); // badly signed
+  expect(said).toEqual([true, false, false]);
+}
+
+async function openKoa(redis = testRedisUrl()) {
+  const bouncer = createBouncer({ redis, prefix: testPrefix(), log: captureLog(), redisTimeoutMs: 500 });
+  const app = new Koa();
+  app.keys = ['a secret of the tests, forty letters long'];
+  app.use(bouncer.koa(koaSession, { key: 'sid' }, app) as never);
+  app.use(async (ctx) => {
+    if (ctx.path === '/login') ctx.body = await bouncer.login(ctx, { userId: 'alice', data: { userId: 'alice' } });
+  });
+  const server = createServer(app.callback());
+  const running = await listening(server);
+  release(async () => {
+    await running.close();
+    await bouncer.close();
+  });
+  const idIn = (req: IncomingMessage) => app.createContext(req, new ServerResponse(req)).cookies.get('sid');
+  return { app, bouncer, server, url: running.url, idIn };
+}
+
+/** @fastify/session's own way for requests that Fastify does not serve. */
+function fastifyIdIn(app: FastifyInstance, { headers }: IncomingMessage): Promise<string> {
+  const { sessionId = '' } = app.parseCookie(headers.cookie ?? '');
+  const request = {} as { session: { sessionId: string } };
+  return new Promise((resolve) => app.decryptSession(sessionId, request, () => resolve(request.session.sessionId)));
+}
+
+describe('a ws socket', () => {
+  test('in Koa, by the id in its cookie', async () => {
+    const { bouncer, server, url, idIn } = await openKoa();
+    await closesWithItsLogin({ bouncer, server, url, ownerOf: (req) => ({ sessionId: idIn(req) }) });
+  });
+
+  test('in Koa, by the login that judge tells', async () => {
+    const { bouncer, server, url, idIn } = await openKoa();
+    const ownerOf: Owner = async (req) => {
+      const { method = '', url: target = '', headers } = req;
+      const verdict = await bouncer.judge({ sessionId: idIn(req) ?? '', method, target, headers });
+      return verdict.action === 'pass' && verdict.lid !== '' ? { lid: verdict.lid } : { sessionId: undefined };
+    };
+    await closesWithItsLogin({ bouncer, server, url, ownerOf });
+  });
+
+  test('in Fastify, by the id that decryptSession finds', async () => {
+    const apps: FastifyInstance[] = [];
+    const { bouncer, url } = await openFastifyShop({ routes: (app) => void apps.push(app) });
+    const [app] = apps as [FastifyInstance];
+    const ownerOf: Owner = async (req) => ({ sessionId: await fastifyIdIn(app, req) });
+    await closesWithItsLogin({ bouncer, server: app.server, url, ownerOf });
+  });
+
+  test('whose request says nothing to us is closed, and so is one while Redis is away', async () => {
+    const redis = await privateRedis();
+    const { bouncer, server, url, idIn } = await openKoa(redis.url);
+    let ownerOf: Owner = (req) => req;
+    const said = serveSockets({ bouncer, server, ownerOf: (req) => ownerOf(req) });
+    const browser = new Browser(url, ADDRESS.london);
+    await until(async () => (await browser.login('alice')).json().saved === true);
+    const cookie = await browser.jar.getCookieString(url);
+    expect(await visit(url, cookie).closed).toBe(1011);
+    ownerOf = (req) => ({ sessionId: idIn(req) });
+    redis.pause();
+    expect(await visit(url, cookie).closed).toBe(1013);
+    redis.resume();
+    expect(said).toEqual([false, false]);
+  });
+});
