@@ -116,12 +116,12 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
     const goOn = () => {
       const answer = askGate(deps.gate, session.state, http, deps.trust);
       if (answer === 'pass') return next();
-      respond(request, reply, answer, answer.clearCookie ? endedCookies(http, held) : []);
+      respond(slot, reply, answer, answer.clearCookie ? endedCookies(http, held) : []);
     };
     if (!holdsCookie(http)) return goOn();
     void heldBack(http, held, session, deps).then((back) => {
       const headers = { Location: back?.location ?? '', 'Cache-Control': 'no-store' };
-      if (back?.location) return respond(request, reply, { status: 303, headers, body: '' }, back.cookies);
+      if (back?.location) return respond(slot, reply, { status: 303, headers, body: '' }, back.cookies);
       for (const cookie of back?.cookies ?? []) reply.header('set-cookie', cookie);
       goOn();
     });
@@ -130,12 +130,11 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
     app.addHook('onRequest', gate);
     // Behind @fastify/session's own, which has saved and set the cookie by then.
     app.addHook('onSend', ((request, reply, _payload, next) => {
-      const session = slots.get(request)?.session;
-      const id = session?.unnamable() ?? null;
-      if (id !== null) unname(reply, name, id);
-      if (!session?.isLeaving) return next();
+      const slot = slots.get(request);
+      if (slot !== undefined) checkCookies(reply, name, slot);
+      if (!slot?.session.isLeaving) return next();
       // Here, as there may be no response to wait for: the client has perhaps gone.
-      void session.finish().then(() => next());
+      void slot.session.finish().then(() => next());
     }) as LateHook);
     // Of a reply that was hijacked: no onSend has run.
     app.addHook('onResponse', ((request, _reply, next) => {
@@ -146,27 +145,32 @@ function gateOf(slots: WeakMap<object, FastifySlot>, name: string, options: Sess
   };
 }
 
-/** @fastify/session sets the cookie to the id that it came with even where the save found that the session has moved on. */
-function unname(reply: FastifyReplyLike, name: string, id: string): void {
-  const before = reply.getHeader('set-cookie');
-  if (before === undefined) return;
-  const isStale = (line: unknown) => String(line).startsWith(`${name}=`) && String(line).includes(id);
-  const lines = (Array.isArray(before) ? before : [before]).filter((line) => !isStale(line));
+/**
+ * @fastify/session sets the cookie to the id that it came with even where the save found that the session has moved on; and to
+ * a fresh one where we have answered.
+ */
+function checkCookies(reply: FastifyReplyLike, name: string, { session, answered }: FastifySlot): void {
+  const id = session.unnamable();
+  if (answered === null && id === null) return;
+  const before = reply.getHeader('set-cookie') ?? [];
+  const isOfSession = (line: unknown) => String(line).startsWith(`${name}=`);
+  const isWrong = (line: unknown) => isOfSession(line) && (answered !== null || String(line).includes(id ?? ''));
+  const lines = [...(Array.isArray(before) ? before : [before]).filter((line) => !isWrong(line)), ...(answered ?? [])];
   reply.removeHeader('set-cookie');
   if (lines.length > 0) reply.header('set-cookie', lines);
 }
 
+/** The app's own hooks run all the same, and find a session: its own, or a fresh one, which goes nowhere. */
 function respond(
-  request: FastifyRequestLike,
+  slot: FastifySlot,
   reply: FastifyReplyLike,
   { status, headers, body }: Pick<Exclude<GateAnswer, 'pass'>, 'status' | 'headers' | 'body'>,
   cookies: readonly string[],
 ): void {
   reply.code(status);
   for (const [header, value] of Object.entries(headers)) reply.header(header, value);
-  for (const cookie of cookies) reply.header('set-cookie', cookie);
-  // A fresh session must not be saved, nor its cookie set, behind our back.
-  request.session = null;
+  slot.answered = cookies;
+  slot.still = true;
   reply.send(body);
 }
 

@@ -71,6 +71,42 @@ describe('fastify', () => {
   });
 });
 
+describe('fastify, a bounce', () => {
+  test.each([true, false])(
+    "the app's own hooks find a session, which goes nowhere; saveUninitialized %p",
+    async (eager) => {
+      const { bouncer, prefix } = await openBouncer();
+      const app = fastify();
+      app.register(cookie);
+      const plain = { secret: SECRET, cookie: { secure: false }, saveUninitialized: eager };
+      app.register(bouncer.fastify(fastifySession), plain);
+      app.addHook('onSend', async (request, reply) => {
+        const mine = request.session as { userId?: string; seen?: boolean };
+        reply.header('x-user', mine.userId ?? 'nobody').header('set-cookie', 'theme=dark');
+        mine.seen = true;
+      });
+      app.post('/login', (request) => bouncer.login(request, { userId: 'alice', data: { userId: 'alice' } }));
+      app.get('/me', async () => ({}));
+      release(() => app.close());
+      const browser = new Browser(await app.listen({ port: 0, host: '127.0.0.1' }), ADDRESS.london);
+      const { lid } = (await browser.login('alice')).json();
+      const [session] = await browser.jar.getCookies(app.listeningOrigin);
+      const id = decodeURIComponent(session?.value ?? '').split('.')[0] ?? '';
+      await revoke(prefix, String(lid), id);
+      const script = await browser.get('/me', { accept: 'application/json' });
+      expect([script.status, script.json()]).toEqual([
+        401,
+        { code: 'session_ended', location: `/gotcha?case=${CASE}` },
+      ]);
+      expect(script.headers.get('x-user')).toBe('nobody');
+      const names = script.setCookie.map((line) => line.split(';')[0]);
+      expect(names.sort()).toEqual([`sessionId.bouncer-held=${session?.value}`, 'sessionId=', 'theme=dark']);
+      const ids = await connect().keys(`${keysFor(prefix).session('')}*`);
+      expect(ids).toEqual([keysFor(prefix).session(sessionHandle(id))]);
+    },
+  );
+});
+
 /** An administrator's request, which has a session of its own, deals with another one through the store. */
 interface OtherSession {
   readonly url: string;
