@@ -1,3 +1,4 @@
+import type { Log } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import type { CookieAttributes } from './cookie.ts';
 import type { GateAnswer } from './gate.ts';
@@ -56,23 +57,30 @@ type KnownCookie = Pick<ExpressSessionOptions, 'secret'> & { readonly name: stri
 
 /** Express's middleware. */
 export function expressGate(parts: GateParts, known: KnownCookie | null = null): ExpressMiddleware {
-  let warned = false;
+  const told = new Set<string>();
   return (req, res, next) => {
     const store = req.sessionStore;
     const guarded = guardedRequest(req);
     if (!isBouncerStore(store) && (guarded === undefined || guarded.bypassed())) {
-      if (!warned)
-        parts.log.error(
-          { event: 'gate_without_store' },
-          'The gate sees no session of our store: mount it after session({ store }), which a guarded store has after context()',
-        );
-      warned = true;
+      tellMissing(parts.log, store !== undefined, known !== null, told);
       return next();
     }
     const settled = isBouncerStore(store) ? store.settle(req) : null;
     if (settled === null) letPass(parts, known, req, res, next);
     else settled.then(() => letPass(parts, known, req, res, next)).catch(next);
   };
+}
+
+/** Once each. Outside the path of its cookie express-session leaves a request without a session: that harms nobody. */
+function tellMissing(log: Log, isForeign: boolean, isMounted: boolean, told: Set<string>): void {
+  const level = isForeign ? 'error' : 'warn';
+  if ((isMounted && !isForeign) || told.has(level)) return;
+  told.add(level);
+  const mount = 'mount it after session({ store }), which a guarded store has after context()';
+  const cause = isForeign
+    ? 'the store is another one'
+    : "it is not mounted, or this request is outside the cookie's path";
+  log[level]({ event: 'gate_without_store' }, `The gate sees no session of our store (${cause}): ${mount}`);
 }
 
 /** What the gate goes by: the session in our store, or in a guarded one. */
@@ -93,6 +101,8 @@ function sessionOf(req: ExpressRequest) {
 function letPass(parts: GateParts, known: KnownCookie | null, ...[req, res, next]: Parameters<ExpressMiddleware>) {
   const { gate, trust } = parts;
   const { state, lid, mayName } = sessionOf(req);
+  // A socket begins, as in ws's own example: there is nothing to answer with. Whose it is, guardSocket asks.
+  if (typeof res.setHeader !== 'function') return next();
   nameOnly(req, res, known?.name ?? null, mayName);
   const http = expressHttp(req);
   const goOn = () => {
