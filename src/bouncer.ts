@@ -38,8 +38,9 @@ import { checkConsoleOptions, checkOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
-import { type GuardableSocket, identities, type SocketIoSocket, type SocketOwner, Sockets } from './web/sockets.ts';
+import { type GuardableSocket, type SocketIoSocket, type SocketOwner, Sockets } from './web/sockets.ts';
 import { ID_PATTERN, type IdProblem } from './web/strict-id.ts';
+import { whose } from './web/whose.ts';
 
 export interface BouncerOptions {
   /** A URL, ioredis options, or an ioredis instance (duplicated, never used or closed itself). */
@@ -324,7 +325,8 @@ function openNews(
   const { ports, engine, log, releasers } = deps;
   const news = revocationFeed(redis, keys, { log });
   releasers.add('news', () => news.close());
-  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify: identities(ports), engine, log });
+  const identify = (request: object) => whose(request, ports);
+  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify, engine, log });
   return {
     on: (_event, listener, how) => news.listen(listener, how?.watching),
     guardSocket: (socket, request) => sockets.guard(socket, request ?? (socket as SocketIoSocket).request ?? {}),

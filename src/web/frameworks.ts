@@ -8,6 +8,7 @@ import { type HonoContext, honoSessions } from './hono.ts';
 import { type JudgedRequest, type Judgement, judge } from './judge.ts';
 import { type KoaContext, type KoaMiddleware, type KoaSessionOptions, koaSessions } from './koa.ts';
 import { createSessionStore, type StoreClass } from './session-store.ts';
+import { whose } from './whose.ts';
 
 /** express-session's module, as far as we use it. */
 interface ExpressSession<O> {
@@ -39,6 +40,11 @@ export interface Frameworks {
    * this request pass, and `session_unavailable` where Redis cannot say. One GET.
    */
   assertNotRevoked(req: object): Promise<void>;
+  /**
+   * The login that this request's session belongs to (`endOthers` wants to know which one stays); '' where nobody is
+   * logged in. No command. Takes what `login` takes: Express's or Fastify's request, Koa's or Hono's context.
+   */
+  lidOf(req: object): string;
 }
 
 export function frameworks(deps: AdapterDeps & { readonly logins: Logins }): Frameworks {
@@ -56,5 +62,6 @@ export function frameworks(deps: AdapterDeps & { readonly logins: Logins }): Fra
     hono: (options) => honoSessions(options, deps),
     judge: (request) => judge(request, deps),
     assertNotRevoked: (req) => assertNotRevoked(req, deps.engine, deps.ports),
+    lidOf: (req) => whose(req, deps.ports)?.lid ?? '',
   };
 }

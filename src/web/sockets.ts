@@ -1,9 +1,7 @@
 import { errorName } from '../errors.ts';
 import type { Log, Logins, Revocations } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
-import { guardedRequest } from './guard-context.ts';
-import type { RequestPorts } from './request-session.ts';
-import { isBouncerStore } from './session-store.ts';
+import type { RequestLogin } from './whose.ts';
 
 /** The part of a `ws` WebSocket that we use; structural, nothing of ws is imported. */
 export interface WsSocket {
@@ -31,17 +29,6 @@ export interface Destroyable {
 
 export type GuardableSocket = WsSocket | SocketIoSocket | Destroyable;
 
-/** Whose socket it is: the login of the session that its upgrade request had. */
-export interface SocketLogin {
-  /** '' for an anonymous session. */
-  readonly lid: string;
-  /** The session was ended before. */
-  readonly revoked: boolean;
-}
-
-/** Null where the request has no session that this one knows. */
-export type Identify = (request: object) => SocketLogin | null;
-
 /**
  * For a request that no session middleware has seen: the login, as `judge` tells it; or the id from the cookie, its signature
  * checked.
@@ -51,8 +38,8 @@ export type SocketOwner = { readonly lid: string } | { readonly sessionId: strin
 export interface SocketDeps {
   readonly news: Revocations;
   readonly logins: Pick<Logins, 'endMark'>;
-  /** Asked in turn. */
-  readonly identify: readonly Identify[];
+  /** Null where the request has no session that is known. */
+  identify(request: object): RequestLogin | null;
   readonly engine: Pick<SessionEngine, 'open'>;
   readonly log: Log;
 }
@@ -97,7 +84,7 @@ export class Sockets {
    */
   async guard(socket: GuardableSocket, of: object | SocketOwner): Promise<boolean> {
     if ('sessionId' in of && isOwner(of)) return this.#guardId(socket, of.sessionId);
-    const found = 'lid' in of && isOwner(of) ? loginNamed(of.lid) : this.#identify(of);
+    const found = 'lid' in of && isOwner(of) ? loginNamed(of.lid) : this.#deps.identify(of);
     if (found !== null) return this.#guardLogin(socket, found);
     this.#deps.log.error(
       { event: 'socket_without_session' },
@@ -115,7 +102,7 @@ export class Sockets {
     return this.#guardLogin(socket, { lid: opened.entry.head.lid, revoked: false });
   }
 
-  async #guardLogin(socket: GuardableSocket, { lid, revoked }: SocketLogin): Promise<boolean> {
+  async #guardLogin(socket: GuardableSocket, { lid, revoked }: RequestLogin): Promise<boolean> {
     if (revoked) return this.#refuse(socket, SESSION_ENDED);
     if (lid === '') return true;
     this.#register(socket, lid);
@@ -126,14 +113,6 @@ export class Sockets {
       this.#deps.log.warn({ event: 'socket_unchecked', error: errorName(error) }, 'A socket was refused unchecked');
       return this.#refuse(socket, TRY_AGAIN);
     }
-  }
-
-  #identify(request: object): SocketLogin | null {
-    for (const identify of this.#deps.identify) {
-      const found = identify(request);
-      if (found !== null) return found;
-    }
-    return null;
   }
 
   #register(socket: GuardableSocket, lid: string): void {
@@ -196,27 +175,6 @@ function isOwner(of: object): boolean {
   return Object.keys(of).length === 1;
 }
 
-function loginNamed(lid: unknown): SocketLogin | null {
+function loginNamed(lid: unknown): RequestLogin | null {
   return typeof lid === 'string' ? { lid, revoked: false } : null;
-}
-
-/** The ways to tell whose request it is: by our store, by a guarded stock store, by a framework's adapter. */
-export function identities(ports: RequestPorts): readonly Identify[] {
-  return [inStore, underGuard, (request) => inAdapter(request, ports)];
-}
-
-function inStore(request: object): SocketLogin | null {
-  const { sessionStore: store, session } = request as { sessionStore?: unknown; session?: object };
-  if (!isBouncerStore(store)) return null;
-  return { lid: store.lidOf(session), revoked: store.stateOf(request)?.revoked !== undefined };
-}
-
-function underGuard(request: object): SocketLogin | null {
-  const guarded = guardedRequest(request);
-  return guarded ? { lid: guarded.lid(), revoked: guarded.state?.revoked !== undefined } : null;
-}
-
-function inAdapter(request: object, ports: RequestPorts): SocketLogin | null {
-  const session = ports.get(request)?.session;
-  return session ? { lid: session.entry?.head.lid ?? '', revoked: session.state?.revoked !== undefined } : null;
 }

@@ -261,6 +261,18 @@ export function frameworkContract(framework: Framework): void {
       expect((await visit(...held)).status).toBe(303); // as its holder's browser would bring it
     });
 
+    test('which login a request belongs to: a user ends all but that one', async () => {
+      const { browser, lid } = await site.loggedIn();
+      const { browser: other, lid: otherLid } = await site.loggedIn();
+      expect(otherLid).not.toBe(lid);
+      expect((await site.browser().get('/lid')).json()).toEqual({ lid: '' });
+      expect((await browser.get('/lid')).json()).toEqual({ lid });
+      await browser.post('/regenerate');
+      expect((await browser.get('/lid')).json()).toEqual({ lid });
+      expect((await browser.post('/log-out-others')).json()).toEqual({ ended: 1, failed: 0 });
+      expect([await browser.user(), await other.user()]).toEqual(['alice', null]);
+    });
+
     test('open routes stay reachable, on a fresh id; a login there works', async () => {
       const { browser, lid, id } = await site.loggedIn();
       await site.revoke(lid, id);

@@ -13,7 +13,8 @@ import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
-import { type SocketLogin, Sockets } from '../../src/web/sockets.ts';
+import { Sockets } from '../../src/web/sockets.ts';
+import type { RequestLogin } from '../../src/web/whose.ts';
 import { captureLog, connect, release, stopwatch, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { startProxy } from '../support/proxy.ts';
 import { Browser } from '../support/shop.ts';
@@ -352,7 +353,10 @@ describe('the sockets of a process', () => {
     return made;
   };
 
-  function watch(endMark: () => Promise<EndMark | null>, found: SocketLogin | null = { lid: 'lid-a', revoked: false }) {
+  function watch(
+    endMark: () => Promise<EndMark | null>,
+    found: RequestLogin | null = { lid: 'lid-a', revoked: false },
+  ) {
     const news: { tell?: (notice: RevocationNotice) => unknown; watching?: () => Iterable<string> } = {};
     const log = captureLog();
     const sockets = new Sockets({
@@ -363,7 +367,7 @@ describe('the sockets of a process', () => {
         },
       },
       logins: { endMark },
-      identify: [() => null, () => found],
+      identify: () => found,
       engine: { open: async () => ({ kind: 'anonymous' }) },
       log,
     });

@@ -80,6 +80,11 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     held.handled += 1;
     return me(turn);
   },
+  'GET /lid': async (turn, bouncer) => ({ lid: bouncer.lidOf(turn.request) }),
+  'POST /log-out-others': async (turn, bouncer) => {
+    const mine = bouncer.lidOf(turn.request);
+    return bouncer.sessions.endOthers('alice', mine, { by: 'alice', why: 'lost telephone' });
+  },
   'POST /change': async (turn) => {
     const session = turn.session();
     session.visits = (session.visits ?? 0) + 1;
