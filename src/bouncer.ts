@@ -34,7 +34,7 @@ import { guardContext } from './web/guard-context.ts';
 import { clientOf } from './web/http.ts';
 import { login } from './web/login.ts';
 import { type Mountable, mountable } from './web/mount.ts';
-import { checkConsoleOptions, checkOptions } from './web/options.ts';
+import { checkConsoleOptions, checkOptions, unknownOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
@@ -185,6 +185,8 @@ const CLOSE_TIMEOUT_MS = 5000;
 export function createBouncer(options: BouncerOptions): Bouncer {
   checkOptions(options);
   const log = options.log ?? defaultLog('warn');
+  const unknown = unknownOptions(options);
+  if (unknown.length > 0) log.warn({ event: 'option_unknown', options: unknown }, 'Options of no such name do nothing');
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const trust = compileTrust(options.trustProxy ?? [], options.forwardedHeader);
