@@ -46,6 +46,7 @@ export class SessionEngine {
   readonly #deps: EngineDeps;
   readonly #late: LateEnds;
   readonly #creation: Creation;
+  #warned = false;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
@@ -53,16 +54,21 @@ export class SessionEngine {
     this.#late = new LateEnds(deps.log);
   }
 
+  get #idPattern(): RegExp {
+    return this.#deps.idPattern ?? ID_PATTERN;
+  }
+
   /** A session object that this request has just generated. */
   fresh(sessionId: string, lid = ''): Entry {
     const head: LiveHead = { renewedAtMs: 0, endsAtMs: 0, birth: randomToken(), lid, movedFrom: '' };
     const login = lid !== '' ? { loginAtMs: this.#deps.clock() } : {};
-    return { handle: sessionHandle(sessionId), head, first: true, ...login, blocked: null };
+    const odd = idProblem(sessionId, this.#idPattern) === null ? {} : { malformed: true };
+    return { handle: sessionHandle(sessionId), head, first: true, ...odd, ...login, blocked: null };
   }
 
   /** What an id stands for: one plain GET, unless the session has moved. Reads only. Never throws. */
   async look(sessionId: string): Promise<Looked> {
-    const problem = idProblem(sessionId, this.#deps.idPattern ?? ID_PATTERN);
+    const problem = idProblem(sessionId, this.#idPattern);
     if (problem !== null) {
       this.#deps.onRefusedId?.(problem);
       return { opened: { kind: 'anonymous' }, reused: null };
@@ -130,6 +136,10 @@ export class SessionEngine {
   async rotate(sessionId: string, old: OpenedLive): Promise<Opened> {
     const newId = randomBytes(24).toString('base64url');
     const entry = this.move(old.entry, sessionId, newId);
+    if (entry.malformed) {
+      this.#warnMalformed();
+      return old;
+    }
     const nowMs = this.#deps.clock();
     const { endsAtMs } = entry.head;
     const head: LiveHead = { ...entry.head, renewedAtMs: nowMs };
@@ -162,6 +172,7 @@ export class SessionEngine {
   /** Null when Redis was away. `ttlMs`: what the cookie asks for, or null for the default. */
   async save(entry: Entry, data: object, wantedTtlMs: number | null): Promise<WriteOutcome | null> {
     if (entry.blocked !== null) return this.#refuse('save', entry.blocked);
+    if (entry.first && entry.malformed) this.#warnMalformed();
     if ('__bouncer' in data) return this.#refuse('save', 'reserved_name');
     const { clock, absoluteTtlMs, ttlMs: defaultTtlMs } = this.#deps;
     const nowMs = clock();
@@ -182,6 +193,16 @@ export class SessionEngine {
     // It never came to be: what it was to go on from is not this request's to end any more.
     else if (entry.first && outcome === 'revoked') entry.blocked = 'revoked';
     return outcome;
+  }
+
+  /** Its holder will be anonymous with the next request, and the app has not been told anything. */
+  #warnMalformed(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#deps.log.warn(
+      { event: 'session_id_malformed' },
+      'A session is stored under an id that is refused when it comes back: give session.idPattern the shape of your ids',
+    );
   }
 
   async #endBoth({ handle, origin, first }: Entry): Promise<WriteOutcome | null> {
