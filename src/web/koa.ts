@@ -81,12 +81,17 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
     } finally {
       await slot.session.finish();
-      unname(ctx, slot.session, options);
       if (options.externalKey !== undefined) nameOutside(ctx, slot, options.externalKey);
-      else nameForwarded(ctx, slot.session.forwardTo, options);
-      if (slot.back.length > 0) nameGivenBack(ctx, slot.back, options);
+      // Else the handler has written its answer itself (`ctx.respond = false`): the next one will say it.
+      else if (!ctx.res.headersSent) setCookies(ctx, slot, options);
     }
   };
+}
+
+function setCookies(ctx: KoaContext, { session, back }: Slot, options: KoaSessionOptions): void {
+  unname(ctx, session, options);
+  nameForwarded(ctx, session.forwardTo, options);
+  if (back.length > 0) nameGivenBack(ctx, back, options);
 }
 
 function keyOf(options: KoaSessionOptions): string {
@@ -180,7 +185,7 @@ function nameGivenBack({ res }: KoaContext, cookies: readonly string[], options:
 function unname({ res }: KoaContext, session: RequestSession, options: KoaSessionOptions): void {
   const id = session.unnamable();
   const before = res.getHeader('Set-Cookie');
-  if (id === null || before === undefined || res.headersSent) return;
+  if (id === null || before === undefined) return;
   const lines = Array.isArray(before) ? before : [String(before)];
   if (!lines.some((line) => line.startsWith(`${keyOf(options)}=${id}`))) return;
   const names = [`${keyOf(options)}=`, `${keyOf(options)}.sig=`];

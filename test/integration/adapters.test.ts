@@ -219,6 +219,39 @@ describe('koa', () => {
   });
 });
 
+describe('koa, a handler that writes its answer itself', () => {
+  test('on a request that is forwarded, or has a held cookie to drop: no error, and the next answer says it', async () => {
+    const { bouncer } = await openBouncer();
+    const app = new Koa();
+    app.keys = [SECRET];
+    const errors: unknown[] = [];
+    app.on('error', (error) => errors.push(error));
+    app.use(bouncer.koa(koaSession, { key: 'sid' }, app) as never);
+    app.use(async (ctx) => {
+      const session = ctx.session as unknown as { userId?: string; regenerate(): Promise<void> };
+      if (ctx.path === '/login') ctx.body = await bouncer.login(ctx, { userId: 'alice', data: { userId: 'alice' } });
+      else if (ctx.path === '/renew') ctx.body = await session.regenerate().then(() => ({}));
+      else if (ctx.path === '/stream') {
+        ctx.respond = false;
+        ctx.res.writeHead(200).end(JSON.stringify({ user: session.userId }));
+      } else ctx.body = { user: session.userId ?? null };
+    });
+    const { url, close } = await listening(createServer(app.callback()));
+    release(close);
+    const browser = new Browser(url, ADDRESS.london);
+    await browser.post('/login');
+    const lost = { method: 'POST', headers: { cookie: await browser.jar.getCookieString(url) } };
+    await (await fetch(`${url}/renew`, lost)).text(); // its cookie never reaches the browser
+    const written = await browser.get('/stream');
+    expect([written.json(), written.setCookie]).toEqual([{ user: 'alice' }, []]);
+    expect((await browser.get('/me')).setCookie.map((line) => line.split('=')[0])).toEqual(['sid', 'sid.sig']);
+    await browser.jar.setCookie('sid.bouncer-held=x', url);
+    expect((await browser.get('/stream')).setCookie).toEqual([]);
+    expect((await browser.get('/me')).setCookie.join()).toContain('sid.bouncer-held=;');
+    expect(errors).toEqual([]);
+  });
+});
+
 describe('hono', () => {
   type Env = { Variables: { session: CookieSession } };
 
