@@ -6,6 +6,8 @@ import session from 'express-session';
 import type { FastifyInstance } from 'fastify';
 import Koa from 'koa';
 import koaSession from 'koa-session';
+import { Server as SocketIo } from 'socket.io';
+import { io as ioClient } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Bouncer, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
@@ -66,7 +68,16 @@ async function openExpress() {
   });
   const ownerOf: Owner = (req) =>
     new Promise((resolve) => withSession(req as ExpressRequest, {} as ExpressResponse, () => resolve(req)));
-  return { bouncer, server, url: running.url, ownerOf, log, prefix };
+  const revoke = async (lid: unknown, browser: Browser) => {
+    const end = {
+      lid: String(lid),
+      handle: sessionHandle(await browser.sessionId()),
+      reason: 'country_changed',
+    } as const;
+    const sessions = redisSessions(connect(), keysFor(prefix), 1_000_000);
+    await sessions.revoke([{ ...end, caseId: 'AAAA-BBBB-CCCC', atMs: Date.now() }]);
+  };
+  return { bouncer, server, url: running.url, ownerOf, log, withSession, revoke };
 }
 
 async function closesWithItsLogin(chat: Chat): Promise<void> {
@@ -108,7 +119,7 @@ function fastifyIdIn(app: FastifyInstance, { headers }: IncomingMessage): Promis
   return new Promise((resolve) => app.decryptSession(sessionId, request, () => resolve(request.session.sessionId)));
 }
 
-describe('a ws socket', () => {
+describe('a socket', () => {
   test('through bouncer.express itself: the gate lets it be, guardSocket closes it, its cookies are screened', async () => {
     const chat = await openExpress();
     const said = serveSockets(chat);
@@ -120,17 +131,36 @@ describe('a ws socket', () => {
     expect(chat.bouncer.stats().refused).toEqual({ 'id:duplicate': 1 });
     const open = visit(chat.url, `${cookie}; connect.sid.bouncer-held=s%3Ax.x`);
     await until(() => said.length === 2);
-    const end = {
-      lid: String(lid),
-      handle: sessionHandle(await browser.sessionId()),
-      reason: 'country_changed',
-    } as const;
-    const sessions = redisSessions(connect(), keysFor(chat.prefix), 1_000_000);
-    await sessions.revoke([{ ...end, caseId: 'AAAA-BBBB-CCCC', atMs: Date.now() }]);
+    await chat.revoke(lid, browser);
     expect(await open.closed).toBe(4401);
     expect(await visit(chat.url, cookie).closed).toBe(4401);
     expect(said).toEqual([true, true, false]);
     expect(chat.log.entries.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test.each(['websocket', 'polling'])('of socket.io through bouncer.express itself, by %s', async (transport) => {
+    const chat = await openExpress();
+    const io = new SocketIo(chat.server);
+    release(() => io.close());
+    io.engine.use(chat.withSession);
+    io.use(async (socket, next) => next((await chat.bouncer.guardSocket(socket)) ? undefined : new Error('ended')));
+    const browser = new Browser(chat.url, ADDRESS.london);
+    const { lid } = (await browser.login('alice')).json();
+    const extraHeaders = { cookie: await browser.jar.getCookieString(chat.url) };
+    const open = () => {
+      const socket = ioClient(chat.url, { extraHeaders, transports: [transport], reconnection: false, forceNew: true });
+      release(() => void socket.close());
+      return new Promise<string>((resolve) => {
+        socket.once('connect', () => socket.once('disconnect', resolve));
+        socket.once('connect_error', () => resolve('refused'));
+      });
+    };
+    const first = open();
+    await until(() => io.sockets.sockets.size === 1);
+    await chat.revoke(lid, browser);
+    expect(await first).toBe('io server disconnect');
+    expect(await open()).toBe('refused');
+    expect(io.sockets.sockets.size).toBe(0);
   });
 
   test('in Koa, by the id in its cookie', async () => {
