@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { caseOf } from './case-of.ts';
 import type { ConsoleOptions } from './desk-ports.ts';
-import { compileTrust } from './domain/forwarded.ts';
+import { compileTrust, type TrustProxy } from './domain/forwarded.ts';
 import { loginPath, openPath } from './domain/gate.ts';
 import type { AddressProblem, LoginEvent } from './domain/types.ts';
 import { errorName } from './errors.ts';
@@ -185,13 +185,10 @@ const CLOSE_TIMEOUT_MS = 5000;
 export function createBouncer(options: BouncerOptions): Bouncer {
   checkOptions(options);
   const log = options.log ?? defaultLog('warn');
-  const unknown = unknownOptions(options);
-  if (unknown.length > 0) log.warn({ event: 'option_unknown', options: unknown }, 'Options of no such name do nothing');
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const trust = compileTrust(options.trustProxy ?? [], options.forwardedHeader);
-  if (trust.trustsAll)
-    log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
+  warnOf(options, trust, log);
   const keys = keysFor(options.prefix ?? 'bouncer');
 
   const redis = openWebRedis(options.redis, options.redisTimeoutMs ?? 1000, log);
@@ -243,6 +240,14 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     stats: () => ({ ...producer.counts(), ...counts, refused: { ...counts.refused } }),
     close: () => releasers.run(),
   };
+}
+
+/** What may be meant, and mostly is not. */
+function warnOf(options: BouncerOptions, trust: TrustProxy, log: Log): void {
+  const unknown = unknownOptions(options);
+  if (unknown.length > 0) log.warn({ event: 'option_unknown', options: unknown }, 'Options of no such name do nothing');
+  if (trust.trustsAll)
+    log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
 }
 
 /** What the web tier itself ends is re-checked too. It does not wait for replicas: the worker's re-checks do. */
