@@ -255,8 +255,7 @@ export function frameworkContract(framework: Framework): void {
         rest.length > 0 ? [first] : [site.framework.name.startsWith('express') ? bare.replace('=', '=s%3A') : bare];
       expect((await visit(...unsigned)).json()).toEqual({ user: null, visits: 1 });
       expect(site.bouncer.stats().refused).toMatchObject({ 'id:bad_signature': 1 });
-      const other = `${first.split('=')[0]}=${first.split('=')[1]?.replace(/\w/, 'X')}`;
-      expect((await visit(other, ...held)).json()).toEqual({ user: null, visits: 1 });
+      expect((await visit(`${first}x`, ...held)).json()).toEqual({ user: null, visits: 1 });
       expect(site.bouncer.stats().refused).toMatchObject({ 'id:duplicate': 1 });
       expect((await visit(...held)).status).toBe(303); // as its holder's browser would bring it
     });
