@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { caseOf } from './case-of.ts';
 import type { ConsoleOptions } from './desk-ports.ts';
-import { compileTrust } from './domain/forwarded.ts';
+import { compileTrust, type TrustProxy } from './domain/forwarded.ts';
 import { loginPath, openPath } from './domain/gate.ts';
 import type { AddressProblem, LoginEvent } from './domain/types.ts';
 import { errorName } from './errors.ts';
@@ -37,12 +37,13 @@ import { clientOf } from './web/http.ts';
 import { login } from './web/login.ts';
 import { MARK_TTL_MS } from './web/logout.ts';
 import { type Mountable, mountable } from './web/mount.ts';
-import { checkConsoleOptions, checkOptions } from './web/options.ts';
+import { checkConsoleOptions, checkOptions, unknownOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
 import { createSessionStore, type StoreClass } from './web/session-store.ts';
-import { type GuardableSocket, identities, type SocketIoSocket, Sockets } from './web/sockets.ts';
+import { type GuardableSocket, type SocketIoSocket, type SocketOwner, Sockets } from './web/sockets.ts';
 import { ID_PATTERN, type IdProblem } from './web/strict-id.ts';
+import { whose } from './web/whose.ts';
 
 export interface BouncerOptions {
   /** A URL, ioredis options, or an ioredis instance (duplicated, never used or closed itself). */
@@ -157,10 +158,11 @@ export interface Bouncer extends Frameworks {
   ): () => void;
   /**
    * Closes this socket of `ws` (code 4401) or socket.io when the login of its upgrade request's session ends. Resolves
-   * false when it has ended already, or when Redis cannot say: the socket is closed then. The session middleware must have
-   * seen the request; for socket.io the request may be left out.
+   * false when it has ended already, or when nobody can say: the socket is closed then. `request`: one that the session
+   * middleware has seen, or instead of it `{ lid }` (as `judge` tells it) or `{ sessionId }` (from the cookie, its signature
+   * checked). For socket.io in Express it may be left out.
    */
-  guardSocket(socket: GuardableSocket, request?: object): Promise<boolean>;
+  guardSocket(socket: GuardableSocket, request?: object | SocketOwner): Promise<boolean>;
   /** A user's sessions: list them, end one, all, or all but one. */
   readonly sessions: SessionAdmin;
   /** Who ended which sessions, newest first. */
@@ -189,8 +191,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const trust = compileTrust(options.trustProxy ?? [], options.forwardedHeader);
-  if (trust.trustsAll)
-    log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
+  warnOf(options, trust, log);
   const keys = keysFor(options.prefix ?? 'bouncer');
 
   const redis = openWebRedis(options.redis, options.redisTimeoutMs ?? 1000, log);
@@ -228,14 +229,14 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 
   return {
     store: <S>(session: SessionModule<S>) => createSessionStore(session.Store as unknown as StoreClass, engine) as S,
-    gate: () => expressGate({ gate, trust, log, engine }),
+    gate: () => expressGate({ gate, trust, log, engine, idPattern, onRefusedId }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
     ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins, guard }),
     login: (req, how) => login(req, how, { trust, log, ports, report }),
     reportLogin: (given) => report(given),
     clientAddress: (request) => clientOf(request, trust).address,
-    ...openNews(redis, keys, ports, log, releasers),
+    ...openNews(redis, keys, { ports, engine, log, releasers }),
     ...openAdmin(redis, keys, { registry, sessions: ender, absoluteTtlMs, clock, log }),
     console: (how) => openConsole(how, options, { keys, clock, log, releasers }),
     userAnswers: (how) => openAnswers(how, options, { keys, clock, log, releasers }),
@@ -252,6 +253,14 @@ function clocksOf(redis: Redis, clock: Clock, log: Log): Pick<EngineDeps, 'clock
 function endLateLogouts(engine: SessionEngine, redis: Redis, releasers: Releasers): void {
   eachConnection(redis, (one) => one.on('ready', () => void engine.endLate()));
   releasers.add('late logouts', () => engine.close());
+}
+
+/** What may be meant, and mostly is not. */
+function warnOf(options: BouncerOptions, trust: TrustProxy, log: Log): void {
+  const unknown = unknownOptions(options);
+  if (unknown.length > 0) log.warn({ event: 'option_unknown', options: unknown }, 'Options of no such name do nothing');
+  if (trust.trustsAll)
+    log.warn({ event: 'trusts_all_proxies' }, 'trustProxy trusts every address: clients can choose their own');
 }
 
 /** What the web tier itself ends is re-checked too. It does not wait for replicas: the worker's re-checks do. */
@@ -331,13 +340,13 @@ async function loadDesk(options: BouncerOptions, { keys, clock, log, releasers }
 function openNews(
   redis: Redis,
   keys: Keys,
-  ports: RequestPorts,
-  log: Log,
-  releasers: Releasers,
+  deps: { readonly ports: RequestPorts; engine: SessionEngine; log: Log; releasers: Releasers },
 ): Pick<Bouncer, 'on' | 'guardSocket'> {
+  const { ports, engine, log, releasers } = deps;
   const news = revocationFeed(redis, keys, { log });
   releasers.add('news', () => news.close());
-  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify: identities(ports), log });
+  const identify = (request: object) => whose(request, ports);
+  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify, engine, log });
   return {
     on: (_event, listener, how) => news.listen(listener, how?.watching),
     guardSocket: (socket, request) => sockets.guard(socket, request ?? (socket as SocketIoSocket).request ?? {}),

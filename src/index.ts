@@ -28,4 +28,4 @@ export { sessionHandle } from './web/handle.ts';
 export type { JudgedRequest, Judgement } from './web/judge.ts';
 export type { Mountable } from './web/mount.ts';
 export type { LoginOptions, LoginReport, LoginResult } from './web/report.ts';
-export type { GuardableSocket } from './web/sockets.ts';
+export type { GuardableSocket, SocketOwner } from './web/sockets.ts';

@@ -363,6 +363,8 @@ export interface Logins {
   enroll(enrolment: Enrolment): Promise<EndMark | null>;
   /** `loginAtMs`: of a login that no id was ever enrolled of; then the epoch of its user counts too. One command. */
   endMark(lid: string, loginAtMs?: number): Promise<EndMark | null>;
+  /** Has it ended before, and has a person taken that end back? */
+  isLifted(lid: string): Promise<boolean>;
 }
 
 /** One login of a user. Text is untrusted. */

@@ -21,6 +21,9 @@ export function redisLogins(redis: Redis, keys: Keys): Logins {
       const [mark, epoch] = await redis.mget(keys.loginEnd(lid), keys.epoch(tagOf(lid)));
       return endMarkOf(mark ?? '', Number(epoch) >= loginAtMs ? (epoch ?? '0') : '0');
     },
+    async isLifted(lid) {
+      return parseStoredMark(await redis.get(keys.loginEnd(lid)))?.liftedAtMs !== undefined;
+    },
   };
 }
 

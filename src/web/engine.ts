@@ -60,6 +60,7 @@ export class SessionEngine {
   readonly #late: LateEnds;
   readonly #shared: SharedClock;
   readonly #creation: Creation;
+  #warned = false;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
@@ -68,16 +69,21 @@ export class SessionEngine {
     this.#late = new LateEnds(deps.log, () => this.endLate());
   }
 
+  get #idPattern(): RegExp {
+    return this.#deps.idPattern ?? ID_PATTERN;
+  }
+
   /** A session object that this request has just generated. */
   fresh(sessionId: string, lid = ''): Entry {
     const head: LiveHead = { renewedAtMs: 0, endsAtMs: 0, birth: randomToken(), lid, movedFrom: '' };
     const login = lid !== '' ? { loginAtMs: this.#deps.clock() } : {};
-    return { handle: sessionHandle(sessionId), head, first: true, ...login, blocked: null };
+    const odd = idProblem(sessionId, this.#idPattern) === null ? {} : { malformed: true };
+    return { handle: sessionHandle(sessionId), head, first: true, ...odd, ...login, blocked: null };
   }
 
   /** What an id stands for: one plain GET, unless the session has moved. Reads only. Never throws. */
   async look(sessionId: string): Promise<Looked> {
-    const problem = idProblem(sessionId, this.#deps.idPattern ?? ID_PATTERN);
+    const problem = idProblem(sessionId, this.#idPattern);
     if (problem !== null) {
       this.#deps.onRefusedId?.(problem);
       return { opened: { kind: 'anonymous' }, reused: null };
@@ -158,6 +164,10 @@ export class SessionEngine {
   async rotate(sessionId: string, old: OpenedLive): Promise<Opened> {
     const newId = randomBytes(24).toString('base64url');
     const entry = this.move(old.entry, sessionId, newId);
+    if (entry.malformed) {
+      this.#warnMalformed();
+      return old;
+    }
     const nowMs = this.#deps.clock();
     const { endsAtMs } = entry.head;
     const head: LiveHead = { ...entry.head, renewedAtMs: nowMs };
@@ -190,6 +200,7 @@ export class SessionEngine {
   /** Null when Redis was away. `ttlMs`: what the cookie asks for, or null for the default. */
   async save(entry: Entry, data: object, wantedTtlMs: number | null): Promise<WriteOutcome | null> {
     if (entry.blocked !== null) return this.#refuse('save', entry.blocked);
+    if (entry.first && entry.malformed) this.#warnMalformed();
     if ('__bouncer' in data) return this.#refuse('save', 'reserved_name');
     const left = leavesLogin(entry, data);
     entry.emptied = left === 'all';
@@ -229,6 +240,16 @@ export class SessionEngine {
     delete entry.origin;
     entry.head = { ...head, lid: '', movedFrom: '', endsAtMs: 0 };
     return true;
+  }
+
+  /** Its holder will be anonymous with the next request, and the app has not been told anything. */
+  #warnMalformed(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#deps.log.warn(
+      { event: 'session_id_malformed' },
+      'A session is stored under an id that is refused when it comes back: give session.idPattern the shape of your ids',
+    );
   }
 
   async #endBoth({ handle, origin, first }: Entry): Promise<WriteOutcome | null> {
@@ -300,17 +321,16 @@ export class SessionEngine {
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
   }
 
-  /** What has become of an id that was bounced; reads only. `gone`: no session of a login, and none to come. Never throws. */
+  /**
+   * What has become of an id that was bounced; reads only. `live`: a person has given its login back. `gone`: it is no
+   * session of a bounced login, nor will it be. Never throws.
+   */
   async stands(sessionId: string): Promise<'live' | 'ended' | 'gone' | 'unknown'> {
     try {
       const found = await this.#deps.sessions.load(sessionHandle(sessionId));
-      if (found.kind === 'live') return found.head.lid === '' ? 'gone' : 'live';
-      if (found.kind === 'absent') return 'gone';
-      const { tombstone } = found;
-      if (tombstone.kind === 'revoked') return 'ended';
-      // An old id past its time would be taken for a thief's.
-      if (tombstone.kind !== 'moved' || tombstone.lid === '') return 'gone';
-      return judgeMoved(tombstone.successorUsedAtMs, this.#shared.now()) === 'reused' ? 'gone' : 'live';
+      if (found.kind === 'tombstone' && found.tombstone.kind === 'revoked') return 'ended';
+      const lid = lidThatLives(found, this.#shared.now());
+      return lid !== '' && (await this.#deps.logins.isLifted(lid)) ? 'live' : 'gone';
     } catch {
       return 'unknown';
     }
@@ -404,6 +424,15 @@ function liveUnder(handle: string, { head, data, text }: Extract<LoadedSession, 
     data,
     forwardTo: null,
   };
+}
+
+/** '' where no login lives under it. An old id past its time would be taken for a thief's. */
+function lidThatLives(found: LoadedSession, nowMs: number): string {
+  if (found.kind === 'absent') return '';
+  if (found.kind === 'live') return found.head.lid;
+  const { tombstone } = found;
+  if (tombstone.kind !== 'moved' || judgeMoved(tombstone.successorUsedAtMs, nowMs) === 'reused') return '';
+  return tombstone.lid;
 }
 
 /** Lives under the very id that the cookie has. */

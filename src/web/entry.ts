@@ -11,6 +11,8 @@ export interface Entry {
   head: LiveHead;
   /** Generated in this request and not stored yet. */
   first: boolean;
+  /** Its id is of a shape that no request is served with. */
+  readonly malformed?: boolean;
   /** Where its login began in this request: when, milliseconds since the epoch. */
   loginAtMs?: number | undefined;
   /** Nothing is ever written: Redis was away when it was to be loaded, or the move to this id was refused. */

@@ -8,6 +8,8 @@ export interface ExpressRequest {
   sessionID?: string;
   session?: unknown;
   sessionStore?: unknown;
+  /** cookie-parser's; express-session takes it where it has none of its own. */
+  readonly secret?: unknown;
 }
 
 export interface ExpressResponse {

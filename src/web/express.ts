@@ -1,13 +1,14 @@
+import type { Log } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import type { CookieAttributes } from './cookie.ts';
 import { nameOnly } from './express-cookie.ts';
 import type { ExpressRequest, ExpressResponse } from './express-types.ts';
 import type { GateAnswer } from './gate.ts';
 import { guardedRequest } from './guard-context.ts';
-import { endedCookies, giveBack, type HeldCookie, holdsCookie } from './held.ts';
+import { endedCookies, giveBack, type HeldCookie, holdsCookie, idInSigned } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
 import { isBouncerStore, type SessionState } from './session-store.ts';
-import { signedPart, unsignId } from './sign.ts';
+import { unsignId } from './sign.ts';
 import { cookieNameOf, type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 
 export type { ExpressRequest, ExpressResponse } from './express-types.ts';
@@ -32,27 +33,37 @@ export function expressHttp(
   };
 }
 
-export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine'>;
+export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine' | 'idPattern' | 'onRefusedId'>;
+
+/** The session cookie, where we mount express-session ourselves. */
+type KnownCookie = Pick<ExpressSessionOptions, 'secret'> & { readonly name: string };
 
 /** Express's middleware. */
-export function expressGate(parts: GateParts, name: string | null = null): ExpressMiddleware {
-  let warned = false;
+export function expressGate(parts: GateParts, known: KnownCookie | null = null): ExpressMiddleware {
+  const told = new Set<string>();
   return (req, res, next) => {
     const store = req.sessionStore;
     const guarded = guardedRequest(req);
     if (!isBouncerStore(store) && (guarded === undefined || guarded.bypassed())) {
-      if (!warned)
-        parts.log.error(
-          { event: 'gate_without_store' },
-          'The gate sees no session of our store: mount it after session({ store }), which a guarded store has after context()',
-        );
-      warned = true;
+      tellMissing(parts.log, store !== undefined, known !== null, told);
       return next();
     }
     const settled = isBouncerStore(store) ? store.settle(req) : null;
-    if (settled === null) letPass(parts, name, req, res, next);
-    else settled.then(() => letPass(parts, name, req, res, next)).catch(next);
+    if (settled === null) letPass(parts, known, req, res, next);
+    else settled.then(() => letPass(parts, known, req, res, next)).catch(next);
   };
+}
+
+/** Once each. Outside the path of its cookie express-session leaves a request without a session: that harms nobody. */
+function tellMissing(log: Log, isForeign: boolean, isMounted: boolean, told: Set<string>): void {
+  const level = isForeign ? 'error' : 'warn';
+  if ((isMounted && !isForeign) || told.has(level)) return;
+  told.add(level);
+  const mount = 'mount it after session({ store }), which a guarded store has after context()';
+  const cause = isForeign
+    ? 'the store is another one'
+    : "it is not mounted, or this request is outside the cookie's path";
+  log[level]({ event: 'gate_without_store' }, `The gate sees no session of our store (${cause}): ${mount}`);
 }
 
 /** What the gate goes by: the session in our store, or in a guarded one. */
@@ -66,18 +77,19 @@ function lidOf(req: ExpressRequest): string {
   return (isBouncerStore(store) ? store.lidOf(req.session as object | undefined) : guardedRequest(req)?.lid()) ?? '';
 }
 
-function letPass(parts: GateParts, name: string | null, ...[req, res, next]: Parameters<ExpressMiddleware>) {
+function letPass(parts: GateParts, known: KnownCookie | null, ...[req, res, next]: Parameters<ExpressMiddleware>) {
+  // A socket begins, as in ws's own example: there is nothing to answer with. Whose it is, guardSocket asks.
+  if (typeof res.setHeader !== 'function') return next();
   const state = stateOf(req);
-  nameOnly(req, res, name);
+  nameOnly(req, res, known?.name ?? null);
   const http = expressHttp(req);
-  if (state !== undefined || !holdsCookie(http)) return goOn(parts, http, state, req, res, next);
-  const { engine, gate } = parts;
-  const how = { loggedIn: lidOf(req) !== '', gotchaPath: gate.gotchaPath };
-  void giveBack(http, heldCookie(req, []), engine, how).then((back) => {
+  if (state !== undefined || !holdsCookie(http)) return askOrPass(parts, known, http, state, req, res, next);
+  const how = { loggedIn: lidOf(req) !== '', gotchaPath: parts.gate.gotchaPath };
+  void giveBack(http, heldCookie(req, known), parts, how).then((back) => {
     // express-session would set the cookie of an anonymous session after ours.
     if (back?.location) Reflect.deleteProperty(req, 'session');
     if (back !== null) append(res, back.cookies);
-    if (!back?.location) return goOn(parts, http, state, req, res, next);
+    if (!back?.location) return askOrPass(parts, known, http, state, req, res, next);
     res.statusCode = 303;
     res.setHeader('Location', back.location);
     res.setHeader('Cache-Control', 'no-store');
@@ -85,14 +97,15 @@ function letPass(parts: GateParts, name: string | null, ...[req, res, next]: Par
   });
 }
 
-function goOn(
+function askOrPass(
   { gate, trust }: GateParts,
+  known: KnownCookie | null,
   http: HttpRequest,
   state: SessionState | undefined,
   ...[req, res, next]: Parameters<ExpressMiddleware>
 ): void {
   const answer = askGate(gate, state, http, trust);
-  if (answer !== 'pass') return send(req, res, answer, state);
+  if (answer !== 'pass') return send(req, res, answer, state, known);
   const guarded = guardedRequest(req);
   // A body parser before us may have lost the context that a guarded store needs.
   if (guarded) guarded.run(() => next());
@@ -107,7 +120,7 @@ export function expressSessions(
 ): ExpressMiddleware {
   const inner = session as ExpressMiddleware;
   const name = options.name ?? options.key ?? 'connect.sid';
-  const gate = expressGate(deps, name);
+  const gate = expressGate(deps, { name, secret: options.secret });
   return (req, res, next) => {
     const screened = screen(req, name, deps);
     inner(req, res, (error) => {
@@ -126,8 +139,7 @@ function screen(
 ): Screened {
   const header = headerOf(req, 'cookie');
   if (header === '') return { kind: 'none' };
-  const idIn = (value: string) => (value.startsWith('s:') ? signedPart(value.slice(2)) : null);
-  const screened = screenCookie(header, name, deps.idPattern, idIn);
+  const screened = screenCookie(header, name, deps.idPattern, idInSigned);
   if (screened.kind === 'refused') {
     deps.onRefusedId(screened.problem);
     req.headers.cookie = withoutCookie(header, name);
@@ -138,11 +150,17 @@ function screen(
 
 /** A request that did not get the id it brought: was it because of the signature? */
 function countForged(req: ExpressRequest, name: string, secret: unknown, deps: AdapterDeps): void {
-  const secrets = (Array.isArray(secret) ? secret : [secret]).filter((each) => typeof each === 'string');
+  const secrets = secretsOf(req, secret);
   if (secrets.length === 0) return;
   const idIn = (value: string) => unsignId(value.slice(2), secrets);
   if (screenCookie(headerOf(req, 'cookie'), name, deps.idPattern, idIn).kind !== 'id')
     deps.onRefusedId('bad_signature');
+}
+
+/** None where the app has another kind of them. */
+function secretsOf(req: ExpressRequest, secret: unknown): string[] {
+  const given = secret ?? req.secret;
+  return (Array.isArray(given) ? given : [given]).filter((each) => typeof each === 'string');
 }
 
 function send(
@@ -150,12 +168,13 @@ function send(
   res: ExpressResponse,
   answer: Exclude<GateAnswer, 'pass'>,
   state: SessionState | undefined,
+  known: KnownCookie | null,
 ): void {
   res.statusCode = answer.status;
   for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
   if (answer.clearCookie && state?.revoked) {
-    const name = cookieNameOf(headerOf(req, 'cookie'), state.revoked.sessionId);
-    if (name !== null) append(res, endedCookies(expressHttp(req), heldCookie(req, [name])));
+    const name = known?.name ?? cookieNameOf(headerOf(req, 'cookie'), state.revoked.sessionId);
+    if (name !== null) append(res, endedCookies(expressHttp(req), { ...heldCookie(req, known), names: [name] }));
   }
   res.end(answer.body);
 }
@@ -165,12 +184,19 @@ function append(res: ExpressResponse, cookies: readonly string[]): void {
   res.setHeader('Set-Cookie', [...(Array.isArray(before) ? before : before ? [String(before)] : []), ...cookies]);
 }
 
-/**
- * The name is the one under which this request brought the session id; the attributes are those of the fresh session that
- * took its place.
- */
-function heldCookie(req: ExpressRequest, names: readonly string[]): HeldCookie {
+/** The attributes are those of the fresh session that took the ended one's place. */
+function heldCookie(req: ExpressRequest, known: KnownCookie | null): HeldCookie {
   const { cookie = {} } = (req.session ?? {}) as { cookie?: CookieAttributes & { originalMaxAge?: unknown } };
   const { originalMaxAge } = cookie;
-  return { names, attributes: cookie, maxAgeMs: typeof originalMaxAge === 'number' ? originalMaxAge : null };
+  const secrets = known === null ? [] : secretsOf(req, known.secret);
+  // Without a secret of its own we only see that it is signed: express-session will say by whom.
+  const isSigned = (value: string) => secrets.length === 0 || unsignId(value.slice(2), secrets) !== null;
+  return {
+    names: known === null ? [] : [known.name],
+    ownId: req.sessionID,
+    idIn: idInSigned,
+    isSigned,
+    attributes: cookie,
+    maxAgeMs: typeof originalMaxAge === 'number' ? originalMaxAge : null,
+  };
 }

@@ -21,13 +21,15 @@ export interface FastifySlot {
   readonly screened: Screened;
   /** The data of a forwarded session, on its way to its new id. */
   moving: Record<string, unknown> | null;
-  /** A login is changing the id: the store keeps still. */
+  /** A login is changing the id, or we have answered: the store keeps still. */
   still: boolean;
   /** `regenerate()` is changing the id. */
   changing: boolean;
+  /** We have answered in place of the app: the `Set-Cookie` values of that answer, beside which no other names a session. */
+  answered: readonly string[] | null;
 }
 
-export const IDLE = { moving: null, still: false, changing: false };
+export const IDLE = { moving: null, still: false, changing: false, answered: null };
 
 export function fastifyStore(current: AsyncLocalStorage<FastifySlot>, deps: AdapterDeps) {
   return {

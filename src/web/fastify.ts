@@ -8,7 +8,7 @@ import type { GateAnswer } from './gate.ts';
 import { endedCookies, type HeldCookie, heldBack, holdsCookie } from './held.ts';
 import { askGate, type HttpRequest } from './http.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
-import { signedPart } from './sign.ts';
+import { signedPart, unsignId } from './sign.ts';
 import { type Screened, screenCookie } from './strict-id.ts';
 import { isUpgrade } from './upgrade.ts';
 
@@ -34,11 +34,15 @@ interface FastifyLike {
   addHook(name: string, hook: Hook | LateHook): unknown;
   register(plugin: unknown, options: object): unknown;
 }
+interface Signer {
+  unsign(value: string): { readonly valid: boolean; readonly value: string | null };
+}
 interface SessionOptions {
   readonly cookieName?: string;
   readonly cookiePrefix?: string;
   readonly cookie?: CookieAttributes & { readonly maxAge?: number | null | undefined };
   readonly secret?: unknown;
+  readonly algorithm?: string;
 }
 /**
  * @fastify/session with our store, and the gate behind it. Its store is told ids and never a request, so the request's own
@@ -82,8 +86,7 @@ function asSibling<P extends object>(plugin: P): P {
 
 /** With a signer of the app's own we cannot know where in the value the id is: the store judges it alone. */
 function screen(request: FastifyRequestLike, name: string, options: SessionOptions, deps: AdapterDeps): Screened {
-  const ours = typeof options.secret === 'string' || Array.isArray(options.secret);
-  if (!ours) return { kind: 'none' };
+  if (!isOurs(options)) return { kind: 'none' };
   const prefix = options.cookiePrefix ?? '';
   const idIn = (value: string) => (value.startsWith(prefix) ? signedPart(value.slice(prefix.length)) : null);
   const screened = screenCookie(request.raw.headers.cookie ?? '', name, deps.idPattern, idIn);
@@ -119,12 +122,12 @@ function gateOf(slots: Attached<FastifySlot>, name: string, options: SessionOpti
     const goOn = () => {
       const answer = askGate(deps.gate, session.state, http, deps.trust);
       if (answer === 'pass') return next();
-      respond(request, reply, answer, answer.clearCookie ? endedCookies(http, held) : []);
+      respond(slot, reply, answer, answer.clearCookie ? endedCookies(http, held) : []);
     };
     if (!holdsCookie(http)) return goOn();
     void heldBack(http, held, session, deps).then((back) => {
       const headers = { Location: back?.location ?? '', 'Cache-Control': 'no-store' };
-      if (back?.location) return respond(request, reply, { status: 303, headers, body: '' }, back.cookies);
+      if (back?.location) return respond(slot, reply, { status: 303, headers, body: '' }, back.cookies);
       for (const cookie of back?.cookies ?? []) reply.header('set-cookie', cookie);
       goOn();
     });
@@ -133,10 +136,13 @@ function gateOf(slots: Attached<FastifySlot>, name: string, options: SessionOpti
     app.addHook('onRequest', gate);
     // Behind @fastify/session's own, which has saved and set the cookie by then.
     app.addHook('onSend', ((request, reply, _payload, next) => {
-      const id = slots.get(request)?.session.unnamable() ?? null;
-      if (id !== null) unname(reply, name, id);
-      next();
+      const slot = slots.get(request);
+      if (slot !== undefined) checkCookies(reply, name, slot);
+      if (!slot?.session.isLeaving) return next();
+      // Here, as there may be no response to wait for: the client has perhaps gone.
+      void slot.session.finish().then(() => next());
     }) as LateHook);
+    // Of a reply that was hijacked: no onSend has run.
     app.addHook('onResponse', ((request, _reply, next) => {
       void slots.get(request)?.session.finish();
       next();
@@ -145,34 +151,58 @@ function gateOf(slots: Attached<FastifySlot>, name: string, options: SessionOpti
   };
 }
 
-/** @fastify/session sets the cookie to the id that it came with even where the save found that the session has moved on. */
-function unname(reply: FastifyReplyLike, name: string, id: string): void {
-  const before = reply.getHeader('set-cookie');
-  if (before === undefined) return;
-  const isStale = (line: unknown) => String(line).startsWith(`${name}=`) && String(line).includes(id);
-  const lines = (Array.isArray(before) ? before : [before]).filter((line) => !isStale(line));
+/**
+ * @fastify/session sets the cookie to the id that it came with even where the save found that the session has moved on; and to
+ * a fresh one where we have answered.
+ */
+function checkCookies(reply: FastifyReplyLike, name: string, { session, answered }: FastifySlot): void {
+  const id = session.unnamable();
+  if (answered === null && id === null) return;
+  const before = reply.getHeader('set-cookie') ?? [];
+  const isOfSession = (line: unknown) => String(line).startsWith(`${name}=`);
+  const isWrong = (line: unknown) => isOfSession(line) && (answered !== null || String(line).includes(id ?? ''));
+  const lines = [...(Array.isArray(before) ? before : [before]).filter((line) => !isWrong(line)), ...(answered ?? [])];
   reply.removeHeader('set-cookie');
   if (lines.length > 0) reply.header('set-cookie', lines);
 }
 
+/** The app's own hooks run all the same, and find a session: its own, or a fresh one, which goes nowhere. */
 function respond(
-  request: FastifyRequestLike,
+  slot: FastifySlot,
   reply: FastifyReplyLike,
   { status, headers, body }: Pick<Exclude<GateAnswer, 'pass'>, 'status' | 'headers' | 'body'>,
   cookies: readonly string[],
 ): void {
   reply.code(status);
   for (const [header, value] of Object.entries(headers)) reply.header(header, value);
-  for (const cookie of cookies) reply.header('set-cookie', cookie);
-  // A fresh session must not be saved, nor its cookie set, behind our back.
-  request.session = null;
+  slot.answered = cookies;
+  slot.still = true;
   reply.send(body);
 }
 
-function heldCookie(request: FastifyRequestLike, name: string, { cookie }: SessionOptions): HeldCookie {
+function heldCookie(request: FastifyRequestLike, name: string, options: SessionOptions): HeldCookie {
+  const { cookie, cookiePrefix: prefix = '' } = options;
   const secure = cookie?.secure ?? true;
   const attributes = { ...cookie, secure: secure === 'auto' ? request.protocol === 'https' : secure };
-  return { names: [name], attributes, maxAgeMs: typeof cookie?.maxAge === 'number' ? cookie.maxAge : null };
+  const maxAgeMs = typeof cookie?.maxAge === 'number' ? cookie.maxAge : null;
+  const idIn = (value: string) => {
+    if (!value.startsWith(prefix)) return null;
+    return isOurs(options) ? signedPart(value.slice(prefix.length)) : unsigned(value.slice(prefix.length), options);
+  };
+  const isSigned = (value: string) => unsigned(value.slice(prefix.length), options) !== null;
+  return { names: [name], idIn, isSigned, attributes, maxAgeMs };
+}
+
+/** As @fastify/session does it: by its secrets, or by a signer of the app's own. */
+function unsigned(value: string, { secret, algorithm }: SessionOptions): string | null {
+  const secrets = typeof secret === 'string' ? [secret] : secret;
+  if (Array.isArray(secrets)) return unsignId(value, secrets, algorithm);
+  const found = (secret as Partial<Signer> | undefined)?.unsign?.(value);
+  return found?.valid ? found.value : null;
+}
+
+function isOurs({ secret }: SessionOptions): boolean {
+  return typeof secret === 'string' || Array.isArray(secret);
 }
 
 function putForwarded(session: FastifySession, { cookie, ...data }: Record<string, unknown>): void {

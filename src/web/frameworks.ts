@@ -10,6 +10,7 @@ import { type JudgedRequest, type Judgement, judge } from './judge.ts';
 import { type KoaContext, type KoaMiddleware, type KoaSessionOptions, koaSessions } from './koa.ts';
 import { logoutRequest } from './logout-request.ts';
 import { createSessionStore, type StoreClass } from './session-store.ts';
+import { whose } from './whose.ts';
 
 /** express-session's module, as far as we use it. */
 interface ExpressSession<O> {
@@ -48,6 +49,11 @@ export interface Frameworks {
    * this request pass, and `session_unavailable` where Redis cannot say. One GET.
    */
   assertNotRevoked(req: object): Promise<void>;
+  /**
+   * The login that this request's session belongs to (`endOthers` wants to know which one stays); '' where nobody is
+   * logged in. No command. Takes what `login` takes: Express's or Fastify's request, Koa's or Hono's context.
+   */
+  lidOf(req: object): string;
 }
 
 export function frameworks(deps: AdapterDeps & { readonly logins: Logins; readonly guard: StockGuard }): Frameworks {
@@ -66,5 +72,6 @@ export function frameworks(deps: AdapterDeps & { readonly logins: Logins; readon
     judge: (request) => judge(request, deps),
     logout: (request) => logoutRequest(request, deps),
     assertNotRevoked: (req) => assertNotRevoked(req, deps.engine, deps.ports),
+    lidOf: (req) => whose(req, deps.ports)?.lid ?? '',
   };
 }

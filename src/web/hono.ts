@@ -31,7 +31,7 @@ export function honoSessions(options: CookieSessionOptions, deps: AdapterDeps) {
     const own = await CookieSession.open(session, broughtId(http, rules, deps), rules);
     c.set('session', own);
     deps.ports.set(c, { http, session, begin: (lid, data) => own.begin(lid, data), logOut: () => own.logOut() });
-    const held: HeldCookie = { names: [rules.name], attributes: rules.cookie, maxAgeMs: rules.maxAgeMs };
+    const held = heldCookie(rules);
     const back = await heldBack(http, held, session, deps);
     if (back?.location) return respond(303, { Location: back.location, 'Cache-Control': 'no-store' }, back.cookies);
     const answer = askGate(deps.gate, session.state, http, deps.trust);
@@ -57,6 +57,11 @@ function respond(
   const headers = new Headers(fields);
   for (const cookie of cookies) headers.append('set-cookie', cookie);
   return new Response(body, { status, headers });
+}
+
+function heldCookie({ name, secrets, cookie, maxAgeMs }: CookieRules): HeldCookie {
+  const isSigned = (value: string) => unsignId(value, secrets) !== null;
+  return { names: [name], idIn: signedPart, isSigned, attributes: cookie, maxAgeMs };
 }
 
 export function cookieRules({ secret, name, cookie = {}, maxAgeSeconds }: CookieSessionOptions): CookieRules {

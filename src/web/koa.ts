@@ -25,7 +25,10 @@ export interface KoaContext {
     setHeader(name: string, value: string[]): unknown;
     removeHeader(name: string): void;
   };
-  readonly cookies: { set(name: string, value: string | null, options: object): unknown };
+  readonly cookies: {
+    set(name: string, value: string | null, options: object): unknown;
+    readonly keys?: { verify?(data: string, signature: string): boolean } | undefined;
+  };
   readonly sessionOptions?: KoaSessionOptions;
   session: unknown;
   status: number;
@@ -79,12 +82,17 @@ export function koaSessions(make: (options: object) => KoaMiddleware, options: K
       return await inner(ctx, () => gate(ctx, slot, options, deps, next));
     } finally {
       await slot.session.finish();
-      unname(ctx, slot.session, options);
       if (options.externalKey !== undefined) nameOutside(ctx, slot, options.externalKey);
-      else nameForwarded(ctx, slot.session.forwardTo, options);
-      if (slot.back.length > 0) nameGivenBack(ctx, slot.back, options);
+      // Else the handler has written its answer itself (`ctx.respond = false`): the next one will say it.
+      else if (!ctx.res.headersSent) setCookies(ctx, slot, options);
     }
   };
+}
+
+function setCookies(ctx: KoaContext, { session, back }: Slot, options: KoaSessionOptions): void {
+  unname(ctx, session, options);
+  nameForwarded(ctx, session.forwardTo, options);
+  if (back.length > 0) nameGivenBack(ctx, back, options);
 }
 
 function keyOf(options: KoaSessionOptions): string {
@@ -142,7 +150,7 @@ async function gate(
     begin: (lid, data) => begin(ctx, slot, lid, data),
     logOut: () => logOut(ctx, slot),
   });
-  const held = heldCookie(options);
+  const held = heldCookie(ctx, options);
   const back = await heldBack(http, held, session, deps);
   if (back !== null) slot.back = back.cookies;
   if (back?.location) {
@@ -160,10 +168,13 @@ async function gate(
   for (const cookie of endedCookies(http, held)) ctx.append('Set-Cookie', cookie);
 }
 
-function heldCookie(options: KoaSessionOptions): HeldCookie {
+function heldCookie(ctx: KoaContext, options: KoaSessionOptions): HeldCookie {
   const key = keyOf(options);
   const maxAgeMs = typeof options.maxAge === 'number' ? options.maxAge : null;
-  return { names: options.signed === false ? [key] : [key, `${key}.sig`], attributes: options, maxAgeMs };
+  const names = options.signed === false ? [key] : [key, `${key}.sig`];
+  const isSigned: HeldCookie['isSigned'] = (value, kept) =>
+    options.signed === false || ctx.cookies.keys?.verify?.(`${key}=${value}`, kept(`${key}.sig`)) === true;
+  return { names, idIn: (value) => value, isSigned, attributes: options, maxAgeMs };
 }
 
 /** Behind koa-session, which may have set or cleared the cookie of an anonymous session. */
@@ -180,7 +191,7 @@ function nameGivenBack({ res }: KoaContext, cookies: readonly string[], options:
 function unname({ res }: KoaContext, session: RequestSession, options: KoaSessionOptions): void {
   const id = session.unnamable();
   const before = res.getHeader('Set-Cookie');
-  if (id === null || before === undefined || res.headersSent) return;
+  if (id === null || before === undefined) return;
   const lines = Array.isArray(before) ? before : [String(before)];
   if (!lines.some((line) => line.startsWith(`${keyOf(options)}=${id}`))) return;
   const names = [`${keyOf(options)}=`, `${keyOf(options)}.sig=`];

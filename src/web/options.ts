@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { loginPath } from '../domain/gate.ts';
 import { BouncerError } from '../errors.ts';
 
 /**
@@ -28,6 +29,15 @@ const PATH = /^\/(?![/\\])[^\s\\]*$/;
 const PATH_WITHOUT_QUERY = /^\/(?![/\\])[^\s\\?#]*$/;
 const PATH_OR_URL = /^(\/(?![/\\])|https?:\/\/[^\s/\\])[^\s\\]*$/i;
 const page = (example: string) => text(`give a path such as ${example}, or an http(s) URL`, PATH_OR_URL);
+
+/** A home page or a login page that is the gotcha page is lost to everybody. */
+const isOfItsOwn = ({
+  path = '/gotcha',
+  loginUrl = '/login',
+}: {
+  path?: string | undefined;
+  loginUrl?: string | undefined;
+}) => path !== '/' && loginPath(path) !== loginPath(loginUrl);
 
 const optionsSchema = z.looseObject(
   {
@@ -68,6 +78,10 @@ const optionsSchema = z.looseObject(
         },
         'give an object',
       )
+      .refine(isOfItsOwn, {
+        path: ['path'],
+        error: 'give a page of its own: neither the home page nor gotcha.loginUrl',
+      })
       .optional(),
     openPaths: z
       .array(
@@ -80,6 +94,10 @@ const optionsSchema = z.looseObject(
     maxWaitingLogins: whole('give a whole number from 1 to 1000000', 1, 1_000_000),
     redisTimeoutMs: whole(`${MILLISECONDS} from 1 to 600000`, 1, TEN_MINUTES_MS),
     clock: optionalFunction,
+    // Looked at elsewhere.
+    trustProxy: z.unknown().optional(),
+    forwardedHeader: z.unknown().optional(),
+    log: z.unknown().optional(),
   },
   'give an object with at least `redis`',
 );
@@ -87,6 +105,21 @@ const optionsSchema = z.looseObject(
 /** Throws BouncerError `option_invalid`, which names the first wrong option and says what to give. */
 export function checkOptions(options: unknown): void {
   check(optionsSchema, options, 'options');
+}
+
+/** Names that mean nothing here, `session.ttl` say: misspelt mostly, so that a default holds where nobody expects it. */
+export function unknownOptions(options: object): string[] {
+  const { session, rotate, gotcha } = optionsSchema.shape;
+  const inner = { session, rotate, gotcha };
+  const nested = Object.entries(inner).flatMap(([name, schema]) => {
+    const given = (options as Record<string, object | undefined>)[name] ?? {};
+    return namesBeside(schema.unwrap().shape, given).map((each) => `${name}.${each}`);
+  });
+  return [...namesBeside(optionsSchema.shape, options), ...nested];
+}
+
+function namesBeside(shape: object, given: object): string[] {
+  return Object.keys(given).filter((name) => !Object.hasOwn(shape, name));
 }
 
 function check(schema: z.ZodType, options: unknown, whole: string): void {

@@ -209,6 +209,11 @@ export class RequestSession {
     if (old !== null) await this.#engine.logout(old.handle, old.head.lid);
   }
 
+  /** Is there something for `finish` to do? */
+  get isLeaving(): boolean {
+    return this.#leaving;
+  }
+
   /** At the end of the request: what was left and never went on is logged out. */
   async finish(): Promise<void> {
     const left = this.#leaving || this.#entry?.emptied ? stored(this.#entry) : null;

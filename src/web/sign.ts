@@ -6,13 +6,13 @@ export function signId(id: string, secret: string): string {
 }
 
 /** The id, or null where none of the secrets signed it. The first secret signs; the others are old ones. */
-export function unsignId(signed: string, secrets: readonly string[]): string | null {
+export function unsignId(signed: string, secrets: readonly string[], algorithm = 'sha256'): string | null {
   const dot = signed.lastIndexOf('.');
   if (dot <= 0) return null;
   const id = signed.slice(0, dot);
   const given = Buffer.from(signed.slice(dot + 1));
   const good = secrets.some((secret) => {
-    const expected = Buffer.from(mac(id, secret));
+    const expected = Buffer.from(mac(id, secret, algorithm));
     return expected.length === given.length && timingSafeEqual(expected, given);
   });
   return good ? id : null;
@@ -24,6 +24,6 @@ export function signedPart(signed: string): string | null {
   return dot === -1 ? null : signed.slice(0, dot);
 }
 
-function mac(id: string, secret: string): string {
-  return createHmac('sha256', secret).update(id).digest('base64').replace(/=+$/, '');
+function mac(id: string, secret: string, algorithm = 'sha256'): string {
+  return createHmac(algorithm, secret).update(id).digest('base64').replace(/=+$/, '');
 }

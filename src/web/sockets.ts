@@ -1,8 +1,7 @@
 import { errorName } from '../errors.ts';
 import type { Log, Logins, Revocations } from '../ports.ts';
-import { guardedRequest } from './guard-context.ts';
-import type { RequestPorts } from './request-session.ts';
-import { isBouncerStore } from './session-store.ts';
+import type { SessionEngine } from './engine.ts';
+import type { RequestLogin } from './whose.ts';
 
 /** The part of a `ws` WebSocket that we use; structural, nothing of ws is imported. */
 export interface WsSocket {
@@ -30,22 +29,18 @@ export interface Destroyable {
 
 export type GuardableSocket = WsSocket | SocketIoSocket | Destroyable;
 
-/** Whose socket it is: the login of the session that its upgrade request had. */
-export interface SocketLogin {
-  /** '' for an anonymous session. */
-  readonly lid: string;
-  /** The session was ended before. */
-  readonly revoked: boolean;
-}
-
-/** Null where the request has no session that this one knows. */
-export type Identify = (request: object) => SocketLogin | null;
+/**
+ * For a request that no session middleware has seen: the login, as `judge` tells it; or the id from the cookie, its signature
+ * checked.
+ */
+export type SocketOwner = { readonly lid: string } | { readonly sessionId: string | undefined };
 
 export interface SocketDeps {
   readonly news: Revocations;
   readonly logins: Pick<Logins, 'endMark'>;
-  /** Asked in turn. */
-  readonly identify: readonly Identify[];
+  /** Null where the request has no session that is known. */
+  identify(request: object): RequestLogin | null;
+  readonly engine: Pick<SessionEngine, 'open'>;
   readonly log: Log;
 }
 
@@ -53,6 +48,10 @@ export interface SocketDeps {
 export const SESSION_ENDED = 4401;
 /** Its registry: "Try Again Later". */
 const TRY_AGAIN = 1013;
+/** RFC 6455: "an unexpected condition". */
+const UNKNOWN = 1011;
+
+const REASONS: Readonly<Record<number, string>> = { [SESSION_ENDED]: 'session_ended', [TRY_AGAIN]: 'try_again' };
 
 /** A `ws` peer that does not answer the close frame is cut off after this, milliseconds; the library's own limit is 30 s. */
 const CLOSE_GRACE_MS = 500;
@@ -79,11 +78,31 @@ export class Sockets {
   }
 
   /**
-   * Resolves true when the socket may go on. False: its login has ended, or nobody can say (Redis is away); it is closed
-   * then. An anonymous socket may go on and is not watched. Never throws, but where the request has no session of ours.
+   * Resolves true when the socket may go on. False: its login has ended, or nobody can say (Redis is away, or the request has
+   * gone through no session middleware of ours); it is closed then. An anonymous socket may go on and is not watched. Never
+   * throws.
    */
-  async guard(socket: GuardableSocket, request: object): Promise<boolean> {
-    const { lid, revoked } = this.#identify(request);
+  async guard(socket: GuardableSocket, of: object | SocketOwner): Promise<boolean> {
+    if ('sessionId' in of && isOwner(of)) return this.#guardId(socket, of.sessionId);
+    const found = 'lid' in of && isOwner(of) ? loginNamed(of.lid) : this.#deps.identify(of);
+    if (found !== null) return this.#guardLogin(socket, found);
+    this.#deps.log.error(
+      { event: 'socket_without_session' },
+      'A socket was refused: no session middleware has seen its request; give guardSocket { lid } or { sessionId }',
+    );
+    return this.#refuse(socket, UNKNOWN);
+  }
+
+  /** Here the caller speaks of a session: where none lives under that id, it has ended. */
+  async #guardId(socket: GuardableSocket, sessionId: string | undefined): Promise<boolean> {
+    if (typeof sessionId !== 'string') return this.#refuse(socket, SESSION_ENDED);
+    const opened = await this.#deps.engine.open(sessionId, false);
+    if (opened.kind === 'unavailable') return this.#refuse(socket, TRY_AGAIN);
+    if (opened.kind !== 'live') return this.#refuse(socket, SESSION_ENDED);
+    return this.#guardLogin(socket, { lid: opened.entry.head.lid, revoked: false });
+  }
+
+  async #guardLogin(socket: GuardableSocket, { lid, revoked }: RequestLogin): Promise<boolean> {
     if (revoked) return this.#refuse(socket, SESSION_ENDED);
     if (lid === '') return true;
     this.#register(socket, lid);
@@ -94,18 +113,6 @@ export class Sockets {
       this.#deps.log.warn({ event: 'socket_unchecked', error: errorName(error) }, 'A socket was refused unchecked');
       return this.#refuse(socket, TRY_AGAIN);
     }
-  }
-
-  #identify(request: object): SocketLogin {
-    for (const identify of this.#deps.identify) {
-      const found = identify(request);
-      if (found !== null) return found;
-    }
-    this.#deps.log.error(
-      { event: 'socket_without_session' },
-      'A socket cannot be watched: its upgrade request has not gone through the session middleware',
-    );
-    return { lid: '', revoked: false };
   }
 
   #register(socket: GuardableSocket, lid: string): void {
@@ -154,7 +161,7 @@ function close(socket: GuardableSocket, code: number): void {
     // Before it has joined its namespace `disconnect` does nothing.
     socket.conn?.close();
   } else if ('terminate' in socket) {
-    socket.close(code, code === SESSION_ENDED ? 'session_ended' : 'try_again');
+    socket.close(code, REASONS[code] ?? 'session_unknown');
     // Until the peer answers, ws would go on handing us its messages.
     socket.pause?.();
     setTimeout(() => socket.terminate(), CLOSE_GRACE_MS).unref();
@@ -163,23 +170,11 @@ function close(socket: GuardableSocket, code: number): void {
   }
 }
 
-/** The ways to tell whose request it is: by our store, by a guarded stock store, by a framework's adapter. */
-export function identities(ports: RequestPorts): readonly Identify[] {
-  return [inStore, underGuard, (request) => inAdapter(request, ports)];
+/** A request may have a member of such a name as well. */
+function isOwner(of: object): boolean {
+  return Object.keys(of).length === 1;
 }
 
-function inStore(request: object): SocketLogin | null {
-  const { sessionStore: store, session } = request as { sessionStore?: unknown; session?: object };
-  if (!isBouncerStore(store)) return null;
-  return { lid: store.lidOf(session), revoked: store.stateOf(request)?.revoked !== undefined };
-}
-
-function underGuard(request: object): SocketLogin | null {
-  const guarded = guardedRequest(request);
-  return guarded ? { lid: guarded.lid(), revoked: guarded.state?.revoked !== undefined } : null;
-}
-
-function inAdapter(request: object, ports: RequestPorts): SocketLogin | null {
-  const session = ports.get(request)?.session;
-  return session ? { lid: session.entry?.head.lid ?? '', revoked: session.state?.revoked !== undefined } : null;
+function loginNamed(lid: unknown): RequestLogin | null {
+  return typeof lid === 'string' ? { lid, revoked: false } : null;
 }

@@ -237,6 +237,41 @@ export function frameworkContract(framework: Framework): void {
       expect((await browser.get('/me', { accept: 'application/json' })).json()).toMatchObject({ user: null });
     });
 
+    test('a held cookie gives back only what a person gave back, and is screened as the session cookie is', async () => {
+      const { browser: mallory, lid, id } = await site.loggedIn('mallory');
+      const held = (await mallory.jar.getCookieString(site.url))
+        .split('; ')
+        .map((p) => p.replace('=', '.bouncer-held='));
+      const victim = site.browser();
+      await victim.post('/change'); // an anonymous session of its own
+      const own = await victim.jar.getCookieString(site.url);
+      const visit = (...cookies: string[]) => victim.get('/me', { cookie: [own, ...cookies].join('; ') });
+      expect((await visit(...held)).json()).toEqual({ user: null, visits: 1 }); // planted, of a session that never ended
+      await site.revoke(lid, id);
+      await site.giveBack(lid, id);
+      const [first = '', ...rest] = held;
+      const bare = `${first.split('=')[0]}=${encodeURIComponent(`${id}.${'x'.repeat(43)}`)}`;
+      const unsigned =
+        rest.length > 0 ? [first] : [site.framework.name.startsWith('express') ? bare.replace('=', '=s%3A') : bare];
+      expect((await visit(...unsigned)).json()).toEqual({ user: null, visits: 1 });
+      expect(site.bouncer.stats().refused).toMatchObject({ 'id:bad_signature': 1 });
+      expect((await visit(`${first}x`, ...held)).json()).toEqual({ user: null, visits: 1 });
+      expect(site.bouncer.stats().refused).toMatchObject({ 'id:duplicate': 1 });
+      expect((await visit(...held)).status).toBe(303); // as its holder's browser would bring it
+    });
+
+    test('which login a request belongs to: a user ends all but that one', async () => {
+      const { browser, lid } = await site.loggedIn();
+      const { browser: other, lid: otherLid } = await site.loggedIn();
+      expect(otherLid).not.toBe(lid);
+      expect((await site.browser().get('/lid')).json()).toEqual({ lid: '' });
+      expect((await browser.get('/lid')).json()).toEqual({ lid });
+      await browser.post('/regenerate');
+      expect((await browser.get('/lid')).json()).toEqual({ lid });
+      expect((await browser.post('/log-out-others')).json()).toEqual({ ended: 1, failed: 0 });
+      expect([await browser.user(), await other.user()]).toEqual(['alice', null]);
+    });
+
     test('open routes stay reachable, on a fresh id; a login there works', async () => {
       const { browser, lid, id } = await site.loggedIn();
       await site.revoke(lid, id);
@@ -423,6 +458,24 @@ export function frameworkContract(framework: Framework): void {
       const page = await fetch(`${site.url}/me`, { headers: { cookie } });
       expect([page.status, await page.json()]).toEqual([200, { user: null, visits: 0 }]);
     });
+
+    // koa-session's regenerate keeps the data: there it is no logout.
+    if (!framework.name.startsWith('koa')) {
+      test('a logout by regenerate(), whose client hangs up before the answer', async () => {
+        const { browser } = await site.loggedIn();
+        const cookie = await browser.jar.getCookieString(site.url);
+        const hangUp = new AbortController();
+        const ask = { method: 'POST', headers: { cookie }, signal: hangUp.signal };
+        const cut = fetch(`${site.url}/regenerate-abandoned`, ask).catch((error: Error) => error.name);
+        await site.held.arrived(1);
+        hangUp.abort();
+        site.held.release();
+        expect(await cut).toBe('AbortError');
+        const user = async () => (await fetch(`${site.url}/me`, { headers: { cookie } })).text();
+        await until(async () => (await user()).includes('"user":null'));
+        expect(await site.alive()).toEqual([]);
+      });
+    }
 
     test('a logout in a request that has regenerated', async () => {
       const { browser } = await site.loggedIn();

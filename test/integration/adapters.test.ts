@@ -71,6 +71,42 @@ describe('fastify', () => {
   });
 });
 
+describe('fastify, a bounce', () => {
+  test.each([true, false])(
+    "the app's own hooks find a session, which goes nowhere; saveUninitialized %p",
+    async (eager) => {
+      const { bouncer, prefix } = await openBouncer();
+      const app = fastify();
+      app.register(cookie);
+      const plain = { secret: SECRET, cookie: { secure: false }, saveUninitialized: eager };
+      app.register(bouncer.fastify(fastifySession), plain);
+      app.addHook('onSend', async (request, reply) => {
+        const mine = request.session as { userId?: string; seen?: boolean };
+        reply.header('x-user', mine.userId ?? 'nobody').header('set-cookie', 'theme=dark');
+        mine.seen = true;
+      });
+      app.post('/login', (request) => bouncer.login(request, { userId: 'alice', data: { userId: 'alice' } }));
+      app.get('/me', async () => ({}));
+      release(() => app.close());
+      const browser = new Browser(await app.listen({ port: 0, host: '127.0.0.1' }), ADDRESS.london);
+      const { lid } = (await browser.login('alice')).json();
+      const [session] = await browser.jar.getCookies(app.listeningOrigin);
+      const id = decodeURIComponent(session?.value ?? '').split('.')[0] ?? '';
+      await revoke(prefix, String(lid), id);
+      const script = await browser.get('/me', { accept: 'application/json' });
+      expect([script.status, script.json()]).toEqual([
+        401,
+        { code: 'session_ended', location: `/gotcha?case=${CASE}` },
+      ]);
+      expect(script.headers.get('x-user')).toBe('nobody');
+      const names = script.setCookie.map((line) => line.split(';')[0]);
+      expect(names.sort()).toEqual([`sessionId.bouncer-held=${session?.value}`, 'sessionId=', 'theme=dark']);
+      const ids = await connect().keys(`${keysFor(prefix).session('')}*`);
+      expect(ids).toEqual([keysFor(prefix).session(sessionHandle(id))]);
+    },
+  );
+});
+
 /** An administrator's request, which has a session of its own, deals with another one through the store. */
 interface OtherSession {
   readonly url: string;
@@ -180,6 +216,39 @@ describe('koa', () => {
     const named = page.setCookie.map((line) => line.split('=')[0]);
     expect([page.status, named]).toEqual([303, ['sid', 'sid.bouncer-held']]);
     expect(await browser.jar.getCookieString(url)).toMatch(/^sid\.bouncer-held=[^;]+$/);
+  });
+});
+
+describe('koa, a handler that writes its answer itself', () => {
+  test('on a request that is forwarded, or has a held cookie to drop: no error, and the next answer says it', async () => {
+    const { bouncer } = await openBouncer();
+    const app = new Koa();
+    app.keys = [SECRET];
+    const errors: unknown[] = [];
+    app.on('error', (error) => errors.push(error));
+    app.use(bouncer.koa(koaSession, { key: 'sid' }, app) as never);
+    app.use(async (ctx) => {
+      const session = ctx.session as unknown as { userId?: string; regenerate(): Promise<void> };
+      if (ctx.path === '/login') ctx.body = await bouncer.login(ctx, { userId: 'alice', data: { userId: 'alice' } });
+      else if (ctx.path === '/renew') ctx.body = await session.regenerate().then(() => ({}));
+      else if (ctx.path === '/stream') {
+        ctx.respond = false;
+        ctx.res.writeHead(200).end(JSON.stringify({ user: session.userId }));
+      } else ctx.body = { user: session.userId ?? null };
+    });
+    const { url, close } = await listening(createServer(app.callback()));
+    release(close);
+    const browser = new Browser(url, ADDRESS.london);
+    await browser.post('/login');
+    const lost = { method: 'POST', headers: { cookie: await browser.jar.getCookieString(url) } };
+    await (await fetch(`${url}/renew`, lost)).text(); // its cookie never reaches the browser
+    const written = await browser.get('/stream');
+    expect([written.json(), written.setCookie]).toEqual([{ user: 'alice' }, []]);
+    expect((await browser.get('/me')).setCookie.map((line) => line.split('=')[0])).toEqual(['sid', 'sid.sig']);
+    await browser.jar.setCookie('sid.bouncer-held=x', url);
+    expect((await browser.get('/stream')).setCookie).toEqual([]);
+    expect((await browser.get('/me')).setCookie.join()).toContain('sid.bouncer-held=;');
+    expect(errors).toEqual([]);
   });
 });
 

@@ -42,3 +42,26 @@ test.each([
   expect(await browser.user()).toBe('alice');
   expect(await browser.user()).toBe('alice');
 });
+
+test('a gate that was not told the name puts the held one beside nothing that the app has set', async () => {
+  const prefix = testPrefix();
+  const shop = await openShop(prefix);
+  const redis = connect();
+  const mallory = shop.browser();
+  const { lid } = (await mallory.login('mallory')).json();
+  const handle = sessionHandle(await mallory.sessionId());
+  const signed = (await mallory.jar.getCookieString(shop.url)).slice('connect.sid='.length);
+  const end = { lid: String(lid), handle, reason: 'country_changed', caseId: 'AAAA-BBBB-CCCC' } as const;
+  await redisSessions(redis, keysFor(prefix), 1_000_000).revoke([{ ...end, atMs: Date.now() }]);
+  await redisUndo(redis, keysFor(prefix)).lift({ lid: String(lid), handle, atMs: Date.now() });
+  const visit = async (cookie: string) => {
+    const { status, setCookie } = await shop.browser().get('/me', { cookie });
+    return [status, setCookie.join()];
+  };
+  expect(await visit(`csrf-token=own; csrf-token.bouncer-held=${signed}`)).toEqual([200, '']);
+  const unsigned = decodeURIComponent(signed).slice(2).split('.')[0];
+  expect(await visit(`csrf-token.bouncer-held=${unsigned}`)).toEqual([200, '']);
+  expect(shop.bouncer.stats().refused).toEqual({ 'id:malformed': 1 });
+  const back = await visit(`cart.bouncer-held=3; connect.sid.bouncer-held=${signed}`);
+  expect(back).toEqual([303, expect.stringMatching(/^connect\.sid=s%3A/)]);
+});

@@ -13,7 +13,8 @@ import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
-import { type SocketLogin, Sockets } from '../../src/web/sockets.ts';
+import { Sockets } from '../../src/web/sockets.ts';
+import type { RequestLogin } from '../../src/web/whose.ts';
 import { captureLog, connect, release, stopwatch, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { startProxy } from '../support/proxy.ts';
 import { Browser } from '../support/shop.ts';
@@ -352,7 +353,10 @@ describe('the sockets of a process', () => {
     return made;
   };
 
-  function watch(endMark: () => Promise<EndMark | null>, found: SocketLogin | null = { lid: 'lid-a', revoked: false }) {
+  function watch(
+    endMark: () => Promise<EndMark | null>,
+    found: RequestLogin | null = { lid: 'lid-a', revoked: false },
+  ) {
     const news: { tell?: (notice: RevocationNotice) => unknown; watching?: () => Iterable<string> } = {};
     const log = captureLog();
     const sockets = new Sockets({
@@ -363,7 +367,8 @@ describe('the sockets of a process', () => {
         },
       },
       logins: { endMark },
-      identify: [() => null, () => found],
+      identify: () => found,
+      engine: { open: async () => ({ kind: 'anonymous' }) },
       log,
     });
     return { sockets, news, log };
@@ -428,11 +433,16 @@ describe('the sockets of a process', () => {
     expect(log.text()).toContain('socket_not_closed');
   });
 
-  test('a request that no session middleware has seen is told to the log', async () => {
-    const { sockets, log } = watch(async () => null, null);
-    expect(await sockets.guard(fake(), {})).toBe(true);
-    expect(log.text()).toContain('socket_without_session');
-  });
+  test.each([{}, { lid: undefined }, { headers: {}, lid: 'lid-a' }])(
+    'nobody can say whose it is, by %j: it is closed',
+    async (of) => {
+      const { sockets, log } = watch(async () => null, null);
+      const socket = fake();
+      expect(await sockets.guard(socket, of)).toBe(false);
+      expect(socket.closes).toEqual([1011]);
+      expect(log.text()).toContain('socket_without_session');
+    },
+  );
 });
 
 /** A WebSocket by hand, which answers nothing of its own accord. */

@@ -122,3 +122,32 @@ describe('wrong use is told', () => {
     ]);
   });
 });
+
+describe('ids of your own making', () => {
+  const counted = () => {
+    let made = 0;
+    return () => `shop.${++made}.${'x'.repeat(20)}`;
+  };
+
+  test('of a shape that is refused: told once, not with every visitor', async () => {
+    const shop = await openShop(testPrefix(), { session: { genid: counted() } });
+    for (const user of ['alice', 'bob']) {
+      const browser = shop.browser();
+      expect((await browser.get('/me')).status).toBe(200);
+      expect((await browser.login(user)).json()).toMatchObject({ saved: true });
+      expect(await browser.user()).toBeNull();
+    }
+    expect(events(shop.log, 'session_id_malformed')).toHaveLength(1);
+    expect(shop.log.text()).not.toContain('shop.');
+  });
+
+  test('with their idPattern: nothing is told; one that rotation cannot keep keeps its id', async () => {
+    const own = { session: { idPattern: /^shop\.\d+\.x+$/ }, rotate: { everyRequests: 1 } };
+    const shop = await openShop(testPrefix(), { session: { genid: counted() }, bouncer: own });
+    const browser = shop.browser();
+    await browser.login('alice');
+    expect(events(shop.log, 'session_id_malformed')).toEqual([]);
+    for (let visit = 0; visit < 3; visit++) expect(await browser.user()).toBe('alice');
+    expect(events(shop.log, 'session_id_malformed')).toHaveLength(1);
+  });
+});

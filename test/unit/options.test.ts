@@ -60,6 +60,10 @@ describe('createBouncer', () => {
       'javascript:alert(1)',
       '',
     ].map((path): [string, unknown] => ['gotcha.path', { redis, gotcha: { path } }]),
+    ['gotcha.path', { redis, gotcha: { path: '/' } }],
+    ['gotcha.path', { redis, gotcha: { path: '/login' } }],
+    ['gotcha.path', { redis, gotcha: { path: '/sign-in/', loginUrl: '/sign-in?next=/' } }],
+    ['gotcha.path', { redis, gotcha: { loginUrl: '/gotcha' } }],
     ...[
       'login',
       '//evil.example',
@@ -89,7 +93,25 @@ describe('createBouncer', () => {
     expect(message.slice(name.length)).toMatch(/^: (give|use) /);
   });
 
+  test('names that mean nothing are told', () => {
+    const log = captureLog();
+    open({
+      redis,
+      log,
+      rotates: 5,
+      openPath: ['/'],
+      session: { ttl: 60 },
+      gotcha: { paths: '/x' },
+      needsUser: undefined,
+    });
+    const options = ['rotates', 'openPath', 'session.ttl', 'gotcha.paths'];
+    expect(log.entries).toEqual([
+      expect.objectContaining({ level: 'warn', fields: { event: 'option_unknown', options } }),
+    ]);
+  });
+
   test('takes all of them, also those left undefined', () => {
+    const log = captureLog();
     open({
       redis: { host: '127.0.0.1', port: 1 },
       prefix: 'shop-1',
@@ -101,9 +123,12 @@ describe('createBouncer', () => {
       enqueueTimeoutMs: 0,
       maxWaitingLogins: 1,
       redisTimeoutMs: 1,
-      log: captureLog(),
+      trustProxy: ['loopback'],
+      forwardedHeader: 'forwarded',
+      log,
       clock: Date.now,
     });
+    expect(log.text()).not.toContain('option_unknown');
     const rest = {
       prefix: undefined,
       session: { idPattern: undefined },

@@ -51,6 +51,7 @@ function turnOf(req: Request): Turn {
     save: () => done((end) => req.session.save(end)),
     regenerate: () => done((end) => req.session.regenerate(end)),
     destroy: () => done((end) => req.session.destroy(end)),
+    isAbandoned: () => req.socket.destroyed,
   };
 }
 

@@ -47,5 +47,6 @@ function turnOf(request: FastifyRequest): Turn {
     save: () => request.session.save(),
     regenerate: () => request.session.regenerate(),
     destroy: () => request.session.destroy(),
+    isAbandoned: () => request.raw.socket.destroyed,
   };
 }

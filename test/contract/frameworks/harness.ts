@@ -64,6 +64,8 @@ export interface Turn {
   /** The framework's own way, by an app that has never heard of us. */
   regenerate(): Promise<void>;
   destroy(): Promise<void>;
+  /** The client has hung up. */
+  isAbandoned(): boolean;
 }
 
 export type Route = (turn: Turn, bouncer: Bouncer, held: Held) => Promise<object>;
@@ -79,6 +81,11 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   'GET /me': async (turn, _bouncer, held) => {
     held.handled += 1;
     return me(turn);
+  },
+  'GET /lid': async (turn, bouncer) => ({ lid: bouncer.lidOf(turn.request) }),
+  'POST /log-out-others': async (turn, bouncer) => {
+    const mine = bouncer.lidOf(turn.request);
+    return bouncer.sessions.endOthers('alice', mine, { by: 'alice', why: 'lost telephone' });
   },
   'POST /change': async (turn) => {
     const session = turn.session();
@@ -109,6 +116,12 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     await held.wait();
     Object.assign(turn.session(), { userId, visits });
     return me(turn);
+  },
+  'POST /regenerate-abandoned': async (turn, _bouncer, held) => {
+    await held.wait();
+    await until(turn.isAbandoned);
+    await turn.regenerate();
+    return {};
   },
   'POST /logout': async (turn) => {
     await turn.destroy();

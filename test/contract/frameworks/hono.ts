@@ -1,11 +1,11 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { serve } from '@hono/node-server';
+import { type HttpBindings, serve } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import type { CookieSession } from '../../../src/index.ts';
 import { type Framework, failure, ROUTES, SECRET, type Turn } from './harness.ts';
 
-type Env = { Variables: { session: CookieSession } };
+type Env = { Variables: { session: CookieSession }; Bindings: HttpBindings };
 
 export const hono: Framework = {
   name: 'hono',
@@ -53,5 +53,6 @@ function turnOf(c: Context<Env>): Turn {
     save: async () => void (await session.save()),
     regenerate: () => session.regenerate(),
     destroy: () => session.destroy(),
+    isAbandoned: () => c.env.incoming.socket.destroyed,
   };
 }

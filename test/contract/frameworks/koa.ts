@@ -50,5 +50,6 @@ function turnOf(ctx: Ctx): Turn {
     destroy: async () => {
       ctx.session = null;
     },
+    isAbandoned: () => ctx.req.socket.destroyed,
   };
 }
