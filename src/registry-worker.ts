@@ -24,9 +24,6 @@ import { Releasers } from './release.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Logins of one /24 or /48 within this time are one question to its registry. */
-const BURST_MS = 60_000;
-
 export interface RegistryWorkerOptions {
   /** As the login worker's. */
   readonly redis: RedisTarget;
@@ -74,7 +71,6 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
     log,
     clock,
     transport,
-    shareMs: BURST_MS,
   });
   const deps: EvidenceDeps = {
     lookup,
@@ -94,7 +90,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   };
   const names = { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix };
   const consumer = startRegistryConsumer(redis, names, {
-    handle: (jobId, asks) => gatherEvidence(jobId, asks, deps),
+    handle: (jobId, asks, sinceMs) => gatherEvidence(jobId, asks, sinceMs, deps),
     setAside: redisSetAside(redis, keys),
     log,
     clock,
@@ -104,7 +100,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   releasers.add('consumer', () => consumer.close(force));
   log.info({ event: 'registry_worker_started' }, 'The registry worker is running');
   return {
-    lookup: (address) => lookup.lookup(address),
+    lookup: (address, sinceMs) => lookup.lookup(address, sinceMs),
     close: (how) => {
       force = how?.force ?? false;
       return releasers.run();

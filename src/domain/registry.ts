@@ -35,6 +35,8 @@ export interface RegistryWord {
   /** e.g. `pseudo:EU`, `several`, `not_authoritative`. */
   readonly note?: string | undefined;
   readonly geofeed: GeofeedWord | null;
+  /** It was asked about another address of the /24 or /48: a smaller entry may hold this one, so the word closes nothing. */
+  readonly isNeighbours?: boolean | undefined;
   /** When it was asked, milliseconds since the epoch. */
   readonly atMs: number;
 }

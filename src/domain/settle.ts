@@ -13,11 +13,12 @@ import type { Country, Evidence, Located, Unlocatable } from './types.ts';
  *
  * A geofeed is written by whoever holds the addresses, who may be the thief. So it closes an incident only where somebody
  * else has named its country too: a database, or the registry. Where the databases agree on another country it is one voice
- * against two. Then a person decides.
+ * against two. Then a person decides. So does one where the registry was asked about a neighbour: a smaller entry, with a feed of
+ * its own, may hold this address.
  */
 export function settle(incident: Incident, word: RegistryWord, policy: Policy): Settlement {
   const country = word.geofeed?.country ?? null;
-  if (country === null || incident.sighting.kind !== 'located') return 'recorded';
+  if (country === null || word.isNeighbours || incident.sighting.kind !== 'located') return 'recorded';
   const { baseline, sighting, loginAtMs } = incident;
   const { reason } = decide(baseline, placedIn(sighting, country), loginAtMs, policy);
   if (reason === 'country_disputed' || reason === 'country_changed') return 'elsewhere';
@@ -60,7 +61,8 @@ export function findingOf(word: RegistryWord, settlement: Settlement): RegistryF
 export function evidenceOf(word: RegistryWord, settlement: Settlement): Evidence[] {
   const builtOn = new Date(word.atMs).toISOString().slice(0, 10);
   const { registry, via, country, range, geofeed } = word;
-  const note = ['holder', word.status === 'none' ? 'no_entry' : undefined, word.note].filter(Boolean).join(' ');
+  const ofWhom = word.isNeighbours ? 'neighbour' : undefined;
+  const note = ['holder', word.status === 'none' ? 'no_entry' : undefined, word.note, ofWhom].filter(Boolean).join(' ');
   const rows: Evidence[] = [{ database: `${registry} ${via}`, builtOn, country, network: range, note }];
   if (geofeed === null) return rows;
   const why = geofeed.note ?? settlement;
