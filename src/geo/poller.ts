@@ -15,6 +15,7 @@ import type {
 } from '../domain/types.ts';
 import { errorName } from '../errors.ts';
 import type { Clock, Locator, Log, SourceStatus } from '../ports.ts';
+import { freshUntil } from './age.ts';
 import type { Slot } from './slot.ts';
 import { type Answer, ageInDays, dayOf, type Source, type SourceRole } from './source.ts';
 
@@ -170,11 +171,8 @@ export class Poller implements Locator {
 
 /** With an age limit, a source that does not say when it was built is stale: nobody can show that it is fresh. */
 function polleeOf(slot: Slot, source: Source, maxAgeDays: number | undefined): Pollee {
-  const { role } = source;
-  const endless = maxAgeDays === undefined || role === 'override';
-  const builtAtMs = source.builtAtMs ?? Number.NEGATIVE_INFINITY;
-  const freshUntilMs = endless ? Number.POSITIVE_INFINITY : builtAtMs + maxAgeDays * 86_400_000;
-  return { source, slot, role, builtOn: dayOf(source.builtAtMs), freshUntilMs };
+  const freshUntilMs = freshUntil(source, maxAgeDays);
+  return { source, slot, role: source.role, builtOn: dayOf(source.builtAtMs), freshUntilMs };
 }
 
 function unopened(slot: Slot): SourceStatus {

@@ -341,6 +341,54 @@ describe('age', () => {
     expect(unlocatable(locator, GB)).toMatchObject({ why: 'stale_data', evidence: [{ country: 'IE', note: 'stale' }] });
   });
 
+  test('and is told of as it gets there: once at the warning, once past the age, and of a newer file anew', async () => {
+    const path = put('ageing.mmdb', 'DBIP-Country-Lite', { '81.2.0.0/16': 'IE' });
+    const log = captureLog();
+    let now = BUILT + 30 * DAY_MS;
+    const options = { databases: [path], maxAgeDays: 60, log, clock: () => now, places: null };
+    const chain = await openChain({ ...options, reload: { everyMs: 0, settleMs: 0 } });
+    const told: (readonly [number, string, unknown])[] = [];
+    const toDay = async (first: number, last: number) => {
+      for (let day = first; day <= last; day++) {
+        now = BUILT + day * DAY_MS + 1;
+        log.entries.length = 0;
+        await chain.reload();
+        const complaints = log.entries.filter(({ level }) => level === 'warn' || level === 'error');
+        told.push(
+          ...complaints.map(({ level, fields }) => [day, level, (fields as { ageDays?: unknown }).ageDays] as const),
+        );
+      }
+    };
+    await toDay(31, 100);
+    writeFileSync(
+      path,
+      writeMmdb({
+        databaseType: 'DBIP-Country-Lite',
+        builtAtMs: BUILT + 60 * DAY_MS,
+        networks: { '81.2.0.0/16': 'IE', '81.3.0.0/16': 'IE' },
+      }),
+    );
+    await toDay(101, 130);
+    expect(told).toEqual([
+      [46, 'warn', 46],
+      [60, 'error', 60],
+      [106, 'warn', 46],
+      [120, 'error', 60],
+    ]);
+  });
+
+  test('the copies that npm ships are told of too', async () => {
+    const log = captureLog();
+    let now = BUILT;
+    const chain = await openChain({ log, clock: () => now, places: null, reload: { everyMs: 0 } });
+    now += 1000 * DAY_MS;
+    await chain.reload();
+    expect(log.entries.filter(({ level }) => level === 'warn')).toMatchObject([
+      { fields: { database: 'geolite2-country' } },
+      { fields: { database: 'dbip-country' } },
+    ]);
+  });
+
   test('a stale source that knows nothing is no stale answer', async () => {
     const { locator } = await open({ databases: [old()], maxAgeDays: 60 });
     expect(unlocatable(locator, '8.8.8.8').why).toBe('no_data');
