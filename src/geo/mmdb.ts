@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { blockOfWords, wordsOf } from '../domain/address.ts';
 import type { AddressFamily } from '../domain/types.ts';
 import { type Canaries, firstWrong, verdictOn } from './canaries.ts';
-import { damaged, type MmdbFile, readMmdb, unusable } from './mmdb-file.ts';
+import { damaged, type MmdbFile, readMmdb, unusable, unusableForNow } from './mmdb-file.ts';
 import { type Reading, readingOf } from './mmdb-reading.ts';
 import { type Answer, GENERIC_TYPE, type Source, type SourceRole, vendorOf } from './source.ts';
 
@@ -118,7 +118,10 @@ const MAX_AHEAD_MS = 2 * 86_400_000;
 /** It would never grow stale, and every good file after it would be an older one. */
 function checkBuilt(path: string, { builtAtMs }: MmdbSource, nowMs: number | null): void {
   if (nowMs !== null && builtAtMs !== null && builtAtMs > nowMs + MAX_AHEAD_MS)
-    throw unusable(path, 'was built in the future, as it says: check the clock of this machine, or download it again.');
+    throw unusableForNow(
+      path,
+      'was built in the future, as it says: check the clock of this machine, or download it again.',
+    );
 }
 
 const FIELDS: Readonly<Record<SourceRole, string>> = {

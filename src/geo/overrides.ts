@@ -13,7 +13,7 @@ import { normaliseCountry } from '../domain/country.ts';
 import type { AddressFamily, Country } from '../domain/types.ts';
 import { checkSidecar } from './checksum.ts';
 import { unquoted, withoutComment } from './geofeed-line.ts';
-import { unusable } from './mmdb-file.ts';
+import { unusable, unusableForNow } from './mmdb-file.ts';
 import { type Answer, type Pause, pause, type Source } from './source.ts';
 
 /** `no_comma`: a prefix alone. `cut`: the last line, without a line break, and no whole one: it may still be being written. */
@@ -73,7 +73,7 @@ async function read(path: string): Promise<Buffer> {
     const bytes = await readFile(path);
     if (bytes.length <= MAX_BYTES) return bytes;
   } catch (cause) {
-    throw unusable(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
+    throw unusableForNow(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
   }
   throw unusable(path, 'is too large for a list of overrides (256 MiB).');
 }
