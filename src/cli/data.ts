@@ -27,7 +27,7 @@ export function dataCommand(): Command {
       .action(check),
   );
   data.addCommand(
-    command('update', "download MaxMind's databases with your own account")
+    command('update', "download MaxMind's databases with your own account", ['canaries'])
       .option('--geoip-conf <path>', 'file with AccountID, LicenseKey, EditionIDs', '/etc/GeoIP.conf')
       .option('--directory <path>', 'where the databases go (default: DatabaseDirectory of that file)')
       .option('--url <url>', 'another server that speaks the same way', MAXMIND_URL)
@@ -92,7 +92,9 @@ async function update(options: Options): Promise<void> {
       '--directory: say where the databases go, or put DatabaseDirectory into the file',
     );
   }
-  const work = updateDatabases({ ...conf, directory, baseUrl: serverOf(textOf(options, 'url') ?? MAXMIND_URL) });
+  const { canaries } = configOf(options).config;
+  const baseUrl = serverOf(textOf(options, 'url') ?? MAXMIND_URL);
+  const work = updateDatabases({ ...conf, directory, baseUrl, canaries });
   const done = await withProgress('Downloading', work);
   if (options.json) return printJson(done);
   print(done.map(line).join('\n'));

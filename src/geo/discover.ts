@@ -93,7 +93,7 @@ async function databasesIn(directory: string): Promise<Found[]> {
 async function databaseDirectory(path: string): Promise<string | null> {
   try {
     const text = (await readFile(path, 'utf8')).slice(0, MAX_CONFIGURATION);
-    const directory = /^[ \t]*DatabaseDirectory[ \t]+(\S.*?)[ \t]*$/m.exec(text)?.[1] ?? null;
+    const directory = /^[ \t]*DatabaseDirectory[ \t]+([^\s#].*?)[ \t]*(?:[ \t]#.*)?$/m.exec(text)?.[1] ?? null;
     return directory !== null && isAbsolute(directory) ? directory : null;
   } catch {
     return null;

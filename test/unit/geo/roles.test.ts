@@ -174,7 +174,7 @@ describe('where databases are looked for', () => {
     const conf = join(directory, 'GeoIP.conf');
     writeFileSync(
       conf,
-      `# geoipupdate\nAccountID 42\nLicenseKey secret\nEditionIDs GeoLite2-City\nDatabaseDirectory ${own}\n`,
+      `# geoipupdate\nAccountID 42\nLicenseKey secret\nEditionIDs GeoLite2-City\nDatabaseDirectory ${own}  # here\n`,
     );
     const found = await discoverDatabases({
       directories: [usual],
