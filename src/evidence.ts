@@ -36,6 +36,8 @@ export interface EvidenceDeps {
   readonly counters: Counters;
   readonly policy: Policy;
   readonly mode: Mode;
+  /** Hosts whose geofeeds need nobody to bear them out. */
+  readonly trustedGeofeeds?: ReadonlySet<string> | undefined;
   /** The allow and block lists as they are now. Throws only where they were never read. */
   readonly lists?: { fresh(): Promise<ListMatcher> } | undefined;
   readonly clock: Clock;
@@ -96,7 +98,7 @@ const waitingSince = ({ queuedAtMs }: RegistryAsk, sinceMs: number): number =>
 async function addTo(caseId: string, word: RegistryWord, deps: EvidenceDeps): Promise<string> {
   const [incident] = await deps.incidents.existing([caseId]);
   if (!incident) return 'unknown_incident';
-  const settlement = settle(incident, word, deps.policy);
+  const settlement = settle(incident, word, deps.policy, deps.trustedGeofeeds);
   const note = settlement === 'same_country' ? closingNote(word) : null;
   await deps.findings.write(caseId, findingOf(word, settlement), note);
   return settlement;

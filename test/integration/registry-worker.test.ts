@@ -69,6 +69,8 @@ interface WorldOptions {
   readonly country?: string;
   /** What the registry says of an address, in place of its /16 and that country. */
   readonly answer?: (ip: string) => object;
+  /** Hosts that the operator trusts. */
+  readonly geofeeds?: readonly string[];
   /** With a database that flags 8.20.0.0/16 as an anonymiser's. */
   readonly flags?: boolean;
   /** With an override that says not to locate 8.20.1.0/24. */
@@ -99,7 +101,13 @@ async function world(options: WorldOptions = {}) {
     registry: { enabled },
   });
   const log = captureLog();
-  const evidence = createRegistryWorker({ redis: testRedisUrl(), prefix, log, transport: net });
+  const evidence = createRegistryWorker({
+    redis: testRedisUrl(),
+    prefix,
+    log,
+    transport: net,
+    geofeeds: options.geofeeds,
+  });
   release(() => evidence.close({ force: true }));
   const logins = loginQueue(redis, { queue: LOGIN_QUEUE, prefix: keys.queuePrefix }, log);
   release(() => logins.close());
@@ -264,6 +272,17 @@ describe('evidence', () => {
     const odd = login('a', '8.8.8.8');
     await w.send(home('a'), odd);
     expect(await w.found(odd)).toMatchObject({ status: 'open', registry: { settlement: 'contradicts_databases' } });
+  });
+
+  test('but one of a host that the operator trusts does; what is no host is refused', async () => {
+    const w = await world({ country: 'US', geofeeds: ['Geo.example.net'] });
+    const one = login('u1', '8.8.8.8');
+    await w.send(home('u1'), one);
+    expect(await w.found(one)).toMatchObject({ status: 'dismissed', registry: { settlement: 'same_country' } });
+    for (const host of ['https://geo.example.net', 'geo.example.net:443', 'localhost', '']) {
+      const options = { redis: testRedisUrl(), log: captureLog(), geofeeds: ['geo.example.net', host] };
+      expect(() => createRegistryWorker(options)).toThrow('entry 2');
+    }
   });
 
   test('a certain difference is not asked about', async () => {
