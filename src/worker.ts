@@ -135,6 +135,11 @@ export interface LoginWorker {
   /** Takes no new job, finishes those in hand, releases everything. With `force` it does not wait for them. */
   close(options?: { force?: boolean }): Promise<void>;
   isRunning(): boolean;
+  /**
+   * Running totals of all workers of this prefix, for your metrics: `logins`, `action:revoke`, `reason:country_changed`,
+   * `why:stale_data` (not checked, by the reason), `recheck:waiting` ... See docs/operations.md. Rejects when Redis is away.
+   */
+  stats(): Promise<Readonly<Record<string, number>>>;
 }
 
 /**
@@ -198,6 +203,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       return releasers.run();
     },
     isRunning: () => consumer.isRunning(),
+    stats: () => shared.counters.read(),
   };
 }
 

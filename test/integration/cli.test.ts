@@ -167,6 +167,19 @@ describe('incidents list', () => {
     expect(stdout).not.toMatch(FORBIDDEN);
   });
 
+  test('ends with how many logins could not be checked, where there are any', async () => {
+    const cli = new Cli();
+    await cli.seed(incident(1));
+    const list = async () => (await cli.run('incidents', 'list')).stdout;
+    expect(await list()).not.toContain('checked');
+    const counts = new Map(Object.entries({ logins: 10, 'why:tunnel': 1, 'why:stale_data': 2 }));
+    await redisCounters(cli.redis, cli.keys).add('one', counts);
+    expect(await list()).toMatch(
+      /AAAA-BBBB-0001[\s\S]*\n\n3 of 10 logins could not be checked: stale_data 2, tunnel 1 \(session-bouncer doctor\)\n$/,
+    );
+    expect(await cli.json('incidents', 'list')).toMatchObject({ cursor: null });
+  });
+
   test('says so when there is none', async () => {
     expect(await new Cli().run('incidents', 'list')).toMatchObject({ code: 0, stdout: 'No incidents.\n', stderr: '' });
   });
