@@ -9,7 +9,7 @@ import { basename, resolve } from 'node:path';
 import { BouncerError } from '../errors.ts';
 import type { Clock, Locator, Log } from '../ports.ts';
 import { AgeWatch } from './age.ts';
-import type { Canaries } from './canaries.ts';
+import { type Canaries, firstWrong } from './canaries.ts';
 import { sidecarsOf } from './checksum.ts';
 import { discoverDatabases, type Places } from './discover.ts';
 import { openGeoipLite } from './geoip-lite.ts';
@@ -180,7 +180,7 @@ async function openFallback(options: ChainOptions): Promise<Slot[]> {
     tried.push(
       ...(await openAll(
         options,
-        NPM_DATABASES.map(([name, file]) => npmSlot(modules, name, file)),
+        NPM_DATABASES.map(([name, file]) => npmSlot(modules, name, file, options)),
       )),
     );
   }
@@ -190,10 +190,16 @@ async function openFallback(options: ChainOptions): Promise<Slot[]> {
   return tried;
 }
 
-function npmSlot(modules: Modules, name: string, file: string): SlotOptions {
+function npmSlot(modules: Modules, name: string, file: string, { canaries, log }: ChainOptions): SlotOptions {
   const origin = `npm:${name} (fallback)`;
   // Whatever our clock says: the package is never replaced while we run, and without it there may be nothing.
-  const open = async () => openMmdb(packagedFile(modules, name, file), { origin, nowMs: null });
+  const open = async () => {
+    const source = await openMmdb(packagedFile(modules, name, file), { origin, nowMs: null });
+    // Old data that is wrong somewhere is better than none, where nobody named a file; but not in silence.
+    const wrong = firstWrong(source, canaries ?? {});
+    if (wrong !== null) log.warn({ origin, canary: wrong }, 'geo database gives another country than the canary');
+    return source;
+  };
   return { name: file, origin, files: [], open };
 }
 

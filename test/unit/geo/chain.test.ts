@@ -377,6 +377,15 @@ describe('age', () => {
     ]);
   });
 
+  test('the operator`s canaries are asked of the copies that npm ships too, which go on all the same', async () => {
+    const { locator, log } = await open({ canaries: { [GB]: 'GB', '8.8.8.8': 'DE' } });
+    expect(log.entries.filter(({ message }) => message.includes('canary'))).toMatchObject([
+      { level: 'warn', fields: { origin: expect.stringContaining('geolite2'), canary: '8.8.8.8' } },
+      { level: 'warn', fields: { origin: expect.stringContaining('dbip'), canary: '8.8.8.8' } },
+    ]);
+    expect(located(locator, GB).candidates).toEqual(['GB']);
+  });
+
   test('the copies that npm ships are told of too', async () => {
     const log = captureLog();
     let now = BUILT;
