@@ -9,6 +9,7 @@ import { normaliseCountry } from '../../domain/country.ts';
 import type { GeofeedWord } from '../../domain/registry.ts';
 import type { GeofeedRow } from '../../ports.ts';
 import { unquoted, withoutComment } from '../geofeed-line.ts';
+import { rdapRegistry } from './bootstrap.ts';
 import { get } from './http.ts';
 import { cidrRange, clippedTo, holds, type IpRange, isWithin, sizeOf, touches } from './range.ts';
 import { RegistryProblem, type Transport } from './transport.ts';
@@ -46,7 +47,7 @@ export async function fetchFeed(
   try {
     const answer = await get(url, {
       transport,
-      admit: () => {},
+      admit: refuseRegistries,
       accept: 'text/csv, text/plain;q=0.9, */*;q=0.5',
       maxBytes: MAX_FEED_BYTES,
       signal,
@@ -67,6 +68,11 @@ export async function fetchFeed(
   } catch (error) {
     return { rows: [], problem: error instanceof RegistryProblem ? error.reason : 'unreadable' };
   }
+}
+
+/** A registry's own hosts are asked within its budget alone: a holder's link must not spend our standing there. */
+function refuseRegistries(host: string): void {
+  if (rdapRegistry(host) !== null) throw new RegistryProblem('blocked-referral', 'host_of_a_registry');
 }
 
 /**
