@@ -5,7 +5,7 @@ import { phpWords } from '../domain/php-words.ts';
 import { REASONS } from '../domain/reasons.ts';
 import type { FamilyBaseline } from '../domain/types.ts';
 import { evidenceTable } from './evidence-table.ts';
-import { countries, done, placeOf, styleOf } from './incident-list.ts';
+import { countries, done, placeOf, styleOf, whyNot } from './incident-list.ts';
 import { type KnownFrom, knownFromTable } from './known-from.ts';
 import { type Column, sideBySide, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -67,7 +67,7 @@ function now({ reason, sighting, userAgent, deviceId }: IncidentRecord): string[
   const located = sighting.kind === 'located';
   return [
     reason === 'session_reused' ? 'THE LATE REQUEST' : 'THIS LOGIN',
-    located ? `v${sighting.family}  ${placeOf(sighting)}  ${certainty(sighting)}` : `unlocatable: ${sighting.why}`,
+    located ? `v${sighting.family}  ${placeOf(sighting)}  ${certainty(sighting)}` : whyNot(sighting),
     `Address  ${clean(sighting.address ?? 'unknown')}`,
     `Network  ${clean(located ? sighting.network : 'unknown')}`,
     ...(located && sighting.flags !== undefined ? [`Flags    ${sighting.flags.join(', ')}`] : []),

@@ -101,7 +101,8 @@ export class Poller implements Locator {
     const parsed = parseAddress(address);
     if (!parsed.ok) return unlocatable('invalid_address', null);
     const { ip, family, kind } = parsed;
-    if (kind !== 'global') return unlocatable(TUNNELS.has(kind) ? 'tunnel' : 'special_address', ip, kind);
+    if (TUNNELS.has(kind)) return inTunnel(ip, kind, parsed.embedded);
+    if (kind !== 'global') return unlocatable('special_address', ip, kind);
     const poll = this.#poll(ip, family);
     if (poll.override === null) return unlocatable('not_located', ip, kind, poll);
     if (poll.countries.length > 0) return located(ip, family, poll);
@@ -234,6 +235,12 @@ function unlocatable(
 ): Unlocatable {
   if (flags.length === 0) return { kind: 'unlocatable', why, address, addressKind, evidence };
   return { kind: 'unlocatable', why, address, addressKind, flags, evidence };
+}
+
+/** Anybody can write an address of his choice into such a one: it is no evidence. */
+function inTunnel(ip: string, kind: AddressKind, embedded: string | undefined): Unlocatable {
+  const sighting = unlocatable('tunnel', ip, kind);
+  return embedded === undefined ? sighting : { ...sighting, embedded };
 }
 
 /** `agreed`: an override said it, or at least two votes of different vendors, and no other country. */

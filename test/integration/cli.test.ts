@@ -465,7 +465,7 @@ describe('locate', () => {
       'locate',
       '--databases',
       two().join(','),
-      ...['8.8.8.8', '200.160.2.3', '10.0.0.1', '9.9.9.9', HOSTILE],
+      ...['8.8.8.8', '200.160.2.3', '10.0.0.1', '9.9.9.9', '2002:808:808::1', HOSTILE],
     ]);
     // One is no address; the others are answered all the same.
     expect({ stderr, code }).toEqual({ stderr: '', code: 1 });
@@ -474,6 +474,7 @@ describe('locate', () => {
     expect(stdout).toMatch(/^GeoLite2-Country +2026-01-31 +BR +200\.160\.0\.0\/16$/m);
     expect(stdout).toMatch(/^10\.0\.0\.1 {2}private {2}unlocatable: special_address$/m);
     expect(stdout).toMatch(/^9\.9\.9\.9 {2}global {2}unlocatable: no_data$/m);
+    expect(stdout).toMatch(/^2002:808:808::1 {2}6to4 {2}unlocatable: tunnel \(carries 8\.8\.8\.8\)$/m);
     expect(stdout).toMatch(/^eve.* {2}not an address {2}unlocatable: invalid_address$/m);
     expect(stdout).not.toMatch(FORBIDDEN);
   });

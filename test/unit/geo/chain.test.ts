@@ -167,11 +167,11 @@ describe('addresses that are never looked up', () => {
   });
 
   test.each([
-    ['2002:5102:458e::1', '6to4'],
-    ['2001:0:5102:458e::1', 'teredo'],
-    ['64:ff9b::5102:458e', 'nat64'],
-  ])('%s is a tunnel (%s)', (address, addressKind) => {
-    expect(unlocatable(locator, address)).toMatchObject({ why: 'tunnel', addressKind, evidence: [] });
+    ['2002:5102:458e::1', '6to4', '81.2.69.142'],
+    ['2001:0:4136:e378:8000:63bf:aefd:ba71', 'teredo', '81.2.69.142'],
+    ['64:ff9b::5102:458e', 'nat64', '81.2.69.142'],
+  ])('%s is a tunnel (%s) that carries %s, which is no evidence', (address, addressKind, embedded) => {
+    expect(unlocatable(locator, address)).toMatchObject({ why: 'tunnel', addressKind, embedded, evidence: [] });
   });
 
   test.each([
