@@ -5,6 +5,7 @@
 
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
+import { confValue } from './geoip-conf.ts';
 
 export interface Places {
   readonly directories: readonly string[];
@@ -93,7 +94,7 @@ async function databasesIn(directory: string): Promise<Found[]> {
 async function databaseDirectory(path: string): Promise<string | null> {
   try {
     const text = (await readFile(path, 'utf8')).slice(0, MAX_CONFIGURATION);
-    const directory = /^[ \t]*DatabaseDirectory[ \t]+([^\s#].*?)[ \t]*(?:[ \t]#.*)?$/m.exec(text)?.[1] ?? null;
+    const directory = confValue(text, 'DatabaseDirectory');
     return directory !== null && isAbsolute(directory) ? directory : null;
   } catch {
     return null;

@@ -215,31 +215,3 @@ const withRemedy = ({ code, message }: BouncerError, path: string): BouncerError
 function failed(edition: string, what: string): BouncerError {
   return new BouncerError('download_failed', `The download of ${edition} ${what}`);
 }
-
-/** The settings of geoipupdate's own file, which also name where its databases are. */
-export interface GeoipConf {
-  readonly accountId: string;
-  readonly licenseKey: string;
-  readonly editions: readonly string[];
-  readonly directory: string | null;
-}
-
-/** Throws BouncerError `config_invalid`, which names the setting that is missing and never a value. */
-export function parseGeoipConf(text: string): GeoipConf {
-  const value = (name: string): string | null =>
-    new RegExp(`^[ \\t]*${name}[ \\t]+([^\\s#].*?)[ \\t]*(?:[ \\t]#.*)?$`, 'm').exec(text)?.[1] ?? null;
-  const need = (name: string): string => {
-    const found = value(name);
-    if (found !== null) return found;
-    throw new BouncerError(
-      'config_invalid',
-      `GeoIP.conf: ${name} is missing; see dev.maxmind.com/geoip/updating-databases`,
-    );
-  };
-  return {
-    accountId: need('AccountID'),
-    licenseKey: need('LicenseKey'),
-    editions: need('EditionIDs').split(/\s+/),
-    directory: value('DatabaseDirectory'),
-  };
-}

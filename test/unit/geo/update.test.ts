@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { BouncerError } from '../../../src/errors.ts';
+import { parseGeoipConf } from '../../../src/geo/geoip-conf.ts';
 import { extractFile } from '../../../src/geo/tar.ts';
-import { parseGeoipConf, type UpdateOptions, updateDatabases } from '../../../src/geo/update.ts';
+import { type UpdateOptions, updateDatabases } from '../../../src/geo/update.ts';
 import { writeMmdb } from '../../support/mmdb-writer.ts';
 import { tarEntry as entry, tar } from '../../support/tar-writer.ts';
 
