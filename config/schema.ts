@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseAddress } from '../src/domain/address.ts';
 import { normaliseCountry } from '../src/domain/country.ts';
 import { NOTIFICATION_EVENTS, SHARED_SECRET, webhookProblem } from '../src/domain/notification.ts';
+import { GEOFEED_HOST } from '../src/domain/registry.ts';
 
 /** One to 64 letters that need no escaping in a key; the same rule as `createBouncer`'s. */
 const PREFIX = /^[\w-]{1,64}$/;
@@ -58,6 +59,7 @@ export const configSchema = z.object({
   lockDurationSeconds: z.number().min(1).max(3600).default(30),
   recheckDelaySeconds: z.number().min(1).max(86_400).default(60),
   registryEnabled: z.boolean().default(false),
+  registryGeofeeds: z.array(z.string().regex(GEOFEED_HOST)).max(100).default([]),
   brake: z.boolean().default(true),
   brakeShare: z.number().gt(0).max(1).default(0.05),
   brakeMinLogins: z.int().min(1).max(1_000_000).default(200),
@@ -217,6 +219,12 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     placeholder: '<true|false>',
     description: 'Ask the address registries about disputed logins; it tells them the addresses.',
     takes: 'true or false',
+  },
+  registryGeofeeds: {
+    type: 'list',
+    placeholder: '<hosts>',
+    description: "Hosts of geofeeds that you trust (your users' cloud): their word alone closes an incident.",
+    takes: 'up to 100 host names such as ip-ranges.amazonaws.com (separated by commas outside the file)',
   },
   brake: {
     type: 'switch',

@@ -80,7 +80,7 @@ export class Asker {
   }
 }
 
-function askFor({ id, reason, sighting }: Incident): RegistryAsk | null {
+function askFor({ id, reason, sighting, queuedAtMs }: Incident): RegistryAsk | null {
   if (reason !== 'country_disputed' || sighting.address === null) return null;
-  return { kind: 'disputed', caseId: id, address: sighting.address };
+  return { kind: 'disputed', caseId: id, address: sighting.address, queuedAtMs };
 }

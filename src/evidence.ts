@@ -36,6 +36,8 @@ export interface EvidenceDeps {
   readonly counters: Counters;
   readonly policy: Policy;
   readonly mode: Mode;
+  /** Hosts whose geofeeds need nobody to bear them out. */
+  readonly trustedGeofeeds?: ReadonlySet<string> | undefined;
   /** The allow and block lists as they are now. Throws only where they were never read. */
   readonly lists?: { fresh(): Promise<ListMatcher> } | undefined;
   readonly clock: Clock;
@@ -49,13 +51,14 @@ export interface Postponed {
   readonly afterMs: number;
 }
 
-/** The registry worker's side. Throws when Redis is away; doing it again does no harm. */
+/** The registry worker's side. `sinceMs`: when the asks were first put on the queue. Throws when Redis is away; doing it again does no harm. */
 export async function gatherEvidence(
   jobId: string,
   asks: readonly RegistryAsk[],
+  sinceMs: number,
   deps: EvidenceDeps,
 ): Promise<Postponed | null> {
-  const results = await Promise.all(asks.map((ask) => answerOne(ask, deps)));
+  const results = await Promise.all(asks.map((ask) => answerOne(ask, sinceMs, deps)));
   const counts = new Map<string, number>();
   for (const { count } of results) counts.set(`registry:${count}`, (counts.get(`registry:${count}`) ?? 0) + 1);
   await deps.counters.add(`registry-${jobId}`, counts);
@@ -64,6 +67,8 @@ export async function gatherEvidence(
   // All of them wait for the one that may go first: those whose registry still refuses cost nothing to try.
   return { asks: left, afterMs: Math.min(...results.flatMap(({ afterMs }) => afterMs ?? [])) };
 }
+
+const BURST_MS = 60_000;
 
 /** The geofeed's country is one of the user's; other logins are allowed for want of anything to compare. */
 const MATCHES: ReadonlySet<Reason> = new Set(['same_network', 'same_country', 'related_territory']);
@@ -74,19 +79,26 @@ interface Answered {
   readonly afterMs?: number;
 }
 
-async function answerOne(ask: RegistryAsk, deps: EvidenceDeps): Promise<Answered> {
+async function answerOne(ask: RegistryAsk, sinceMs: number, deps: EvidenceDeps): Promise<Answered> {
   const address = ask.kind === 'disputed' ? ask.address : ask.login.address;
-  const outcome = await deps.lookup.lookup(address ?? '');
+  const outcome = await deps.lookup.lookup(address ?? '', waitingSince(ask, sinceMs));
   if (outcome.kind === 'later') return { count: 'later', afterMs: outcome.afterMs };
   if (outcome.kind === 'nobody') return { count: 'nobody' };
   if (ask.kind === 'disputed') return { count: await addTo(ask.caseId, outcome.word, deps) };
   return { count: await judgeAgain(ask, outcome.word, deps) };
 }
 
+/**
+ * Logins that came together are one question, also where deciding them took their worker a while: so a login waits from when it
+ * was reported. A minute at most: one that is decided again after hours was reported long before a neighbour's answer.
+ */
+const waitingSince = ({ queuedAtMs }: RegistryAsk, sinceMs: number): number =>
+  queuedAtMs === undefined ? sinceMs : Math.min(sinceMs, Math.max(queuedAtMs, sinceMs - BURST_MS));
+
 async function addTo(caseId: string, word: RegistryWord, deps: EvidenceDeps): Promise<string> {
   const [incident] = await deps.incidents.existing([caseId]);
   if (!incident) return 'unknown_incident';
-  const settlement = settle(incident, word, deps.policy);
+  const settlement = settle(incident, word, deps.policy, deps.trustedGeofeeds);
   const note = settlement === 'same_country' ? closingNote(word) : null;
   await deps.findings.write(caseId, findingOf(word, settlement), note);
   return settlement;

@@ -606,13 +606,22 @@ export type RegistryOutcome =
 
 /** Asks the registries about addresses, within their limits. Throws only what the cache throws. */
 export interface RegistryLookup {
-  lookup(address: string): Promise<RegistryOutcome>;
+  /**
+   * `waitingSinceMs`: what was answered of the address's neighbours from then on counts for it too, as if it had asked then:
+   * such a word is marked `isNeighbours`. Default: only what is answered while it waits.
+   */
+  lookup(address: string, waitingSinceMs?: number): Promise<RegistryOutcome>;
 }
 
 /** A login to ask the registries about. */
 export type RegistryAsk =
   /** A flagged one: its incident is on record. */
-  | { readonly kind: 'disputed'; readonly caseId: string; readonly address: string }
+  | {
+      readonly kind: 'disputed';
+      readonly caseId: string;
+      readonly address: string;
+      readonly queuedAtMs?: number | undefined;
+    }
   /** One without a country: nothing is on record, so all that an incident would need comes along. */
   | UnlocatableAsk;
 

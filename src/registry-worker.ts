@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { caseNumber } from './domain/case-number.ts';
 import type { Incident } from './domain/incident.ts';
 import { DEFAULT_POLICY } from './domain/policy.ts';
+import { GEOFEED_HOST } from './domain/registry.ts';
 import type { Mode } from './domain/types.ts';
+import { BouncerError } from './errors.ts';
 import { type EvidenceDeps, gatherEvidence } from './evidence.ts';
 import { RegistryClient } from './geo/registry/lookup.ts';
 import { memoryRegistryCache } from './geo/registry/memory-cache.ts';
@@ -24,9 +26,6 @@ import { Releasers } from './release.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Logins of one /24 or /48 within this time are one question to its registry. */
-const BURST_MS = 60_000;
-
 export interface RegistryWorkerOptions {
   /** As the login worker's. */
   readonly redis: RedisTarget;
@@ -39,6 +38,11 @@ export interface RegistryWorkerOptions {
   /** As the login worker's. Default 180 and 365 days. */
   readonly baselineTtlDays?: number | undefined;
   readonly incidentTtlDays?: number | undefined;
+  /**
+   * Hosts of geofeeds that you trust, e.g. your users' cloud: a row of theirs needs nobody to bear it out. Never a host where
+   * anybody may put a file. Default none.
+   */
+  readonly geofeeds?: readonly string[] | undefined;
   /** Jobs in hand at the same time. Default 4. */
   readonly concurrency?: number | undefined;
   readonly log?: Log | undefined;
@@ -58,6 +62,7 @@ export interface RegistryWorker extends RegistryLookup {
  * workers run with `registry: { enabled: true }`. Run one: what each registry allows is counted per process.
  */
 export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWorker {
+  const trustedGeofeeds = hostsOf(options.geofeeds ?? []);
   const log = options.log ?? defaultLog('info');
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
@@ -74,7 +79,6 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
     log,
     clock,
     transport,
-    shareMs: BURST_MS,
   });
   const deps: EvidenceDeps = {
     lookup,
@@ -84,6 +88,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
     counters: redisCounters(redis, keys),
     policy: { ...DEFAULT_POLICY, baselineTtlMs, anonymousNetwork },
     mode: options.mode ?? 'enforce',
+    trustedGeofeeds,
     lists: watchLists(redisLists(redis, keys), { clock, log }),
     clock,
     caseOf: (lid) => caseNumber(createHash('sha256').update(`case:${lid}`).digest()),
@@ -94,7 +99,7 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   };
   const names = { queue: REGISTRY_QUEUE, prefix: keys.queuePrefix };
   const consumer = startRegistryConsumer(redis, names, {
-    handle: (jobId, asks) => gatherEvidence(jobId, asks, deps),
+    handle: (jobId, asks, sinceMs) => gatherEvidence(jobId, asks, sinceMs, deps),
     setAside: redisSetAside(redis, keys),
     log,
     clock,
@@ -104,13 +109,20 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
   releasers.add('consumer', () => consumer.close(force));
   log.info({ event: 'registry_worker_started' }, 'The registry worker is running');
   return {
-    lookup: (address) => lookup.lookup(address),
+    lookup: (address, sinceMs) => lookup.lookup(address, sinceMs),
     close: (how) => {
       force = how?.force ?? false;
       return releasers.run();
     },
     isRunning: () => consumer.isRunning(),
   };
+}
+
+function hostsOf(geofeeds: readonly string[]): ReadonlySet<string> {
+  const hosts = geofeeds.map((host) => host.toLowerCase());
+  const bad = hosts.findIndex((host) => !GEOFEED_HOST.test(host));
+  if (bad === -1) return new Set(hosts);
+  throw new BouncerError('option_invalid', `geofeeds: entry ${bad + 1} is no host name such as geo.example.net.`);
 }
 
 /** Asks without Redis and without a queue: for `locate --registry`. What is learned is forgotten with it. */

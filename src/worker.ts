@@ -139,6 +139,11 @@ export interface LoginWorker {
   /** Takes no new job, finishes those in hand, releases everything. With `force` it does not wait for them. */
   close(options?: { force?: boolean }): Promise<void>;
   isRunning(): boolean;
+  /**
+   * Running totals of all workers of this prefix, for your metrics: `logins`, `action:revoke`, `reason:country_changed`,
+   * `why:stale_data` (not checked, by the reason), `recheck:waiting` ... See docs/operations.md. Rejects when Redis is away.
+   */
+  stats(): Promise<Readonly<Record<string, number>>>;
 }
 
 /**
@@ -149,8 +154,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   checkNotificationOptions({ ...options, webhooks: options.webhooks ?? [] });
   checkPhpOptions(options.php);
   const log = options.log ?? defaultLog('info');
-  const brake = options.brake === false ? null : brakePolicy(options.brake ?? {});
-  if (brake !== null && tripsAtOnce(brake)) warnOfBrake(brake, log);
+  const brake = brakeOf(options, log);
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const locator = await openLocator(options, log, clock);
@@ -158,8 +162,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
   releasers.add('redis', () => redis.disconnect());
-  const policy = policyOf(options);
-  const { mode = 'enforce' } = options;
+  const [policy, mode] = [policyOf(options), options.mode ?? 'enforce'];
   let force = false;
   const shared = { counters: redisCounters(redis, keys), log, clock, releasers, isForced: () => force };
   const ending = openEnding(redis, keys, options, shared);
@@ -204,6 +207,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
       return releasers.run();
     },
     isRunning: () => consumer.isRunning(),
+    stats: () => shared.counters.read(),
   };
 }
 
@@ -214,11 +218,16 @@ function policyOf(options: WorkerOptions): Policy {
 
 const tombstoneTtlMs = ({ tombstoneTtlDays = 30 }: WorkerOptions): number => tombstoneTtlDays * DAY_MS;
 
-function warnOfBrake({ share, minLogins }: BrakePolicy, log: Log): void {
-  log.warn(
-    { event: 'brake_trips_at_once', share, minLogins },
-    'While few log in, one session to end trips the brake and nothing is ended: raise brakeShare or brakeMinLogins until their product is 1 or more',
-  );
+function brakeOf({ brake = {} }: WorkerOptions, log: Log): BrakePolicy | null {
+  if (brake === false) return null;
+  const policy = brakePolicy(brake);
+  const { share, minLogins } = policy;
+  if (tripsAtOnce(policy))
+    log.warn(
+      { event: 'brake_trips_at_once', share, minLogins },
+      'While few log in, one session to end trips the brake and nothing is ended: raise brakeShare or brakeMinLogins until their product is 1 or more',
+    );
+  return policy;
 }
 
 function deskOptions(options: WorkerOptions, brake: BrakePolicy | null, notifier: Notifier) {

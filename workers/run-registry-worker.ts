@@ -25,6 +25,7 @@ function workerOptions(config: Config, log: Log): RegistryWorkerOptions {
     anonymousNetwork: config.anonymousNetwork,
     baselineTtlDays: config.baselineTtlDays,
     incidentTtlDays: config.incidentTtlDays,
+    geofeeds: config.registryGeofeeds,
     concurrency: config.concurrency,
     log,
   };

@@ -5,10 +5,11 @@ import { Command } from 'commander';
 import type { Config } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import { verdictOn } from '../geo/canaries.ts';
+import { parseGeoipConf } from '../geo/geoip-conf.ts';
 import { openMmdb } from '../geo/mmdb.ts';
 import { openOverrides } from '../geo/overrides.ts';
 import { dayOf } from '../geo/source.ts';
-import { MAXMIND_URL, parseGeoipConf, type Updated, updateDatabases } from '../geo/update.ts';
+import { MAXMIND_URL, type Updated, updateDatabases } from '../geo/update.ts';
 import type { SourceStatus } from '../ports.ts';
 import { command, configOf, type Options, textOf } from './context.ts';
 import { SOURCE_SETTINGS, withSources } from './sources.ts';
@@ -27,7 +28,7 @@ export function dataCommand(): Command {
       .action(check),
   );
   data.addCommand(
-    command('update', "download MaxMind's databases with your own account")
+    command('update', "download MaxMind's databases with your own account", ['canaries'])
       .option('--geoip-conf <path>', 'file with AccountID, LicenseKey, EditionIDs', '/etc/GeoIP.conf')
       .option('--directory <path>', 'where the databases go (default: DatabaseDirectory of that file)')
       .option('--url <url>', 'another server that speaks the same way', MAXMIND_URL)
@@ -92,7 +93,9 @@ async function update(options: Options): Promise<void> {
       '--directory: say where the databases go, or put DatabaseDirectory into the file',
     );
   }
-  const work = updateDatabases({ ...conf, directory, baseUrl: serverOf(textOf(options, 'url') ?? MAXMIND_URL) });
+  const { canaries } = configOf(options).config;
+  const baseUrl = serverOf(textOf(options, 'url') ?? MAXMIND_URL);
+  const work = updateDatabases({ ...conf, directory, baseUrl, canaries });
   const done = await withProgress('Downloading', work);
   if (options.json) return printJson(done);
   print(done.map(line).join('\n'));

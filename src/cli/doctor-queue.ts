@@ -9,6 +9,7 @@ import { type Keys, LOGIN_QUEUE } from '../redis/keys.ts';
 import { redisSetAside } from '../redis/set-aside.ts';
 import { type Check, fail, ok, warn } from './doctor-check.ts';
 import { minute } from './time.ts';
+import { uncheckedOf, uncheckedText } from './unchecked.ts';
 
 export interface QueueFacts {
   /** Jobs by state: `waiting`, `active`, `delayed`, `failed`. */
@@ -118,14 +119,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 function unchecked({ counters }: QueueFacts): Check {
-  const logins = counters.logins ?? 0;
-  const whys = Object.entries(counters)
-    .filter(([name]) => name.startsWith('why:'))
-    .map(([name, count]) => [name.slice(4), count] as const)
-    .sort((a, b) => b[1] - a[1]);
-  const total = whys.reduce((sum, [, count]) => sum + count, 0);
-  const list = whys.map(([why, count]) => `${why} ${count}`).join(', ');
-  const finding = `${total} of ${logins} logins could not be checked${list === '' ? '' : `: ${list}`}`;
+  const found = uncheckedOf(counters);
+  const { logins, total, whys } = found;
+  const finding = uncheckedText(found);
   if (total <= MANY * logins) return ok('unchecked', finding);
   return warn('unchecked', finding, REMEDIES[whys[0]?.[0] ?? ''] ?? 'See docs/errors.md for the reason.');
 }

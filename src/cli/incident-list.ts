@@ -1,7 +1,7 @@
 /** A page of incidents as a table. */
 
 import type { Incident, IncidentRecord } from '../domain/incident.ts';
-import type { Place, Sighting } from '../domain/types.ts';
+import type { Place, Sighting, Unlocatable } from '../domain/types.ts';
 import type { IncidentPage } from '../ports.ts';
 import { type Column, table } from './table.ts';
 import type { Style, Terminal } from './terminal.ts';
@@ -39,6 +39,11 @@ function moved(incident: Incident): string {
 /** Countries, or why there are none. */
 export function placeOf(sighting: Sighting): string {
   return sighting.kind === 'located' ? sighting.candidates.join('|') : sighting.why;
+}
+
+/** Of a tunnel with the address that it carries: somebody may want to look at that one. */
+export function whyNot({ why, embedded }: Unlocatable): string {
+  return `unlocatable: ${why}${embedded === undefined ? '' : ` (carries ${embedded})`}`;
 }
 
 /** What a reviewer reads in one word. */

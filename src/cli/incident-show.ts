@@ -5,16 +5,18 @@ import { phpWords } from '../domain/php-words.ts';
 import { REASONS } from '../domain/reasons.ts';
 import type { FamilyBaseline } from '../domain/types.ts';
 import { evidenceTable } from './evidence-table.ts';
-import { countries, done, placeOf, styleOf } from './incident-list.ts';
+import { countries, done, placeOf, styleOf, whyNot } from './incident-list.ts';
+import { type KnownFrom, knownFromTable } from './known-from.ts';
 import { type Column, sideBySide, table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { clean, cut, wrapped } from './text.ts';
 import { day, instant } from './time.ts';
 
-export function incidentReport(incident: IncidentRecord, terminal: Terminal): string {
+export function incidentReport(incident: IncidentRecord, known: readonly KnownFrom[], terminal: Terminal): string {
   const parts = [
     headline(incident, terminal),
     sideBySide(before(incident), now(incident), terminal).join('\n'),
+    ...(known.length === 0 ? [] : [section('Known from', knownFromTable(known, terminal), terminal)]),
     section('Evidence', evidenceTable(incident.sighting.evidence, terminal), terminal),
     section('Times (UTC)', table(timesOf(incident), TIMES, terminal), terminal),
     visitsOf(incident, terminal),
@@ -65,7 +67,7 @@ function now({ reason, sighting, userAgent, deviceId }: IncidentRecord): string[
   const located = sighting.kind === 'located';
   return [
     reason === 'session_reused' ? 'THE LATE REQUEST' : 'THIS LOGIN',
-    located ? `v${sighting.family}  ${placeOf(sighting)}  ${certainty(sighting)}` : `unlocatable: ${sighting.why}`,
+    located ? `v${sighting.family}  ${placeOf(sighting)}  ${certainty(sighting)}` : whyNot(sighting),
     `Address  ${clean(sighting.address ?? 'unknown')}`,
     `Network  ${clean(located ? sighting.network : 'unknown')}`,
     ...(located && sighting.flags !== undefined ? [`Flags    ${sighting.flags.join(', ')}`] : []),

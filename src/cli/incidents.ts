@@ -10,14 +10,18 @@ import { isCaseNumber } from '../domain/case-number.ts';
 import type { Disposition, Incident, IncidentStatus } from '../domain/incident.ts';
 import { BouncerError } from '../errors.ts';
 import type { IncidentFilter } from '../ports.ts';
+import { redisCounters } from '../redis/counters.ts';
+import { HISTORY_KEPT, redisHistory } from '../redis/history.ts';
 import { redisIncidents } from '../redis/incidents.ts';
 import type { Keys } from '../redis/keys.ts';
 import { unknownIncident } from '../review.ts';
 import { command, configOf, type Options, QUIET, textOf, withRedis } from './context.ts';
 import { incidentPage } from './incident-list.ts';
 import { incidentReport } from './incident-show.ts';
+import { knownFrom } from './known-from.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
+import { uncheckedOf, uncheckedText } from './unchecked.ts';
 import { actorOf } from './with-desk.ts';
 
 const DAY_MS = 86_400_000;
@@ -52,11 +56,18 @@ function limit(text: string): number {
 async function list(options: Options): Promise<void> {
   const { config } = configOf(options);
   const filter = filterOf(options);
-  const page = await withRedis(config, (redis, keys) =>
-    incidentsOf(config, redis, keys).list(filter, options.limit as number, textOf(options, 'cursor') ?? null),
+  const cursor = textOf(options, 'cursor') ?? null;
+  const [page, counters] = await withRedis(config, (redis, keys) =>
+    Promise.all([
+      incidentsOf(config, redis, keys).list(filter, options.limit as number, cursor),
+      redisCounters(redis, keys).read(),
+    ]),
   );
-  if (options.json) printJson(page);
-  else print(incidentPage(page, standardOutput()));
+  if (options.json) return printJson(page);
+  print(incidentPage(page, standardOutput()));
+  // A short list is no comfort where few logins could be checked.
+  const unchecked = uncheckedOf(counters);
+  if (unchecked.total > 0) print(`\n${clean(uncheckedText(unchecked))} (session-bouncer doctor)`);
 }
 
 function filterOf(options: Options): IncidentFilter {
@@ -84,10 +95,14 @@ function showCommand(): Command {
 async function show(given: string, options: Options): Promise<void> {
   const { config } = configOf(options);
   const caseId = caseOf(given);
-  const incident = await withRedis(config, (redis, keys) => incidentsOf(config, redis, keys).get(caseId));
-  if (incident === null) throw unknownIncident(caseId);
-  if (options.json) printJson(incident);
-  else print(incidentReport(incident, standardOutput()));
+  const { incident, known } = await withRedis(config, async (redis, keys) => {
+    const found = await incidentsOf(config, redis, keys).get(caseId);
+    if (found === null) throw unknownIncident(caseId);
+    const history = await redisHistory(redis, keys, config.historyTtlDays * DAY_MS).list(found.userId, HISTORY_KEPT);
+    return { incident: found, known: knownFrom(found, history) };
+  });
+  if (options.json) printJson({ ...incident, knownFrom: known });
+  else print(incidentReport(incident, known, standardOutput()));
 }
 
 function caseOf(given: string): string {

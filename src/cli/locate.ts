@@ -14,6 +14,7 @@ import { BouncerError } from '../errors.ts';
 import type { Locator, RegistryLookup } from '../ports.ts';
 import { command, configOf, type Options, QUIET, textOf } from './context.ts';
 import { evidenceTable } from './evidence-table.ts';
+import { whyNot } from './incident-list.ts';
 import { type RegistryAnswer, registryAnswer, registryLines } from './registry-word.ts';
 import { SOURCE_SETTINGS, withSources } from './sources.ts';
 import { print, printJson, standardOutput, type Terminal, withProgress } from './terminal.ts';
@@ -119,7 +120,7 @@ function report({ input, addressClass, sighting, decision, registry }: Answer, t
 }
 
 function verdict(sighting: Sighting): string {
-  if (sighting.kind === 'unlocatable') return `unlocatable: ${sighting.why}`;
+  if (sighting.kind === 'unlocatable') return whyNot(sighting);
   const flags = sighting.flags === undefined ? '' : `  flags ${sighting.flags.join(', ')}`;
   return `${sighting.candidates.join(' or ')}  (${certainty(sighting)})  network ${sighting.network}${flags}`;
 }

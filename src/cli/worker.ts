@@ -32,6 +32,7 @@ const REGISTRY_SETTINGS: readonly SettingName[] = [
   'historyTtlDays',
   'concurrency',
   'registryEnabled',
+  'registryGeofeeds',
   'shutdownTimeoutSeconds',
   'logLevel',
 ];

@@ -52,6 +52,9 @@ export type CountryAnswer =
 
 const UNKNOWN: CountryAnswer = Object.freeze({ note: 'unknown_code' });
 
+/** `T1` and the like are written in lower case too. */
+const LETTERS = /^[A-Za-z][A-Za-z0-9]$/;
+
 const split = (codes: string): string[] => codes.split(' ');
 
 /** Every code that we have a word for. Built once, so that an answer costs one lookup and no allocation. */
@@ -80,7 +83,8 @@ export const COUNTRIES: ReadonlySet<Country> = new Set(split(ASSIGNED));
  */
 export function normaliseCountry(code: unknown): CountryAnswer {
   if (typeof code !== 'string' || code.length !== 2) return UNKNOWN;
-  return ANSWERS.get(code) ?? ANSWERS.get(code.toUpperCase()) ?? UNKNOWN;
+  // Only ASCII: `toUpperCase` makes an S of a long one, and an I of one without a dot.
+  return ANSWERS.get(code) ?? (LETTERS.test(code) ? ANSWERS.get(code.toUpperCase()) : undefined) ?? UNKNOWN;
 }
 
 /** Do two sets of countries have one in common? Codes must be normalised. */

@@ -61,17 +61,24 @@ function reasonFor(baseline: Baseline, sighting: Located, now: Now): Reason {
   // Before any country, the first login's too: what such an address says must not become a baseline.
   if (isFlagged(sighting)) return 'anonymous_network';
   const same = comparePlaces(own.places, sighting, now);
-  if (same !== 'nothing_known') return same;
+  if (isMatch(same)) return same;
   const across = comparePlaces(other.places, sighting, now);
-  if (across === 'nothing_known') return 'first_login';
+  // A device flips between the families: where its user may be in one of them is no news in the other.
+  if (isMatch(across)) return across;
+  if (same !== 'nothing_known') return same;
   // Databases differ more between the families than people move: across them a difference is never certain.
-  return across === 'country_changed' ? 'country_disputed' : across;
+  return across === 'nothing_known' ? 'first_login' : 'country_disputed';
 }
+
+type Comparison = 'same_country' | 'related_territory' | 'country_changed' | 'country_disputed' | 'nothing_known';
+
+const isMatch = (found: Comparison): found is 'same_country' | 'related_territory' =>
+  found === 'same_country' || found === 'related_territory';
 
 const isFlagged = ({ flags }: Located): boolean => flags !== undefined && flags.length > 0;
 
 /** Certain only where the sighting and every known place rest on agreeing sources: one doubtful place may be this one. */
-function comparePlaces(places: readonly Place[], sighting: Located, now: Now): Reason | 'nothing_known' {
+function comparePlaces(places: readonly Place[], sighting: Located, now: Now): Comparison {
   let known = 0;
   let certain = sighting.agreed;
   let isRelated = false;
@@ -168,19 +175,23 @@ function agreedLesson(places: readonly Place[], sighting: Located, now: Now): Le
 function disputedLesson(live: FamilyBaseline, other: FamilyBaseline, sighting: Located, now: Now): Lesson {
   const { places: kept, networks } = live;
   const { candidates, network } = sighting;
+  const voucher = voucherFor(candidates, kept);
+  if (voucher !== undefined) return { kept, place: voucher, nextPlace: seenAgain(voucher, candidates, now.atMs) };
+  // A voucher of the other family stays as it is: nothing was seen of that family.
+  if (voucherFor(candidates, other.places) !== undefined) return { kept };
   const known = kept.length > 0 ? kept : other.places;
-  const voucher =
-    known.find(({ countries }) => overlaps(countries, candidates)) ??
-    known.find(({ countries }) => related(countries, candidates));
-  if (voucher !== undefined) {
-    // A voucher of the other family stays as it is: nothing was seen of that family.
-    return known === kept ? { kept, place: voucher, nextPlace: seenAgain(voucher, candidates, now.atMs) } : { kept };
-  }
   const mayAdd =
     known.length === 0 ||
     // A reviewer's: of what is allowed only a known network gets here, or a late login that was before all the places.
     (!networks.some((entry) => entry.network === network) && known.some((one) => wasKnown(one, now)));
   return mayAdd ? { kept, nextPlace: placeAfter(undefined, sighting, now.atMs, now.atMs) } : { kept };
+}
+
+function voucherFor(candidates: readonly string[], places: readonly Place[]): Place | undefined {
+  return (
+    places.find(({ countries }) => overlaps(countries, candidates)) ??
+    places.find(({ countries }) => related(countries, candidates))
+  );
 }
 
 /** One with other countries was not seen itself, so it is no older for it. */

@@ -8,6 +8,9 @@
 /** Of one element. A proxy writes an address or two, a host and a scheme. */
 const MAX_ELEMENT = 1024;
 
+const TOO_LONG = ',';
+const BLANK = /^[ \t]*$/;
+
 const QUOTE = 34;
 const COMMA = 44;
 const SEMICOLON = 59;
@@ -18,19 +21,24 @@ const PAIR = /^([a-z0-9!#$%&'*+.^_`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;=]+))$/
 /** `_name` for a port: section 6.3. */
 const OBFUSCATED_PORT = /^(.*):_[a-z0-9._-]+$/i;
 
-/** The elements, last one first. Lazy; what is too long comes out as an element that cannot be read. */
+/**
+ * The elements, last one first; empty ones are ignored, as RFC 9110 section 5.6.1 tells recipients to. Lazy; what is too long
+ * comes out as an element that cannot be read.
+ */
 export function* elementsFromRight(text: string): Generator<string> {
   let end = text.length;
   let isQuoted = false;
   for (let i = text.length - 1; i >= 0; i--) {
     const code = text.charCodeAt(i);
     if (code === QUOTE && !isEscaped(text, i)) isQuoted = !isQuoted;
-    if (end - i > MAX_ELEMENT) return yield '';
+    if (end - i > MAX_ELEMENT) return yield TOO_LONG;
     if (code !== COMMA || isQuoted) continue;
-    yield text.slice(i + 1, end);
+    const element = text.slice(i + 1, end);
+    if (!BLANK.test(element)) yield element;
     end = i;
   }
-  yield text.slice(0, end);
+  const first = text.slice(0, end);
+  if (!BLANK.test(first)) yield first;
 }
 
 /** An odd number of backslashes before it. */

@@ -35,16 +35,21 @@ export interface RegistryWord {
   /** e.g. `pseudo:EU`, `several`, `not_authoritative`. */
   readonly note?: string | undefined;
   readonly geofeed: GeofeedWord | null;
+  /** It was asked about another address of the /24 or /48: a smaller entry may hold this one, so the word closes nothing. */
+  readonly isNeighbours?: boolean | undefined;
   /** When it was asked, milliseconds since the epoch. */
   readonly atMs: number;
 }
 
 /**
  * What a word means for a flagged login. `same_country`: the geofeed names a country that the user logs in from, and a
- * database or the registry names it too. `contradicts_databases`: it does, but nobody else names that country, or the
+ * database or the registry names it too, or the operator trusts the geofeed's host. `contradicts_databases`: it does, but nobody else names that country, or the
  * databases agree on another one. `elsewhere`: it names a country that the user is not known in. `recorded`: it settles nothing.
  */
 export type Settlement = 'same_country' | 'contradicts_databases' | 'elsewhere' | 'recorded';
+
+/** A host name in lower case, as it stands in a geofeed's address: no scheme, no port, no path. */
+export const GEOFEED_HOST = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/;
 
 /** A word as it stands on an incident. */
 export interface RegistryFinding {

@@ -7,22 +7,34 @@ import type { Policy } from './policy.ts';
 import type { RegistryFinding, RegistryWord, Settlement } from './registry.ts';
 import type { Country, Evidence, Located, Unlocatable } from './types.ts';
 
+const NONE: ReadonlySet<string> = new Set();
+
 /**
  * Decides the flagged login again with the geofeed's country in place of what the databases say, against the baseline that it
  * was flagged against. A registry's own country says where the holder has an office, so it settles nothing.
  *
  * A geofeed is written by whoever holds the addresses, who may be the thief. So it closes an incident only where somebody
  * else has named its country too: a database, or the registry. Where the databases agree on another country it is one voice
- * against two. Then a person decides.
+ * against two. Then a person decides. So does one where the registry was asked about a neighbour: a smaller entry, with a feed of
+ * its own, may hold this address.
+ *
+ * `trusted`: hosts whose geofeeds the operator believes as they are. Without it a cloud's feed closes next to nothing: a
+ * database that named the user's country would have kept the login from being flagged, and the registry has the holder's seat.
  */
-export function settle(incident: Incident, word: RegistryWord, policy: Policy): Settlement {
+export function settle(
+  incident: Incident,
+  word: RegistryWord,
+  policy: Policy,
+  trusted: ReadonlySet<string> = NONE,
+): Settlement {
   const country = word.geofeed?.country ?? null;
-  if (country === null || incident.sighting.kind !== 'located') return 'recorded';
+  if (country === null || word.isNeighbours || incident.sighting.kind !== 'located') return 'recorded';
   const { baseline, sighting, loginAtMs } = incident;
   const { reason } = decide(baseline, placedIn(sighting, country), loginAtMs, policy);
   if (reason === 'country_disputed' || reason === 'country_changed') return 'elsewhere';
   if (reason === 'same_country' || reason === 'related_territory') {
-    return isBacked(country, sighting, word) ? 'same_country' : 'contradicts_databases';
+    const isBelieved = word.geofeed !== null && trusted.has(word.geofeed.host);
+    return isBelieved || isBacked(country, sighting, word) ? 'same_country' : 'contradicts_databases';
   }
   // Nothing to compare: the baseline has expired meanwhile, or the address is flagged as anonymous.
   return 'recorded';
@@ -60,7 +72,8 @@ export function findingOf(word: RegistryWord, settlement: Settlement): RegistryF
 export function evidenceOf(word: RegistryWord, settlement: Settlement): Evidence[] {
   const builtOn = new Date(word.atMs).toISOString().slice(0, 10);
   const { registry, via, country, range, geofeed } = word;
-  const note = ['holder', word.status === 'none' ? 'no_entry' : undefined, word.note].filter(Boolean).join(' ');
+  const ofWhom = word.isNeighbours ? 'neighbour' : undefined;
+  const note = ['holder', word.status === 'none' ? 'no_entry' : undefined, word.note, ofWhom].filter(Boolean).join(' ');
   const rows: Evidence[] = [{ database: `${registry} ${via}`, builtOn, country, network: range, note }];
   if (geofeed === null) return rows;
   const why = geofeed.note ?? settlement;

@@ -128,6 +128,8 @@ export interface Unlocatable {
   readonly why: UnlocatableWhy;
   readonly address: string | null;
   readonly addressKind?: AddressKind | undefined;
+  /** Of a tunnel: the IPv4 address that it carries, of a relay's user as that one wrote it. On record, and never compared. */
+  readonly embedded?: string | undefined;
   /** As `Located.flags`: they hold for the country that a registry's geofeed may give it yet. */
   readonly flags?: readonly AddressFlag[] | undefined;
   readonly evidence: readonly Evidence[];

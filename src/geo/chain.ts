@@ -8,7 +8,8 @@ import { createRequire } from 'node:module';
 import { basename, resolve } from 'node:path';
 import { BouncerError } from '../errors.ts';
 import type { Clock, Locator, Log } from '../ports.ts';
-import type { Canaries } from './canaries.ts';
+import { AgeWatch } from './age.ts';
+import { type Canaries, firstWrong } from './canaries.ts';
 import { sidecarsOf } from './checksum.ts';
 import { discoverDatabases, type Places } from './discover.ts';
 import { openGeoipLite } from './geoip-lite.ts';
@@ -16,7 +17,7 @@ import { openMmdb } from './mmdb.ts';
 import { openOverrides } from './overrides.ts';
 import { Poller } from './poller.ts';
 import { Slot, type SlotOptions, type SlotRules } from './slot.ts';
-import { ageInDays, dayOf, type Modules, type Source } from './source.ts';
+import type { Modules, Source } from './source.ts';
 
 /** Optional packages, each with the file in it that covers both address families. */
 const NPM_DATABASES: readonly (readonly [string, string])[] = [
@@ -46,7 +47,7 @@ export interface ChainOptions {
    * say when it was built does not vote either: nobody can show that it is fresh.
    */
   readonly maxAgeDays?: number | undefined;
-  /** Days after which opening a database logs a warning. */
+  /** Days after which a database in use is warned of, once. Default 45. */
   readonly warnAgeDays?: number | undefined;
   /** Where to look when no path is given; null: nowhere. Default: where geoipupdate and distributions put them. */
   readonly places?: Places | null | undefined;
@@ -82,8 +83,13 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
   const inUse = (): Slot[] => (isEnough() ? own : [...own, ...others()]);
   poller.use(inUse());
   if (!hasCountries(inUse())) log.error({ code: 'database_unusable' }, 'no geo database: no login can be located');
-  for (const { source } of inUse()) if (source !== null) warnOfAge(source, options);
-  return watched(poller, own, options, () => poller.use(inUse()));
+  const ages = new AgeWatch(options);
+  ages.look(inUse());
+  const afterLook = (isNew: boolean): void => {
+    if (isNew) poller.use(inUse());
+    ages.look(inUse());
+  };
+  return watched(poller, own, options, afterLook);
 }
 
 const hasCountries = (slots: readonly Slot[]): boolean => slots.some(({ source }) => source?.role === 'country');
@@ -94,7 +100,12 @@ function vendorsOf(slots: readonly Slot[]): ReadonlySet<string | null> {
   return new Set(countries.map(({ source }) => source?.vendor ?? null));
 }
 
-function watched(poller: Poller, slots: readonly Slot[], { reload = {} }: ChainOptions, use: () => void): Chain {
+function watched(
+  poller: Poller,
+  slots: readonly Slot[],
+  { reload = {} }: ChainOptions,
+  afterLook: (isNew: boolean) => void,
+): Chain {
   const everyMs = reload.everyMs ?? 10_000;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<boolean> | null = null;
@@ -102,7 +113,7 @@ function watched(poller: Poller, slots: readonly Slot[], { reload = {} }: ChainO
     let isNew = false;
     // One after the other: two city files at once would need twice the memory.
     for (const slot of slots) isNew = (await slot.poll()) || isNew;
-    if (isNew) use();
+    afterLook(isNew);
     return isNew;
   };
   const lookOnce = (): Promise<boolean> => {
@@ -115,7 +126,8 @@ function watched(poller: Poller, slots: readonly Slot[], { reload = {} }: ChainO
     timer = setTimeout(() => lookOnce().finally(() => timer !== undefined && plan()), everyMs);
     timer.unref();
   };
-  if (everyMs > 0 && slots.length > 0) plan();
+  // Without files of the operator too: what stands in for them grows old.
+  if (everyMs > 0) plan();
   return {
     locate: (address, problem) => poller.locate(address, problem),
     sources: () => poller.sources(),
@@ -168,7 +180,7 @@ async function openFallback(options: ChainOptions): Promise<Slot[]> {
     tried.push(
       ...(await openAll(
         options,
-        NPM_DATABASES.map(([name, file]) => npmSlot(modules, name, file)),
+        NPM_DATABASES.map(([name, file]) => npmSlot(modules, name, file, options)),
       )),
     );
   }
@@ -178,10 +190,16 @@ async function openFallback(options: ChainOptions): Promise<Slot[]> {
   return tried;
 }
 
-function npmSlot(modules: Modules, name: string, file: string): SlotOptions {
+function npmSlot(modules: Modules, name: string, file: string, { canaries, log }: ChainOptions): SlotOptions {
   const origin = `npm:${name} (fallback)`;
   // Whatever our clock says: the package is never replaced while we run, and without it there may be nothing.
-  const open = async () => openMmdb(packagedFile(modules, name, file), { origin, nowMs: null });
+  const open = async () => {
+    const source = await openMmdb(packagedFile(modules, name, file), { origin, nowMs: null });
+    // Old data that is wrong somewhere is better than none, where nobody named a file; but not in silence.
+    const wrong = firstWrong(source, canaries ?? {});
+    if (wrong !== null) log.warn({ origin, canary: wrong }, 'geo database gives another country than the canary');
+    return source;
+  };
   return { name: file, origin, files: [], open };
 }
 
@@ -205,10 +223,3 @@ function packagedFile(modules: Modules, name: string, file: string): string {
 
 const require = createRequire(import.meta.url);
 const installedModules: Modules = { resolve: (specifier) => require.resolve(specifier), load: (name) => import(name) };
-
-function warnOfAge({ name, origin, builtAtMs, role }: Source, { clock, log, warnAgeDays = 45 }: ChainOptions): void {
-  const ageDays = ageInDays(builtAtMs, clock());
-  if (role === 'override' || (ageDays !== null && ageDays <= warnAgeDays)) return;
-  const fields = { database: name, origin, builtOn: dayOf(builtAtMs), ageDays, warnAgeDays };
-  log.warn(fields, 'geo database is old, or does not say when it was built');
-}

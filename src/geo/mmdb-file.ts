@@ -50,6 +50,13 @@ export function unusable(path: string, what: string, cause?: unknown): BouncerEr
   return new BouncerError('database_unusable', `The database ${path} ${what}`, cause === undefined ? {} : { cause });
 }
 
+/** What the file itself is no reason for: our clock, our rights, a disk or a process at its limits. */
+export function unusableForNow(path: string, what: string, cause?: unknown): BouncerError {
+  return Object.assign(unusable(path, what, cause), { mayPass: true });
+}
+
+export const mayPass = (error: unknown): boolean => (error as { mayPass?: unknown } | null)?.mayPass === true;
+
 export function damaged(path: string, cause?: unknown): BouncerError {
   return unusable(path, 'is damaged: download it again.', cause);
 }
@@ -63,7 +70,7 @@ async function readWhole(path: string): Promise<Buffer> {
       await file.close();
     }
   } catch (cause) {
-    throw unusable(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
+    throw unusableForNow(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
   }
 }
 

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { blockOfWords, wordsOf } from '../domain/address.ts';
 import type { AddressFamily } from '../domain/types.ts';
 import { type Canaries, firstWrong, verdictOn } from './canaries.ts';
-import { damaged, type MmdbFile, readMmdb, unusable } from './mmdb-file.ts';
+import { damaged, type MmdbFile, readMmdb, unusable, unusableForNow } from './mmdb-file.ts';
 import { type Reading, readingOf } from './mmdb-reading.ts';
 import { type Answer, GENERIC_TYPE, type Source, type SourceRole, vendorOf } from './source.ts';
 
@@ -40,7 +40,7 @@ export interface OpenMmdbOptions {
  */
 export async function openMmdb(path: string, options: OpenMmdbOptions = {}): Promise<MmdbSource> {
   const file = await readMmdb(path);
-  const role = ROLES.find(([pattern]) => pattern.test(file.metadata.databaseType))?.[1];
+  const role = ROLES.find(([pattern]) => pattern.test(file.metadata.databaseType))?.[1] ?? roleByRecords(file);
   if (role === undefined)
     throw unusable(path, 'holds no countries (its type is another): name a country or city database.');
   const source = new MmdbSource(file, role, path, options.origin ?? path);
@@ -118,7 +118,10 @@ const MAX_AHEAD_MS = 2 * 86_400_000;
 /** It would never grow stale, and every good file after it would be an older one. */
 function checkBuilt(path: string, { builtAtMs }: MmdbSource, nowMs: number | null): void {
   if (nowMs !== null && builtAtMs !== null && builtAtMs > nowMs + MAX_AHEAD_MS)
-    throw unusable(path, 'was built in the future, as it says: check the clock of this machine, or download it again.');
+    throw unusableForNow(
+      path,
+      'was built in the future, as it says: check the clock of this machine, or download it again.',
+    );
 }
 
 const FIELDS: Readonly<Record<SourceRole, string>> = {
@@ -137,6 +140,19 @@ function checkFields(path: string, { offsets, record }: MmdbFile, role: SourceRo
     `has records without ${FIELDS[role]} in a known field: name a database of MaxMind, DB-IP or their layout.`,
   );
 }
+
+/** Of the records of a file whose type says nothing, so many are looked at, and half of them must hold the same thing. */
+const MAX_ASKED = 1000;
+
+function roleByRecords({ offsets, record }: MmdbFile): SourceRole | undefined {
+  const asked: number[] = [];
+  for (const offset of offsets) if (asked.push(offset) >= MAX_ASKED) break;
+  const holds = (role: SourceRole) => asked.filter((offset) => isOfUse(readingOf(record(offset), role), role)).length;
+  return asked.length === 0 ? undefined : BY_RECORDS.find((role) => 2 * holds(role) >= asked.length);
+}
+
+/** A country first: a file that has both says with it whose network that is. */
+const BY_RECORDS: readonly SourceRole[] = ['country', 'flags', 'network'];
 
 function isOfUse({ country, note, details }: Reading, role: SourceRole): boolean {
   if (role === 'flags') return details?.flags !== undefined;

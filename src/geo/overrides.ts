@@ -12,7 +12,8 @@ import { blockOfWords, parseCidr, wordsOf } from '../domain/address.ts';
 import { normaliseCountry } from '../domain/country.ts';
 import type { AddressFamily, Country } from '../domain/types.ts';
 import { checkSidecar } from './checksum.ts';
-import { unusable } from './mmdb-file.ts';
+import { unquoted, withoutComment } from './geofeed-line.ts';
+import { unusable, unusableForNow } from './mmdb-file.ts';
 import { type Answer, type Pause, pause, type Source } from './source.ts';
 
 /** `no_comma`: a prefix alone. `cut`: the last line, without a line break, and no whole one: it may still be being written. */
@@ -72,7 +73,7 @@ async function read(path: string): Promise<Buffer> {
     const bytes = await readFile(path);
     if (bytes.length <= MAX_BYTES) return bytes;
   } catch (cause) {
-    throw unusable(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
+    throw unusableForNow(path, 'cannot be read: check that the file exists and that this process may read it.', cause);
   }
   throw unusable(path, 'is too large for a list of overrides (256 MiB).');
 }
@@ -115,14 +116,15 @@ export class OverrideSource implements Source {
     }
   }
 
-  /** A comma list without quotes: none of the first two fields may hold a comma. */
-  #addLine(text: string, isOpen: boolean): BadLine | null {
-    const line = text.trim();
-    if (line === '' || line.startsWith('#')) return null;
+  /** A comma list: none of the first two fields may hold a comma. */
+  #addLine(whole: string, isOpen: boolean): BadLine | null {
+    const { text: line, hadComment } = withoutComment(whole);
+    if (line === '') return null;
     const comma = line.indexOf(',');
     const second = line.indexOf(',', comma + 1);
     const isCountryWhole = comma !== -1 && (second !== -1 || line.length > comma + 2);
-    if (isOpen && !isCountryWhole) return 'cut';
+    // Where a comment has begun, what stands before it is written.
+    if (isOpen && !hadComment && !isCountryWhole) return 'cut';
     const cidr = parseCidr(unquoted(comma === -1 ? line : line.slice(0, comma)));
     if (cidr === null) return 'prefix';
     if (comma === -1) return 'no_comma';
@@ -151,11 +153,6 @@ export class OverrideSource implements Source {
       note: country === null ? 'override:not_located' : 'override',
     };
   }
-}
-
-function unquoted(field: string): string {
-  const text = field.trim();
-  return text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1).trim() : text;
 }
 
 /** One map for each length of prefix that occurs; asked from the longest: a few steps, whatever the number of rows. */

@@ -15,6 +15,7 @@ import type {
 } from '../domain/types.ts';
 import { errorName } from '../errors.ts';
 import type { Clock, Locator, Log, SourceStatus } from '../ports.ts';
+import { freshUntil } from './age.ts';
 import type { Slot } from './slot.ts';
 import { type Answer, ageInDays, dayOf, type Source, type SourceRole } from './source.ts';
 
@@ -100,7 +101,8 @@ export class Poller implements Locator {
     const parsed = parseAddress(address);
     if (!parsed.ok) return unlocatable('invalid_address', null);
     const { ip, family, kind } = parsed;
-    if (kind !== 'global') return unlocatable(TUNNELS.has(kind) ? 'tunnel' : 'special_address', ip, kind);
+    if (TUNNELS.has(kind)) return inTunnel(ip, kind, parsed.embedded);
+    if (kind !== 'global') return unlocatable('special_address', ip, kind);
     const poll = this.#poll(ip, family);
     if (poll.override === null) return unlocatable('not_located', ip, kind, poll);
     if (poll.countries.length > 0) return located(ip, family, poll);
@@ -170,11 +172,8 @@ export class Poller implements Locator {
 
 /** With an age limit, a source that does not say when it was built is stale: nobody can show that it is fresh. */
 function polleeOf(slot: Slot, source: Source, maxAgeDays: number | undefined): Pollee {
-  const { role } = source;
-  const endless = maxAgeDays === undefined || role === 'override';
-  const builtAtMs = source.builtAtMs ?? Number.NEGATIVE_INFINITY;
-  const freshUntilMs = endless ? Number.POSITIVE_INFINITY : builtAtMs + maxAgeDays * 86_400_000;
-  return { source, slot, role, builtOn: dayOf(source.builtAtMs), freshUntilMs };
+  const freshUntilMs = freshUntil(source, maxAgeDays);
+  return { source, slot, role: source.role, builtOn: dayOf(source.builtAtMs), freshUntilMs };
 }
 
 function unopened(slot: Slot): SourceStatus {
@@ -236,6 +235,12 @@ function unlocatable(
 ): Unlocatable {
   if (flags.length === 0) return { kind: 'unlocatable', why, address, addressKind, evidence };
   return { kind: 'unlocatable', why, address, addressKind, flags, evidence };
+}
+
+/** Anybody can write an address of his choice into such a one: it is no evidence. */
+function inTunnel(ip: string, kind: AddressKind, embedded: string | undefined): Unlocatable {
+  const sighting = unlocatable('tunnel', ip, kind);
+  return embedded === undefined ? sighting : { ...sighting, embedded };
 }
 
 /** `agreed`: an override said it, or at least two votes of different vendors, and no other country. */

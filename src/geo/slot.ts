@@ -1,13 +1,18 @@
 /**
  * A place for one source, and how its file is replaced while the process runs: settled -> read whole -> checked -> one
  * reference swapped. On any failure what was there goes on; it is counted, logged once for each state of the file, and
- * tried again when the file changes. Nothing here ends the process.
+ * tried again when the file changes; every minute too, without another word, where the file was not to blame (our clock, our
+ * rights, a process at its limits). Nothing here ends the process.
  */
 
 import { stat } from 'node:fs/promises';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Clock, Log } from '../ports.ts';
+import { mayPass } from './mmdb-file.ts';
 import { dayOf, type Source, type SourceRole } from './source.ts';
+
+/** How long after a refusal that may pass the same file is tried again. */
+const RETRY_MS = 60_000;
 
 export interface SlotOptions {
   /** What to call it while nothing is open. */
@@ -39,6 +44,8 @@ export class Slot {
   readonly #rules: SlotRules;
   /** The state of the files that was last read, used or refused. */
   #tried = '';
+  /** When that was refused for a reason that may pass without the file. */
+  #refusedAtMs: number | null = null;
   #changed: { readonly state: string; readonly atMs: number } | null = null;
 
   constructor(options: SlotOptions, rules: SlotRules) {
@@ -60,12 +67,17 @@ export class Slot {
     const state = await this.#state();
     if (state === this.#tried) {
       this.#changed = null;
-      return false;
+      return this.#isWorthAnotherTry() ? this.#load(state) : false;
     }
     const atMs = this.#rules.clock();
     if (this.#changed?.state !== state) this.#changed = { state, atMs };
     if (atMs - this.#changed.atMs < this.#rules.settleMs) return false;
     return this.#load(state);
+  }
+
+  /** Whichever way the clock was set meanwhile. */
+  #isWorthAnotherTry(): boolean {
+    return this.#refusedAtMs !== null && Math.abs(this.#rules.clock() - this.#refusedAtMs) >= RETRY_MS;
   }
 
   async #load(state: string): Promise<boolean> {
@@ -78,21 +90,25 @@ export class Slot {
       this.#tried = state;
       this.source = next;
       this.problem = null;
+      this.#refusedAtMs = null;
       if (previous !== null) this.reloads++;
       log.info(describe(next), previous === null ? 'geo database open' : 'geo database replaced by a newer one');
       return true;
     } catch (error) {
       if (previous !== null && (await this.#state()) !== state) return false;
+      const isNews = this.#tried !== state;
       this.#tried = state;
-      this.#refuse(error, previous);
+      this.#refusedAtMs = mayPass(error) ? this.#rules.clock() : null;
+      const problem = error instanceof BouncerError ? error.message : errorName(error);
+      if (isNews || problem !== this.problem) this.#refuse(error, problem, previous);
       return false;
     }
   }
 
-  #refuse(error: unknown, previous: Source | null): void {
+  #refuse(error: unknown, problem: string, previous: Source | null): void {
     const { log } = this.#rules;
-    this.problem = error instanceof BouncerError ? error.message : errorName(error);
-    const fields = { code: errorName(error), origin: this.origin, problem: this.problem };
+    this.problem = problem;
+    const fields = { code: errorName(error), origin: this.origin, problem };
     if (previous === null) return log.warn(fields, 'geo database not usable');
     this.failedReloads++;
     log.error(
@@ -101,7 +117,7 @@ export class Slot {
     );
   }
 
-  /** Files that are replaced differ in inode, those written in place in size or time. */
+  /** Files that are replaced differ in inode, those written in place in size or a time; another owner or mode is a change too. */
   async #state(): Promise<string> {
     return (await Promise.all(this.#options.files.map(stateOf))).join(' ');
   }
@@ -109,8 +125,8 @@ export class Slot {
 
 async function stateOf(path: string): Promise<string> {
   try {
-    const { dev, ino, size, mtimeMs } = await stat(path);
-    return `${dev}:${ino}:${size}:${mtimeMs}`;
+    const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path);
+    return `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`;
   } catch (error) {
     return errorName(error);
   }

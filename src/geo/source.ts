@@ -58,12 +58,15 @@ export interface Modules {
   load(name: string): Promise<unknown>;
 }
 
-/** In this order; each is looked for in the database type first, then in the file's name. */
+/**
+ * In this order; each is looked for in the database type first, then in the file's name. MaxMind's last of those with names: others
+ * say in their type that their layout is its (`DBIP-Country-Lite (compat=GeoLite2-Country)`).
+ */
 const VENDORS: readonly (readonly [RegExp, string])[] = [
-  [/geolite|geoip/i, 'MaxMind'],
   [/db-?ip/i, 'DB-IP'],
   [/ipinfo/i, 'IPinfo'],
   [/ip2location/i, 'IP2Location'],
+  [/geolite|geoip/i, 'MaxMind'],
   [/whois|asn/i, 'registries'],
 ];
 

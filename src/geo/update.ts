@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { BouncerError, errorName } from '../errors.ts';
-import { openMmdb } from './mmdb.ts';
+import type { Canaries } from './canaries.ts';
+import { type MmdbSource, openMmdb } from './mmdb.ts';
 import { extractFile } from './tar.ts';
 
 export interface UpdateOptions {
@@ -20,6 +21,8 @@ export interface UpdateOptions {
   /** e.g. `GeoLite2-Country`. */
   readonly editions: readonly string[];
   readonly directory: string;
+  /** The operator's own: a database that says otherwise is not taken. */
+  readonly canaries?: Canaries | undefined;
   /** Default: MaxMind's server. */
   readonly baseUrl?: string | undefined;
   /** For one edition, milliseconds. Default five minutes. */
@@ -65,7 +68,7 @@ async function updateOne(edition: string, options: UpdateOptions): Promise<Updat
   if (archive === null) return { edition, path, outcome: 'current', builtOn: null };
   const sum = await get('tar.gz.sha256', {});
   checkSum(edition, archive.bytes, sum?.bytes.toString('latin1') ?? '');
-  const builtOn = await settle(edition, path, await databaseIn(edition, archive.bytes), archive.modifiedAtMs);
+  const builtOn = await settle(edition, path, await databaseIn(edition, archive.bytes), archive.modifiedAtMs, options);
   return { edition, path, outcome: 'updated', builtOn };
 }
 
@@ -168,13 +171,18 @@ async function databaseIn(edition: string, archive: Buffer): Promise<Buffer> {
   return found;
 }
 
-/** Beside its place first, so that the last step is one rename; what fails a check never gets there. */
+/**
+ * Beside its place first, so that the last step is one rename; what fails a check never gets there. The checks are those of a
+ * worker that has the present file in use: what it would refuse must not take that file's place, or a restart would take it.
+ */
 async function settle(
   edition: string,
   path: string,
   bytes: Buffer,
   modifiedAtMs: number | null,
+  { canaries }: UpdateOptions,
 ): Promise<string | null> {
+  const previous = await presentAt(path);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
   try {
     const file = await open(temporary, 'wx', 0o644);
@@ -184,45 +192,26 @@ async function settle(
     } finally {
       await file.close();
     }
-    const { builtAtMs } = await openMmdb(temporary, { origin: path });
+    const { builtAtMs } = await openMmdb(temporary, { origin: path, previous, canaries });
     if (modifiedAtMs !== null) await utimes(temporary, modifiedAtMs / 1000, modifiedAtMs / 1000);
     await rename(temporary, path);
     return builtAtMs === null ? null : new Date(builtAtMs).toISOString().slice(0, 10);
   } catch (error) {
     await rm(temporary, { force: true });
-    if (error instanceof BouncerError) throw error;
+    if (error instanceof BouncerError) throw previous === null ? error : withRemedy(error, path);
     throw failed(edition, `could not be written (${errorName(error)}): check that ${path} may be written.`);
   }
 }
 
+/** Null where there is none, or none that is of any use. */
+const presentAt = (path: string): Promise<MmdbSource | null> => openMmdb(path, { nowMs: null }).catch(() => null);
+
+const withRemedy = ({ code, message }: BouncerError, path: string): BouncerError =>
+  new BouncerError(
+    code,
+    `${message} ${path} stays as it was; to take the download all the same, remove that file first.`,
+  );
+
 function failed(edition: string, what: string): BouncerError {
   return new BouncerError('download_failed', `The download of ${edition} ${what}`);
-}
-
-/** The settings of geoipupdate's own file, which also name where its databases are. */
-export interface GeoipConf {
-  readonly accountId: string;
-  readonly licenseKey: string;
-  readonly editions: readonly string[];
-  readonly directory: string | null;
-}
-
-/** Throws BouncerError `config_invalid`, which names the setting that is missing and never a value. */
-export function parseGeoipConf(text: string): GeoipConf {
-  const value = (name: string): string | null =>
-    new RegExp(`^[ \\t]*${name}[ \\t]+(\\S.*?)[ \\t]*$`, 'm').exec(text)?.[1] ?? null;
-  const need = (name: string): string => {
-    const found = value(name);
-    if (found !== null) return found;
-    throw new BouncerError(
-      'config_invalid',
-      `GeoIP.conf: ${name} is missing; see dev.maxmind.com/geoip/updating-databases`,
-    );
-  };
-  return {
-    accountId: need('AccountID'),
-    licenseKey: need('LicenseKey'),
-    editions: need('EditionIDs').split(/\s+/),
-    directory: value('DatabaseDirectory'),
-  };
 }

@@ -40,7 +40,12 @@ const evidenceSchema = z.object({
 });
 
 const askSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('disputed'), caseId: z.string().regex(/^[\w-]{1,64}$/), address: z.string().max(64) }),
+  z.object({
+    kind: z.literal('disputed'),
+    caseId: z.string().regex(/^[\w-]{1,64}$/),
+    address: z.string().max(64),
+    queuedAtMs: z.int().min(0).optional(),
+  }),
   z.object({
     kind: z.literal('unlocatable'),
     login: loginEventSchema,
@@ -103,6 +108,8 @@ export function registryAsks(redis: Redis, names: Names, log: Log, clock: Clock)
 export type HandleAsks = (
   jobId: string,
   asks: readonly RegistryAsk[],
+  /** When the first of them was put on the queue. */
+  sinceMs: number,
 ) => Promise<{ readonly asks: readonly RegistryAsk[]; readonly afterMs: number } | null>;
 
 export interface RegistryConsumerOptions {
@@ -154,7 +161,7 @@ async function work(job: Job<unknown>, queue: Queue<Payload>, options: RegistryC
     throw new UnrecoverableError('malformed_job');
   }
   const { asks, sinceMs, round, stuck = 0 } = decoded.data;
-  const left = await options.handle(jobId, asks);
+  const left = await options.handle(jobId, asks, sinceMs);
   if (left === null) return 'done';
   if (options.clock() - sinceMs > GIVE_UP_MS) {
     options.log.warn(

@@ -58,25 +58,9 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
     return { outcome: kind, lid };
   };
 
-  const move = async ({
-    from,
-    to,
-    sealedId,
-    atMs,
-    tombstoneTtlMs,
-    onlyOnce = false,
-    ifStill,
-  }: Move): Promise<WriteOutcome> => {
-    const reply = await run(
-      scripts.move,
-      from,
-      whole(atMs),
-      to,
-      sealedId ?? '-',
-      whole(tombstoneTtlMs),
-      onlyOnce ? '1' : '0',
-      ifStill === undefined ? '-' : dataHash(ifStill),
-    );
+  const move = async (how: Move): Promise<WriteOutcome> => {
+    const { from, to, tombstoneTtlMs } = how;
+    const reply = await run(scripts.move, from, ...moveArgs(how));
     const [kind, lid = '', reason = '', caseId = '', at = ''] = reply as string[];
     // An app that ignores the refusal and saves the new id all the same must find it dead.
     if (kind === 'revoked') await run(scripts.revoke, to, at, lid, reason, caseId, whole(tombstoneTtlMs), '0');
@@ -108,6 +92,11 @@ export function guardedSessions(redis: Redis, keys: Keys): GuardedSessions {
       await endOne(redis, keys, handle, { lid, ...mark, tombstoneTtlMs });
     },
   };
+}
+
+function moveArgs({ to, sealedId, atMs, tombstoneTtlMs, onlyOnce = false, ifStill }: Move): string[] {
+  const still = ifStill === undefined ? '-' : dataHash(ifStill);
+  return [whole(atMs), to, sealedId ?? '-', whole(tombstoneTtlMs), onlyOnce ? '1' : '0', still];
 }
 
 /** Of the data in a stored value: all behind the head, which a renewal changes. */

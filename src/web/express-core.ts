@@ -22,8 +22,13 @@ export interface RequestLike {
   sessionID: string;
   session: SessionLike;
   /** Express puts the response there. */
-  res?: { once?(event: 'finish', listener: () => void): unknown };
+  res?: { once?(event: 'finish', listener: () => void): unknown; readonly closed?: boolean };
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>;
+}
+/** What express-session's sessions know of themselves, in properties that are not enumerated. */
+export interface Made {
+  readonly id: string;
+  readonly req: RequestLike;
 }
 /** How express-session makes a request's session objects. */
 export interface Maker {
@@ -218,6 +223,8 @@ export class ExpressCore {
     const entry = this.entryOf(sessionId, session);
     const outcome = await this.#engine.save(entry, session, ttlOf(session));
     if (!entry.first) this.#unsaved.delete(sessionId);
+    // Its client has hung up: nobody will hear of the new id, and "finish" never comes.
+    if (entry.emptied && (session as Partial<Made>).req?.res?.closed) await this.#endLeft(sessionId);
     return outcome;
   }
 
@@ -268,10 +275,12 @@ export class ExpressCore {
     this.#unsaved.set(newId, entry);
     const [oldest] = this.#unsaved.keys();
     if (this.#unsaved.size > MAX_UNSAVED && oldest !== undefined) this.#unsaved.delete(oldest);
-    req.res?.once?.('finish', () => {
-      const left = this.#leave(newId);
-      if (left !== null) void this.#engine.end(left.handle, left.head.lid);
-    });
+    req.res?.once?.('finish', () => void this.#endLeft(newId));
+  }
+
+  async #endLeft(newId: string): Promise<void> {
+    const left = this.#leave(newId);
+    if (left !== null) await this.#engine.end(left.handle, left.head.lid);
   }
 
   /** The session that this new id was to go on from, if it never did; it will not any more. */

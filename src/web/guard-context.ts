@@ -17,6 +17,7 @@ export interface EndableResponse {
   readonly headersSent?: boolean;
   end(...args: never[]): unknown;
   once?(event: 'finish', listener: () => void): unknown;
+  readonly closed?: boolean;
 }
 
 type End = (...args: unknown[]) => unknown;

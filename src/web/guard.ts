@@ -60,6 +60,8 @@ export class StockGuard {
     const known = request?.entries.get(sessionId) ?? this.#created(sessionId, request);
     const entry = known ?? (await this.#fromElsewhere(sessionId, request));
     await this.#deps.engine.save(entry, dataOf(text), ttlMs ?? this.#deps.absoluteTtlMs);
+    // Its client has hung up: nobody will hear of the new id, and "finish" never comes.
+    if (entry.emptied && request?.res.closed) await this.#endUnused(request);
   }
 
   /** EXPIRE. */
@@ -109,13 +111,15 @@ export class StockGuard {
   #leave(request: GuardedRequest, sessionId: string, entry: Entry): void {
     request.movedFrom = { sessionId, entry: { ...entry } };
     entry.blocked = 'moved';
-    request.res.once?.('finish', () => {
-      const next = request.entry();
-      const left = request.movedFrom?.entry ?? (next?.first ? next.origin?.entry : undefined);
-      request.movedFrom = null;
-      if (left === undefined || left.first || left.blocked !== null) return;
-      void this.#deps.engine.end(left.handle, left.head.lid);
-    });
+    request.res.once?.('finish', () => void this.#endUnused(request));
+  }
+
+  async #endUnused(request: GuardedRequest): Promise<void> {
+    const next = request.entry();
+    const left = request.movedFrom?.entry ?? (next?.first ? next.origin?.entry : undefined);
+    request.movedFrom = null;
+    if (left === undefined || left.first || left.blocked !== null) return;
+    await this.#deps.engine.end(left.handle, left.head.lid);
   }
 
   /** A new id that was never stored ends: by another regenerate the session goes on, else it is a logout (or a login). */

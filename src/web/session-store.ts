@@ -1,7 +1,7 @@
 import type { WriteOutcome } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
 import type { Entry, SessionState } from './entry.ts';
-import { ExpressCore, type Maker, type RequestLike, type SessionLike } from './express-core.ts';
+import { ExpressCore, type Made, type Maker, type RequestLike, type SessionLike } from './express-core.ts';
 
 export type { SessionState } from './entry.ts';
 
@@ -101,12 +101,6 @@ export function createSessionStore(Store: StoreClass, engine: SessionEngine): St
   });
   const core = new ExpressCore(engine, maker);
   return Object.assign(store, answersOf(core));
-}
-
-/** What express-session's sessions know of themselves, in properties that are not enumerated. */
-interface Made {
-  readonly id: string;
-  readonly req: RequestLike;
 }
 
 /** The same, whose sessions have a `reload` of ours: express-session's own would make a fresh session of one that has ended. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { COUNTRIES } from '../../src/domain/country.ts';
 import { release, spawnNode } from '../support/index.ts';
 
 interface Result {
@@ -35,23 +36,50 @@ describe('npm run bench', () => {
     expect(JSON.parse(lastLine)).toMatchObject({ bench: 'worker', effects: { logins: 2000 }, loginsPerRound: 2000 });
   });
 
-  test('accuracy: rates of the pairs of a feed, drawn both ways, and what the missed ones have in common', async () => {
+  /** Runs on a feed of these lines. */
+  async function accuracyOf(text: string, scale = '0.01') {
     const csv = join(mkdtempSync(join(tmpdir(), 'bench-accuracy-')), 'feed.csv');
     release(() => rmSync(dirname(csv), { recursive: true }));
+    writeFileSync(csv, text);
+    const { code, lastLine, stderr } = await bench('accuracy', '--json', '--scale', scale, '--csv', csv);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    return JSON.parse(lastLine);
+  }
+
+  test('accuracy: rates of the pairs of a feed, drawn both ways, and what the missed ones have in common', async () => {
     const rows = ['81.2.68.0/22,GB', '131.111.0.0/16,GB', '90.0.0.0/16,FR', '90.1.0.0/16,FR', '79.192.0.0/16,DE'];
-    writeFileSync(csv, `# a feed\n${rows.join(',,,\n')},,,\n2a00:23c4::/32,GB,,,\nnonsense\n`);
-    const { code, lastLine } = await bench('accuracy', '--json', '--scale', '0.01', '--csv', csv);
-    expect(code).toBe(0);
+    const result = await accuracyOf(`# a feed\n${rows.join(',,,\n')},,,\n2a00:23c4::/32,GB,,,\nnonsense\n`);
     const certain = {
       flag: { falsePercent: 0, detectedPercent: 100 },
       revoke: { falsePercent: 0, detectedPercent: 100 },
     };
-    expect(JSON.parse(lastLine)).toMatchObject({
+    expect(result).toMatchObject({
       ...certain,
       byPrefix: { ...certain, missed: {} },
       missed: {},
       prefixes: { v4: 5, all: 6, skipped: 1 },
       sources: [expect.stringContaining('geolite2'), expect.stringContaining('dbip')],
+    });
+  });
+
+  test('accuracy: rows with quotes and comments count; a feed of one country has no two different ones', async () => {
+    const rows = ['"81.2.68.0/22","GB",,,', '131.111.0.0/16,GB # a university', '"90.0.0.0/16","" # withheld'];
+    expect(await accuracyOf(`\uFEFF${rows.join('\r\n')}`)).toMatchObject({
+      flag: { falsePercent: 0, detectedPercent: null },
+      revoke: { falsePercent: 0, detectedPercent: null },
+      byPrefix: { flag: { falsePercent: 0, detectedPercent: null } },
+      prefixes: { v4: 2, all: 2, skipped: 1 },
+    });
+  });
+
+  test('accuracy: a feed of 100,000 rows and 200 countries is drawn from as one of ten', async () => {
+    const codes = [...COUNTRIES].slice(0, 200);
+    const row = (i: number) => `${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.0/24,${codes[(i * 7919) % 200]}`;
+    const text = Array.from({ length: 100_000 }, (_, i) => row(i)).join('\n');
+    // Drawing by copies and filters of the rows took minutes and gigabytes: the test's own time limit ends it.
+    expect(await accuracyOf(text)).toMatchObject({
+      prefixes: { all: 100_000, skipped: 0 },
+      pairs: { same: 400, different: 400 },
     });
   });
 

@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
+import type { HistoryEntry } from '../../src/desk-ports.ts';
 import type { Incident, IncidentRecord } from '../../src/domain/incident.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
-import type { Located } from '../../src/domain/types.ts';
+import type { Located, Place } from '../../src/domain/types.ts';
 import type { Baselines } from '../../src/ports.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
+import { redisHistory } from '../../src/redis/history.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
@@ -167,6 +169,19 @@ describe('incidents list', () => {
     expect(stdout).not.toMatch(FORBIDDEN);
   });
 
+  test('ends with how many logins could not be checked, where there are any', async () => {
+    const cli = new Cli();
+    await cli.seed(incident(1));
+    const list = async () => (await cli.run('incidents', 'list')).stdout;
+    expect(await list()).not.toContain('checked');
+    const counts = new Map(Object.entries({ logins: 10, 'why:tunnel': 1, 'why:stale_data': 2 }));
+    await redisCounters(cli.redis, cli.keys).add('one', counts);
+    expect(await list()).toMatch(
+      /AAAA-BBBB-0001[\s\S]*\n\n3 of 10 logins could not be checked: stale_data 2, tunnel 1 \(session-bouncer doctor\)\n$/,
+    );
+    expect(await cli.json('incidents', 'list')).toMatchObject({ cursor: null });
+  });
+
   test('says so when there is none', async () => {
     expect(await new Cli().run('incidents', 'list')).toMatchObject({ code: 0, stdout: 'No incidents.\n', stderr: '' });
   });
@@ -211,6 +226,35 @@ describe('incidents show', () => {
     expect(stdout).toMatch(/^Visits \(2\)$/m);
     expect(stdout).not.toMatch(FORBIDDEN);
     for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(100);
+  });
+
+  test('why the user is known where: the last login there before this one', async () => {
+    const cli = new Cli();
+    const { baseline } = incident(1);
+    const six = { places: [{ ...baseline.v4.places[0], countries: ['FR'] } as Place], networks: [] };
+    const one = incident(1, { baseline: { ...baseline, v6: six } });
+    await cli.seed(one);
+    const seen = (lid: string, daysBefore: number, countries: string[], address: string): HistoryEntry => {
+      const atMs = one.loginAtMs - daysBefore * DAY_MS;
+      const network = address.includes(':') ? '2a00:1::/48' : address.replace(/\d+$/, '0/24');
+      const decision = { action: 'allow', reason: 'same_country', caseId: null } as const;
+      return { lid, atMs, address, network, countries, ...decision };
+    };
+    await redisHistory(cli.redis, cli.keys, 90 * DAY_MS).add('alice', [
+      seen('a', 9, ['GB'], '81.2.69.1'),
+      seen('b', 2, ['GB', 'IE'], '81.2.70.1'),
+      seen('c', 1, ['DE'], '79.192.10.20'),
+      seen('later', -1, ['GB'], '81.2.71.1'),
+      { ...seen(one.lid, 0, ['GB'], '200.160.2.3'), action: 'revoke' },
+    ]);
+    const { stdout } = await cli.runWith({ COLUMNS: '120' }, 'incidents', 'show', one.id);
+    expect(stdout).toMatch(/^GB +2026-01-29 12:01 +GB\|IE +81\.2\.70\.1 +81\.2\.70\.0\/24 +same_country$/m);
+    expect(stdout).toMatch(/^FR +not kept any more$/m);
+    const json = await cli.json<{ knownFrom: unknown[] }>('incidents', 'show', one.id);
+    expect(json.knownFrom).toMatchObject([
+      { countries: ['GB'], login: { address: '81.2.70.1' } },
+      { countries: ['FR'], login: null },
+    ]);
   });
 
   test('what a source said beside the country: flags, the network, a place', async () => {
@@ -421,7 +465,7 @@ describe('locate', () => {
       'locate',
       '--databases',
       two().join(','),
-      ...['8.8.8.8', '200.160.2.3', '10.0.0.1', '9.9.9.9', HOSTILE],
+      ...['8.8.8.8', '200.160.2.3', '10.0.0.1', '9.9.9.9', '2002:808:808::1', HOSTILE],
     ]);
     // One is no address; the others are answered all the same.
     expect({ stderr, code }).toEqual({ stderr: '', code: 1 });
@@ -430,6 +474,7 @@ describe('locate', () => {
     expect(stdout).toMatch(/^GeoLite2-Country +2026-01-31 +BR +200\.160\.0\.0\/16$/m);
     expect(stdout).toMatch(/^10\.0\.0\.1 {2}private {2}unlocatable: special_address$/m);
     expect(stdout).toMatch(/^9\.9\.9\.9 {2}global {2}unlocatable: no_data$/m);
+    expect(stdout).toMatch(/^2002:808:808::1 {2}6to4 {2}unlocatable: tunnel \(carries 8\.8\.8\.8\)$/m);
     expect(stdout).toMatch(/^eve.* {2}not an address {2}unlocatable: invalid_address$/m);
     expect(stdout).not.toMatch(FORBIDDEN);
   });

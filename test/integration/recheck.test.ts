@@ -63,7 +63,7 @@ async function setup(options: Partial<WorkerOptions> = {}) {
 
 describe('a login for which there is no data', () => {
   test('waits, is decided once when the data is back, and counts once', async () => {
-    const { add, counters, directory, incidents } = await setup();
+    const { add, counters, directory, incidents, worker } = await setup();
     await add([login('alice', GB), login('alice', FR), login('bob', '9.9.9.9'), login('eve', null)]);
     expect(await until(async () => (await counters())['recheck:waiting'] !== undefined && counters())).toEqual({
       logins: 4,
@@ -74,6 +74,7 @@ describe('a login for which there is no data', () => {
       'why:no_address': 1,
       'recheck:waiting': 2,
     });
+    expect(await worker.stats()).toEqual(await counters());
     putDatabases(directory, 1);
     const after = await until(async () => (await counters())['recheck:done'] === 2 && counters(), {
       timeoutMs: 15_000,

@@ -405,6 +405,15 @@ describe('a geofeed’s host', () => {
     expect(await feed(await serving(handle))).toEqual({ rows: [], problem });
   });
 
+  test('one on a registry`s own host, or that leads to one, is not asked there', async () => {
+    const registry = 'https://rdap.db.ripe.net/ip/193.0.0.1';
+    const net = await serving((_, response) => response.writeHead(302, { location: registry }).end());
+    net.serve('rdap.db.ripe.net:443', (await webServer((_, response) => response.end('8.8.8.0/24,US'))).port);
+    expect(await feed(net)).toEqual({ rows: [], problem: 'host_of_a_registry' });
+    expect(await feed(net, registry)).toEqual({ rows: [], problem: 'host_of_a_registry' });
+    expect(net.dialled).toEqual(['geo.example.net:443']);
+  });
+
   test('one that resolves to a private address is not connected to', async () => {
     const net = await serving((_, response) => response.end('8.8.8.0/24,US'));
     net.pointTo('geo.example.net', '10.0.0.5');

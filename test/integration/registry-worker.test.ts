@@ -67,6 +67,10 @@ interface WorldOptions {
   readonly feed?: string | null;
   /** What the registry says. */
   readonly country?: string;
+  /** What the registry says of an address, in place of its /16 and that country. */
+  readonly answer?: (ip: string) => object;
+  /** Hosts that the operator trusts. */
+  readonly geofeeds?: readonly string[];
   /** With a database that flags 8.20.0.0/16 as an anonymiser's. */
   readonly flags?: boolean;
   /** With an override that says not to locate 8.20.1.0/24. */
@@ -85,7 +89,8 @@ async function world(options: WorldOptions = {}) {
     asked.push((request.url ?? '').replace(/^.*\/ip\//, ''));
     const [, a, b] = /\/ip\/(\d+)\.(\d+)\./.exec(request.url ?? '') ?? [];
     const links = feed === null ? [] : [{ rel: 'geo', href: 'https://geo.example.net/feed.csv' }];
-    response.end(JSON.stringify({ startAddress: `${a}.${b}.0.0`, endAddress: `${a}.${b}.255.255`, country, links }));
+    const usual = { startAddress: `${a}.${b}.0.0`, endAddress: `${a}.${b}.255.255`, country, links };
+    response.end(JSON.stringify(options.answer?.(asked.at(-1) ?? '') ?? usual));
   });
   const host = await webServer((_, response) => response.end(feed ?? ''));
   net.serve('rdap.arin.net:443', registry.port);
@@ -96,7 +101,13 @@ async function world(options: WorldOptions = {}) {
     registry: { enabled },
   });
   const log = captureLog();
-  const evidence = createRegistryWorker({ redis: testRedisUrl(), prefix, log, transport: net });
+  const evidence = createRegistryWorker({
+    redis: testRedisUrl(),
+    prefix,
+    log,
+    transport: net,
+    geofeeds: options.geofeeds,
+  });
   release(() => evidence.close({ force: true }));
   const logins = loginQueue(redis, { queue: LOGIN_QUEUE, prefix: keys.queuePrefix }, log);
   release(() => logins.close());
@@ -263,6 +274,17 @@ describe('evidence', () => {
     expect(await w.found(odd)).toMatchObject({ status: 'open', registry: { settlement: 'contradicts_databases' } });
   });
 
+  test('but one of a host that the operator trusts does; what is no host is refused', async () => {
+    const w = await world({ country: 'US', geofeeds: ['Geo.example.net'] });
+    const one = login('u1', '8.8.8.8');
+    await w.send(home('u1'), one);
+    expect(await w.found(one)).toMatchObject({ status: 'dismissed', registry: { settlement: 'same_country' } });
+    for (const host of ['https://geo.example.net', 'geo.example.net:443', 'localhost', '']) {
+      const options = { redis: testRedisUrl(), log: captureLog(), geofeeds: ['geo.example.net', host] };
+      expect(() => createRegistryWorker(options)).toThrow('entry 2');
+    }
+  });
+
   test('a certain difference is not asked about', async () => {
     const w = await world();
     await w.send(home('a'), login('a', '8.9.9.9'));
@@ -297,9 +319,29 @@ describe('evidence', () => {
     await Promise.all(batches(() => HOME).map((batch) => w.send(...batch)));
     await w.checked(500);
     await Promise.all(batches((i) => `8.8.8.${i % 250}`).map((batch) => w.send(...batch)));
-    await until(async () => (await w.counters.read())['registry:same_country'] === 500, { timeoutMs: 20_000 });
+    await until(async () => (await w.counters.read())['registry:recorded'] === 498, { timeoutMs: 20_000 });
     expect(w.questions()).toBe(1);
-    expect((await w.incidents.list({ status: 'open' }, 10)).incidents).toEqual([]);
+    // Only the address that was asked about, from which two logged in, is known not to lie in a smaller object.
+    expect(await w.counters.read()).toMatchObject({ 'registry:same_country': 2 });
+    const { incidents } = await w.incidents.list({ status: 'open' }, 1);
+    expect(incidents[0]?.registry?.evidence[0]?.note).toBe('holder neighbour');
+  });
+
+  test('a later login of the same /24 that lies in a smaller object is not answered from the larger one', async () => {
+    const w = await world({
+      answer: (ip) =>
+        ip === '8.8.8.9'
+          ? { startAddress: '8.8.8.8', endAddress: '8.8.8.15', country: 'NL' }
+          : { startAddress: '8.8.0.0', endAddress: '8.8.255.255', country: 'SE' },
+    });
+    const [one, other] = [login('u1', '8.8.8.77'), login('u2', '8.8.8.9')];
+    await w.send(home('u1'), home('u2'));
+    await w.checked(2);
+    await w.send(one);
+    expect((await w.found(one)).registry?.evidence[0]).toMatchObject({ country: 'SE', network: '8.8.0.0/16' });
+    await w.send(other);
+    expect((await w.found(other)).registry?.evidence[0]).toMatchObject({ country: 'NL', network: '8.8.8.8/29' });
+    expect(w.asked).toEqual(['8.8.8.77', '8.8.8.9']);
   });
 });
 
@@ -370,7 +412,7 @@ describe('the login worker', () => {
     });
     const batch = { jobId: 'x', queuedAtMs: Date.now(), startedBefore: true };
     await asker.askAbout([odd], batch);
-    expect(asked).toEqual([{ kind: 'disputed', caseId: record.id, address: '8.8.8.8' }]);
+    expect(asked).toEqual([{ kind: 'disputed', caseId: record.id, address: '8.8.8.8', queuedAtMs: record.queuedAtMs }]);
     asker.noteIncident(record);
     await asker.askAbout([odd], { ...batch, startedBefore: false });
     expect(asked).toHaveLength(2);

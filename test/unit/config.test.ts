@@ -61,6 +61,12 @@ describe('resolveConfig', () => {
     ['SESSION_BOUNCER_ANONYMOUS_NETWORK', 'allow', 'anonymousNetwork', 'allow'],
     ['SESSION_BOUNCER_REGISTRY_ENABLED', 'true', 'registryEnabled', true],
     ['SESSION_BOUNCER_REGISTRY_ENABLED', 'false', 'registryEnabled', false],
+    [
+      'SESSION_BOUNCER_REGISTRY_GEOFEEDS',
+      'a.example.net,b.example.net',
+      'registryGeofeeds',
+      ['a.example.net', 'b.example.net'],
+    ],
   ] as const)('%s=%s', (variable, text, name, value) => {
     expect(resolveConfig({ ...NOTHING, env: { [variable]: text } }).config[name]).toEqual(value);
   });
@@ -96,6 +102,7 @@ describe('resolveConfig', () => {
     ['canaries', { '81.2.69.142': 'EU' }],
     ['anonymousNetwork', 'revoke'],
     ['registryEnabled', 'true'],
+    ['registryGeofeeds', ['https://geo.example.net/feed.csv']],
     ['recheckDelaySeconds', 0],
   ] as const)('in a file, %s: %j is refused, with its place and what to give', (name, value) => {
     const error = refusal(() => resolveConfig({ ...NOTHING, file: fileOf({ [name]: value }) }));

@@ -44,12 +44,27 @@ describe('normaliseCountry', () => {
     expect(normaliseCountry(code)).toEqual({ note: `withdrawn:${code.toUpperCase()}` });
   });
 
-  test.each(['', 'G', 'GBR', 'QQ', '--', ' GB', 'GB ', 'ﬁ', 'ß', '<b', null, undefined, 44, ['GB'], { country: 'GB' }])(
-    '%j is unknown, and never given back',
-    (code) => {
-      expect(normaliseCountry(code)).toEqual({ note: 'unknown_code' });
-    },
-  );
+  test.each([
+    '',
+    'G',
+    'GBR',
+    'QQ',
+    '--',
+    ' GB',
+    'GB ',
+    '\u0131s',
+    '\u017fe',
+    'ﬁ',
+    'ß',
+    '<b',
+    null,
+    undefined,
+    44,
+    ['GB'],
+    { country: 'GB' },
+  ])('%j is unknown, and never given back', (code) => {
+    expect(normaliseCountry(code)).toEqual({ note: 'unknown_code' });
+  });
 
   test('any input: a known code or a fixed note', () => {
     const input = fc.oneof(fc.anything(), fc.string({ minLength: 2, maxLength: 2, unit: 'binary' }));

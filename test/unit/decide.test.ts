@@ -46,6 +46,7 @@ const family = (places: Place[], networks: KnownNetwork[] = []) => ({ places, ne
 const none = family([]);
 const only4 = (...places: Place[]): Baseline => ({ v4: family(places), v6: none });
 const only6 = (...places: Place[]): Baseline => ({ v4: none, v6: family(places) });
+const flipping = (four: string, six: string): Baseline => ({ v4: family([place(four)]), v6: family([place(six)]) });
 const home4 = (text: string, ...networks: KnownNetwork[]): Baseline => ({
   v4: family([place(text)], networks),
   v6: none,
@@ -80,9 +81,15 @@ describe('decide', () => {
     ['across families, related', only4(place('GB')), sight('IM', { address: SIX }), 'related_territory'],
     ['across families, disjoint', only4(place('GB')), sight('US', { address: SIX }), 'country_disputed'],
     ['across families, the other way', only6(place('GB')), sight('US'), 'country_disputed'],
+    ['the other family vouches', flipping('US', 'GB'), sight('GB'), 'same_country'],
+    ['the other family vouches, related', flipping('US', 'GB'), sight('JE'), 'related_territory'],
+    ['the other family vouches for a disputed one', flipping('US', 'GB'), sight('GB RU'), 'same_country'],
+    ['the other family vouches, doubtful', flipping('US', 'GB FR!'), sight('FR'), 'same_country'],
+    ['own family counts first: it is certain', flipping('US', 'GB FR!'), sight('DE'), 'country_changed'],
+    ['own family counts first: it is doubtful', flipping('US FR!', 'GB'), sight('DE'), 'country_disputed'],
     [
-      'own family counts first',
-      { v4: family([place('US')]), v6: family([place('GB')]) },
+      'what has expired in the other family vouches for nothing',
+      { v4: family([place('US', T0 + DAY)]), v6: family([place('GB', T0 + DAY - policy.baselineTtlMs)]) },
       sight('GB'),
       'country_changed',
     ],
@@ -242,6 +249,26 @@ function story(text: string): { baseline: Baseline; reason: Reason; action: stri
   }
   return { baseline, ...last };
 }
+
+describe('a phone that flips between the families', () => {
+  const known = flipping('GB', 'GB');
+  const frenchSix = sight('FR', { address: SIX });
+
+  test('is not ended in one family for what a person called safe in the other', () => {
+    expect(decide(known, sight('FR'), T0 + DAY, policy).reason).toBe('country_changed');
+    const safe = learn(known, sight('FR'), T0 + DAY, policy);
+    expect(decide(safe, frenchSix, T0 + DAY + 1, policy)).toMatchObject({ action: 'allow', reason: 'same_country' });
+    expect(decide(safe, sight('DE', { address: SIX }), T0 + DAY + 1, policy).action).toBe('revoke');
+  });
+
+  test('a disputed address that the other family vouches for widens nothing', () => {
+    const safe = learn(known, sight('FR'), T0 + DAY, policy);
+    const next = learn(safe, sight('FR RU', { address: SIX }), T0 + 2 * DAY, policy);
+    expect(next.v6).toEqual(family([place('GB')], [network('2a02:c7c:1::/48', T0 + 2 * DAY)]));
+    expect(next.v4).toBe(safe.v4);
+    expect(decide(next, sight('RU', { address: '2a02:c7c:9::1' }), T0 + 3 * DAY, policy).action).toBe('revoke');
+  });
+});
 
 describe('a disputed address does not widen what is known', () => {
   const table: readonly (readonly [string, Reason])[] = [

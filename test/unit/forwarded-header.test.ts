@@ -29,7 +29,11 @@ describe('Forwarded (RFC 7239)', () => {
     ['what a client left open does not matter', 'for="8.8.8.8, for=81.2.69.142', '81.2.69.142'],
     ['nor a quote that it ended with', 'for=8.8.8.8", for="81.2.69.142"', '81.2.69.142'],
     ['nor an escape', 'for=8.8.8.8\\, for=81.2.69.142', '81.2.69.142'],
+    ['an empty element at the end', 'for=81.2.69.142,', '81.2.69.142'],
+    ['empty elements between and before', ' ,for=8.8.8.8,for=81.2.69.142, ,\t,for=10.0.0.9', '81.2.69.142'],
+    ['an empty line', ['for=81.2.69.142', ''], '81.2.69.142'],
     ['a blank header is none', ' ', PROXY],
+    ['nor is one of empty elements', ', ,', PROXY],
   ])('%s', (_name, header, address) => {
     expect(forwarded(header)).toEqual({ address });
   });
@@ -47,7 +51,6 @@ describe('Forwarded (RFC 7239)', () => {
     ['a quote that does not close', 'for="81.2.69.142'],
     ['text behind the quotes', 'for="81.2.69.142"x'],
     ['an X-Forwarded-For list', '81.2.69.142'],
-    ['an empty element at the end', 'for=81.2.69.142,'],
     ['unknown next to a trusted hop', 'for=81.2.69.142, for=unknown, for=10.0.0.9'],
     ['an element without an end', `for=81.2.69.142;x="${'a'.repeat(5000)}"`],
   ])('%s is malformed', (_name, header) => {

@@ -8,6 +8,8 @@ import type { ValidAddress } from '../../domain/address.ts';
 import { normaliseCountry } from '../../domain/country.ts';
 import type { GeofeedWord } from '../../domain/registry.ts';
 import type { GeofeedRow } from '../../ports.ts';
+import { unquoted, withoutComment } from '../geofeed-line.ts';
+import { rdapRegistry } from './bootstrap.ts';
 import { get } from './http.ts';
 import { cidrRange, clippedTo, holds, type IpRange, isWithin, sizeOf, touches } from './range.ts';
 import { RegistryProblem, type Transport } from './transport.ts';
@@ -45,7 +47,7 @@ export async function fetchFeed(
   try {
     const answer = await get(url, {
       transport,
-      admit: () => {},
+      admit: refuseRegistries,
       accept: 'text/csv, text/plain;q=0.9, */*;q=0.5',
       maxBytes: MAX_FEED_BYTES,
       signal,
@@ -66,6 +68,11 @@ export async function fetchFeed(
   } catch (error) {
     return { rows: [], problem: error instanceof RegistryProblem ? error.reason : 'unreadable' };
   }
+}
+
+/** A registry's own hosts are asked within its budget alone: a holder's link must not spend our standing there. */
+function refuseRegistries(host: string): void {
+  if (rdapRegistry(host) !== null) throw new RegistryProblem('blocked-referral', 'host_of_a_registry');
 }
 
 /**
@@ -93,20 +100,12 @@ async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<readonly st
 
 /** `prefix,country,region,city,postal`; only the first two are read. An empty country: "do not locate" (section 2.1.1.2). */
 function readRow(line: string): GeofeedRow | null {
-  const [first = '', second = ''] = line.split(',', 2);
-  const prefix = unquoted(first.replace(MARK, ''));
-  if (prefix === '' || prefix.startsWith('#')) return null;
-  const code = unquoted(second.replace(/#.*$/, ''));
+  const [first = '', second = ''] = withoutComment(line.replace(MARK, '')).text.split(',', 2);
+  const prefix = unquoted(first);
+  if (prefix === '') return null;
+  const code = unquoted(second);
   const { country, note } = code === '' ? { note: 'withheld' } : normaliseCountry(code);
   return { prefix, country: country ?? null, ...(note === undefined ? {} : { note }) };
-}
-
-/** Quotes are no part of RFC 8805, and written all the same: by spreadsheets. */
-function unquoted(field: string): string {
-  return field
-    .trim()
-    .replace(/^"(.*)"$/, '$1')
-    .trim();
 }
 
 /** By its first group alone: of half a million lines nearly all are somewhere else, and need no closer look. */

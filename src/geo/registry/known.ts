@@ -8,7 +8,8 @@
  * - it came after the address's own question, which waited for it: hundreds of logins at once are one question.
  *
  * The last two are compromises, and the only ones: a smaller object in a /24 of one holder, or one that was part of a burst,
- * is not seen until the entry ends, or its next login comes.
+ * is not seen until the entry ends, or its next login comes. Whoever was part of a burst is told that the word is a
+ * neighbour's (`isNeighbours`): it is put on record, and closes nothing.
  */
 
 import type { ValidAddress } from '../../domain/address.ts';
@@ -34,7 +35,12 @@ export function isDue({ feed }: RegistryEntry, nowMs: number): boolean {
 export function speaksFor(entry: RegistryEntry, address: ValidAddress, nowMs: number, sinceMs: number): boolean {
   const range = parseRange(entry.range);
   if (range === null || !holds(range, address.ip, address.family)) return false;
-  return entry.word.atMs >= sinceMs || isWhole(entry) || (entry.asked?.[unitOf(address)] ?? 0) > nowMs;
+  return entry.word.atMs >= sinceMs || isOwnOf(entry, address, nowMs);
+}
+
+/** Was the address itself asked about, or is the object too small to hold another? Of an entry whose range holds it. */
+export function isOwnOf(entry: RegistryEntry, address: ValidAddress, nowMs: number): boolean {
+  return isWhole(entry) || (entry.asked?.[unitOf(address)] ?? 0) > nowMs;
 }
 
 /** Of those that speak for the address the one with the smallest range: a smaller object knows better. */

@@ -10,18 +10,13 @@ import type { Registry, RegistryWord } from '../../domain/registry.ts';
 import type { RegistryCache, RegistryEntry, RegistryLookup, RegistryOutcome } from '../../ports.ts';
 import { registryOf } from './bootstrap.ts';
 import { matchFeed } from './geofeed.ts';
-import { askedWith, bestOf, isDue, NOT_ASKED, speaksFor } from './known.ts';
+import { askedWith, bestOf, isDue, isOwnOf, NOT_ASKED, speaksFor } from './known.ts';
 import { clippedTo, parseRange, rangeText } from './range.ts';
 import type { OkReply } from './reply.ts';
 import { FEED_MS, NotNow, QUESTION_MS, type Told, Upstream, type UpstreamOptions } from './upstream.ts';
 
 export interface LookupOptions extends UpstreamOptions {
   readonly cache: RegistryCache;
-  /**
-   * An answer this young speaks for all addresses of its /24 or /48, as if they had waited for it: a burst of logins is one
-   * question. Milliseconds. Default 0: only those that did wait.
-   */
-  readonly shareMs?: number | undefined;
   /** 0 to below 1; for the jitter. */
   readonly random?: (() => number) | undefined;
 }
@@ -40,6 +35,8 @@ interface Question {
   readonly registry: Registry;
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number;
+  /** Whoever asks has waited since then: what was answered later counts for it. Null: it has not waited. */
+  readonly sinceMs: number | null;
 }
 
 /** What a question came to: an entry for all whom it covers, or why there is none, for all who waited. */
@@ -55,24 +52,26 @@ export class RegistryClient implements RegistryLookup {
     this.#upstream = new Upstream(options);
   }
 
-  async lookup(text: string): Promise<RegistryOutcome> {
+  async lookup(text: string, waitingSinceMs?: number): Promise<RegistryOutcome> {
     const address = parseAddress(text);
     if (!address.ok || address.kind !== 'global') return { kind: 'nobody' };
     const registry = registryOf(address.ip, address.family);
     if (registry === null) return { kind: 'nobody' };
     const network = networkOf(address.ip, address.family);
-    const question = { address, registry, network, startedAtMs: this.#options.clock() };
+    const startedAtMs = this.#options.clock();
+    const sinceMs = waitingSinceMs === undefined ? null : Math.min(waitingSinceMs, startedAtMs);
+    const question: Question = { address, registry, network, startedAtMs, sinceMs };
     for (;;) {
       const known = this.#flights.has(network) ? null : await this.#known(question, false);
       if (known !== null && !isDue(known, this.#options.clock()))
-        return { kind: 'word', word: wordFor(known, address), cached: true };
+        return { kind: 'word', word: wordFor(known, address, startedAtMs), cached: true };
       const joined = this.#flights.get(network);
       const result = await (joined ?? this.#start(question));
       if ('later' in result) return result.later;
       const { entry } = result;
       // One who waited may lie in another, smaller object, or the entry be an old one: then it is a question of its own.
-      if (joined === undefined || speaksFor(entry, address, question.startedAtMs, question.startedAtMs))
-        return { kind: 'word', word: wordFor(entry, address), cached: joined !== undefined };
+      if (joined === undefined || speaksFor(entry, address, startedAtMs, sinceMs ?? startedAtMs))
+        return { kind: 'word', word: wordFor(entry, address, startedAtMs), cached: joined !== undefined };
     }
   }
 
@@ -83,10 +82,11 @@ export class RegistryClient implements RegistryLookup {
   }
 
   /** `hasWaited`: what was answered since the question was put is an answer to it. */
-  async #known({ network, address, startedAtMs }: Question, hasWaited: boolean): Promise<RegistryEntry | null> {
-    const { cache, clock, shareMs = 0 } = this.#options;
-    const sinceMs = hasWaited || shareMs > 0 ? startedAtMs - shareMs : Number.POSITIVE_INFINITY;
-    return bestOf(await cache.read(network), address, clock(), sinceMs);
+  async #known(question: Question, hasWaited: boolean): Promise<RegistryEntry | null> {
+    const { network, address, startedAtMs, sinceMs } = question;
+    const { cache, clock } = this.#options;
+    const fromMs = sinceMs ?? (hasWaited ? startedAtMs : Number.POSITIVE_INFINITY);
+    return bestOf(await cache.read(network), address, clock(), fromMs);
   }
 
   async #claimAndAsk(question: Question): Promise<Result> {
@@ -176,6 +176,8 @@ function later(afterMs: number, why: string): Result {
 const noteOf = ({ note }: OkReply): { note?: string } => (note === undefined ? {} : { note });
 
 /** The entry's word for this very address: rows of a geofeed may be smaller than the entry. */
-function wordFor({ word, feed }: RegistryEntry, address: ValidAddress): RegistryWord {
-  return feed === null ? word : { ...word, geofeed: matchFeed(feed.url, feed, address) };
+function wordFor(entry: RegistryEntry, address: ValidAddress, nowMs: number): RegistryWord {
+  const { word, feed } = entry;
+  const geofeed = feed === null ? word.geofeed : matchFeed(feed.url, feed, address);
+  return { ...word, geofeed, ...(isOwnOf(entry, address, nowMs) ? {} : { isNeighbours: true }) };
 }

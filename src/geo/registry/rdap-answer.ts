@@ -94,11 +94,14 @@ function isRateNotice(json: Json, hasNetwork: boolean): boolean {
   if (json.errorCode === 429) return true;
   return list(json.notices).some((notice) => {
     const text = [notice.title, ...strings(notice.description), json.title].join(' ');
-    if (!/rate.?limit|quota|too many|quer(y|ies) limit/i.test(text)) return false;
-    // A complete answer may explain the limit; one that was held back says that it is reached.
-    return !hasNetwork || /exceed|reached|denied|blocked|too many|notice/i.test(text);
+    if (!hasNetwork) return /rate.?limit|quota|too many|quer(y|ies) limit/i.test(text);
+    // With a network, the terms of use may speak of limits and of those who are blocked: only one that is reached is a refusal.
+    return LIMIT_REACHED.test(text) || (typeof notice.title === 'string' && LIMIT_TITLE.test(notice.title));
   });
 }
+
+const LIMIT_REACHED = /(limit|quota) (has been |was |is )?(exceeded|reached)/i;
+const LIMIT_TITLE = /^\s*(query )?rate.?limit( notice| error)?[.!:]?\s*$/i;
 
 /** Space of another registry: a placeholder by its words, or one whose registrant is a registry. */
 function isForeign(json: Json): boolean {
@@ -153,9 +156,14 @@ function lastLine(label: unknown): string | undefined {
 
 /** The link (RFC 9877: relation `geo`), an old member, or a remark (RFC 9632). */
 function geofeedOf(json: Json): string | null {
-  const links = list(json.links).filter(({ rel }) => rel === 'geo' || rel === 'geofeed');
+  const links = list(json.links).filter(({ rel }) => relations(rel).some((one) => one === 'geo' || one === 'geofeed'));
   const found = [...links.map(({ href }) => geofeedUrl(href)), geofeedUrl(json.geofeed)];
   return [...found, ...remarks(json).map(geofeedRemark)].find((url) => url !== null) ?? null;
+}
+
+/** One or more relations, in any case, with blanks between them (RFC 8288 section 3.3). */
+function relations(rel: unknown): string[] {
+  return typeof rel === 'string' ? rel.slice(0, 256).toLowerCase().split(/\s+/) : [];
 }
 
 function remarks(json: Json): string[] {

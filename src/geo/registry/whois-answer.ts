@@ -89,6 +89,8 @@ function referralOf({ attributes, isIana }: Network, host: string): Reply | null
   const isForeign = valuesOf(attributes, 'nettype').some((type) => FOREIGN.test(type));
   const links = valuesOf(attributes, 'referralserver', ...(isIana ? ['refer', 'whois'] : []));
   for (const link of links) {
+    // The holder's own server for what it hands on: of the network that is told here it takes nothing away.
+    if (!isForeign && !isIana && /^rwhois:/i.test(link.trim())) continue;
     const target = targetOf(link);
     // What is on no list may be an internal host or another port: nothing of such an answer is used.
     if (target === null) return { status: 'blocked-referral' };

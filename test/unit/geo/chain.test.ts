@@ -167,11 +167,11 @@ describe('addresses that are never looked up', () => {
   });
 
   test.each([
-    ['2002:5102:458e::1', '6to4'],
-    ['2001:0:5102:458e::1', 'teredo'],
-    ['64:ff9b::5102:458e', 'nat64'],
-  ])('%s is a tunnel (%s)', (address, addressKind) => {
-    expect(unlocatable(locator, address)).toMatchObject({ why: 'tunnel', addressKind, evidence: [] });
+    ['2002:5102:458e::1', '6to4', '81.2.69.142'],
+    ['2001:0:4136:e378:8000:63bf:aefd:ba71', 'teredo', '81.2.69.142'],
+    ['64:ff9b::5102:458e', 'nat64', '81.2.69.142'],
+  ])('%s is a tunnel (%s) that carries %s, which is no evidence', (address, addressKind, embedded) => {
+    expect(unlocatable(locator, address)).toMatchObject({ why: 'tunnel', addressKind, embedded, evidence: [] });
   });
 
   test.each([
@@ -339,6 +339,63 @@ describe('age', () => {
     expect(located(locator, GB).candidates).toEqual(['IE']);
     now += 31 * DAY_MS;
     expect(unlocatable(locator, GB)).toMatchObject({ why: 'stale_data', evidence: [{ country: 'IE', note: 'stale' }] });
+  });
+
+  test('and is told of as it gets there: once at the warning, once past the age, and of a newer file anew', async () => {
+    const path = put('ageing.mmdb', 'DBIP-Country-Lite', { '81.2.0.0/16': 'IE' });
+    const log = captureLog();
+    let now = BUILT + 30 * DAY_MS;
+    const options = { databases: [path], maxAgeDays: 60, log, clock: () => now, places: null };
+    const chain = await openChain({ ...options, reload: { everyMs: 0, settleMs: 0 } });
+    const told: (readonly [number, string, unknown])[] = [];
+    const toDay = async (first: number, last: number) => {
+      for (let day = first; day <= last; day++) {
+        now = BUILT + day * DAY_MS + 1;
+        log.entries.length = 0;
+        await chain.reload();
+        const complaints = log.entries.filter(({ level }) => level === 'warn' || level === 'error');
+        told.push(
+          ...complaints.map(({ level, fields }) => [day, level, (fields as { ageDays?: unknown }).ageDays] as const),
+        );
+      }
+    };
+    await toDay(31, 100);
+    writeFileSync(
+      path,
+      writeMmdb({
+        databaseType: 'DBIP-Country-Lite',
+        builtAtMs: BUILT + 60 * DAY_MS,
+        networks: { '81.2.0.0/16': 'IE', '81.3.0.0/16': 'IE' },
+      }),
+    );
+    await toDay(101, 130);
+    expect(told).toEqual([
+      [46, 'warn', 46],
+      [60, 'error', 60],
+      [106, 'warn', 46],
+      [120, 'error', 60],
+    ]);
+  });
+
+  test('the operator`s canaries are asked of the copies that npm ships too, which go on all the same', async () => {
+    const { locator, log } = await open({ canaries: { [GB]: 'GB', '8.8.8.8': 'DE' } });
+    expect(log.entries.filter(({ message }) => message.includes('canary'))).toMatchObject([
+      { level: 'warn', fields: { origin: expect.stringContaining('geolite2'), canary: '8.8.8.8' } },
+      { level: 'warn', fields: { origin: expect.stringContaining('dbip'), canary: '8.8.8.8' } },
+    ]);
+    expect(located(locator, GB).candidates).toEqual(['GB']);
+  });
+
+  test('the copies that npm ships are told of too', async () => {
+    const log = captureLog();
+    let now = BUILT;
+    const chain = await openChain({ log, clock: () => now, places: null, reload: { everyMs: 0 } });
+    now += 1000 * DAY_MS;
+    await chain.reload();
+    expect(log.entries.filter(({ level }) => level === 'warn')).toMatchObject([
+      { fields: { database: 'geolite2-country' } },
+      { fields: { database: 'dbip-country' } },
+    ]);
   });
 
   test('a stale source that knows nothing is no stale answer', async () => {

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BouncerError } from '../../../src/errors.ts';
 import { openMmdb } from '../../../src/geo/mmdb.ts';
-import { type MmdbFile, writeMmdb } from '../../support/mmdb-writer.ts';
+import { type MmdbFile, type MmdbValue, writeMmdb } from '../../support/mmdb-writer.ts';
 
 const require = createRequire(import.meta.url);
 const GEOLITE2 = require.resolve('@ip-location-db/geolite2-country-mmdb/geolite2-country.mmdb');
@@ -117,6 +117,7 @@ test.each([
   ['GeoLite2-Country', 'any.mmdb', 'GeoLite2-Country', 'MaxMind'],
   ['GeoIP2-City', 'any.mmdb', 'GeoIP2-City', 'MaxMind'],
   ['DBIP-Country-Lite', 'any.mmdb', 'DBIP-Country-Lite', 'DB-IP'],
+  ['DBIP-Country-Lite (compat=GeoLite2-Country)', 'any.mmdb', 'DBIP-Country-Lite (compat=GeoLite2-Country)', 'DB-IP'],
   ['ipinfo generic_country_free.mmdb', 'any.mmdb', 'ipinfo generic_country_free.mmdb', 'IPinfo'],
   ['Acme-Country', 'any.mmdb', 'Acme-Country', 'acme-country'],
   ['country ipvAll', 'dbip-country.mmdb', 'dbip-country', 'DB-IP'],
@@ -133,6 +134,31 @@ test.each([
     vendor,
     origin: 'somewhere',
     builtAtMs: BUILT,
+  });
+});
+
+describe('a type that does not say what the file is for: its records do', () => {
+  const of = (record: MmdbValue, other: MmdbValue = record) =>
+    putFile({ databaseType: 'ipinfo lite', networks: { '81.2.69.0/24': record, '2.125.160.0/24': other } });
+  const lite = { country: 'United Kingdom', country_code: 'GB', asn: 'AS20712', as_name: 'Andrews' };
+
+  test.each<[string, MmdbValue]>([
+    ['country', lite],
+    ['country', { country: { iso_code: 'GB' }, is_anonymous_vpn: true }],
+    ['flags', { is_anonymous_vpn: true }],
+    ['network', { autonomous_system_number: 20712, autonomous_system_organization: 'Andrews' }],
+  ])('%s', async (role, record) => {
+    const source = await openMmdb(of(record));
+    expect(source.role).toBe(role);
+    expect(source.lookup('81.2.69.142', 4).country).toBe(role === 'country' ? 'GB' : null);
+  });
+
+  test('half of them must agree; what holds nothing that we know is refused', async () => {
+    expect((await openMmdb(of(lite, { domain: 'example.com' }))).role).toBe('country');
+    const three = { '81.2.69.0/24': lite, '2.125.160.0/24': { domain: 'a' }, '2.125.161.0/24': { domain: 'b' } };
+    const path = putFile({ databaseType: 'Acme-Domain', networks: three });
+    expect((await refusal(path)).message).toContain('holds no countries');
+    expect((await refusal(of({ connection_type: 'Cable/DSL' }))).message).toContain('holds no countries');
   });
 });
 

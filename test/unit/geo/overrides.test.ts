@@ -16,6 +16,21 @@ function open(text: string | Buffer) {
 }
 
 describe('overrides (RFC 8805)', () => {
+  test('what follows a # is a comment, behind a row too; within quotes it is none', async () => {
+    const source = await open(
+      '81.2.69.0/24,DE # office\n81.3.0.0/16, # do not locate, please\n81.4.0.0/16,FR,,#,\n"81.5.0.0/16","GB","","No. #5"\n' +
+        '81.6.0.0/16 # no comma\n81.7.0.0/16,#FR',
+    );
+    expect(source.skipped).toEqual({ count: 1, first: [{ line: 5, what: 'no_comma' }] });
+    expect(source.lookup('81.2.69.1', 4)).toMatchObject({ country: 'DE' });
+    expect(source.lookup('81.3.0.1', 4)).toMatchObject({ country: null, note: 'override:not_located' });
+    expect(source.lookup('81.4.0.1', 4)).toMatchObject({ country: 'FR' });
+    expect(source.lookup('81.5.0.1', 4)).toMatchObject({ country: 'GB' });
+    // The comment shows that what stands before it was written to its end.
+    expect(source.lookup('81.7.0.1', 4)).toMatchObject({ note: 'override:not_located' });
+    expect(source.isCut).toBe(false);
+  });
+
   test('the longest prefix wins, in both families, whatever the order', async () => {
     const source = await open(
       '81.2.69.128/26,IE\n81.0.0.0/8,GB\n81.2.69.142,FR\n2a00:23c4::/32,GB\n2a00:23c4:1::/48,DE,,,\n2a00:23c4:1::1/128,US\n',

@@ -1,12 +1,24 @@
 /** A file that changes while the process runs: taken when it is good, and else the old answers go on. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { type Chain, type ChainOptions, openChain } from '../../../src/geo/chain.ts';
+import { openMmdb } from '../../../src/geo/mmdb.ts';
+import { unusable, unusableForNow } from '../../../src/geo/mmdb-file.ts';
+import { Slot } from '../../../src/geo/slot.ts';
 import { random } from '../../bench/support/stats.ts';
 import { type CapturedLog, captureLog } from '../../support/index.ts';
 import { type MmdbFile, writeMmdb } from '../../support/mmdb-writer.ts';
@@ -163,6 +175,67 @@ describe('a good file', () => {
     write(path, mmdb('FR'));
     await new Promise((done) => setTimeout(done, 60));
     expect(candidates(chain)).toEqual(['IE']);
+  });
+});
+
+describe('a file that was refused for what is not its fault', () => {
+  test('is taken once our clock is right, and said to be refused once', async () => {
+    let now = 0;
+    const { chain, log } = await watch(mmdb('GB', { builtAtMs: BUILT }), { clock: () => now });
+    expect(chain.locate(GB)).toMatchObject({ why: 'no_database' });
+    now = 60_000;
+    expect(await chain.reload()).toBe(false);
+    now = BUILT + 1000;
+    expect(await chain.reload()).toBe(true);
+    expect(chain.locate(GB)).toMatchObject({ candidates: ['GB'] });
+    const refused = log.entries.filter(({ message }) => message === 'geo database not usable');
+    expect(refused).toHaveLength(1);
+    expect(refused).toMatchObject([{ fields: { problem: expect.stringContaining('in the future') } }]);
+  });
+
+  test('is tried again a minute later, and what is the file`s own fault is not', async () => {
+    const { chain, path } = await watch(mmdb('GB'));
+    const good = await openMmdb(path, { nowMs: null });
+    let error = unusableForNow(path, 'cannot be read.', new Error('EMFILE'));
+    let tries = 0;
+    let now = BUILT;
+    const open = () => (tries++ < 2 ? Promise.reject(error) : Promise.resolve(good));
+    const log = captureLog();
+    const slot = () =>
+      new Slot({ name: 'one', origin: path, files: [path], open }, { settleMs: 0, clock: () => now, log });
+    const passing = slot();
+    await passing.open();
+    for (const [afterMs, expected] of [
+      [59_999, false],
+      [1, false],
+      [59_999, false],
+      [1, true],
+    ] as const) {
+      now += afterMs;
+      expect(await passing.poll()).toBe(expected);
+    }
+    expect({ tries, problem: passing.problem }).toEqual({ tries: 3, problem: null });
+    expect(log.entries.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    tries = 0;
+    error = unusable(path, 'is damaged.');
+    const lasting = slot();
+    await lasting.open();
+    now += 3_600_000;
+    expect(await lasting.poll()).toBe(false);
+    expect(tries).toBe(1);
+    chain.close();
+  });
+
+  test('is noticed when only its mode, or its content under the old time and size, is another', async () => {
+    const { chain, path, settle } = await watch('not a database');
+    const good = mmdb('GB');
+    write(path, good.fill(0, 0, 40));
+    expect(await settle()).toBe(false);
+    const { atimeMs, mtimeMs } = statSync(path);
+    writeFileSync(path, mmdb('GB'));
+    utimesSync(path, atimeMs / 1000, mtimeMs / 1000);
+    expect(await settle()).toBe(true);
+    expect(chain.locate(GB)).toMatchObject({ candidates: ['GB'] });
   });
 });
 

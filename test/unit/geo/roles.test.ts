@@ -1,7 +1,7 @@
 /** What sources of different roles come to together: overrides, flags, networks, places; and where files are looked for. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { decide, emptyBaseline, learn } from '../../../src/domain/decide.ts';
 import { DEFAULT_POLICY } from '../../../src/domain/policy.ts';
@@ -174,7 +174,7 @@ describe('where databases are looked for', () => {
     const conf = join(directory, 'GeoIP.conf');
     writeFileSync(
       conf,
-      `# geoipupdate\nAccountID 42\nLicenseKey secret\nEditionIDs GeoLite2-City\nDatabaseDirectory ${own}\n`,
+      `# geoipupdate\nAccountID 42\nLicenseKey secret\nEditionIDs GeoLite2-City\nDatabaseDirectory ${own}  # here\n`,
     );
     const found = await discoverDatabases({
       directories: [usual],
@@ -186,6 +186,34 @@ describe('where databases are looked for', () => {
       join(own, 'GeoLite2-Country.mmdb'),
       join(usual, 'dbip-city-lite.mmdb'),
     ]);
+  });
+
+  test('of dated copies the newest: by the day in the name, or else by when it was written', async () => {
+    const dated = place('dated', {
+      'dbip-country-lite-2026-06.mmdb': '',
+      'dbip-country-lite-2026-11.mmdb': '',
+      'dbip-country-lite-2025-12.mmdb': '',
+      'GeoLite2-Country_20260601.mmdb': '',
+      'GeoLite2-Country_20261117.mmdb': '',
+      'GeoLite2-ASN_20260601.mmdb': '',
+      'GeoLite2-ASN.mmdb': '',
+      'ipinfo_lite.mmdb': '',
+    });
+    const now = Date.parse('2026-11-22') / 1000;
+    utimesSync(join(dated, 'GeoLite2-ASN.mmdb'), now, now);
+    // Copied last: that says nothing of a file whose name tells its day.
+    utimesSync(join(dated, 'dbip-country-lite-2026-06.mmdb'), now + 1, now + 1);
+    const found = await discoverDatabases({ directories: [dated], configurations: [] });
+    expect(found.map((path) => basename(path))).toEqual([
+      'GeoLite2-ASN.mmdb',
+      'GeoLite2-Country_20261117.mmdb',
+      'dbip-country-lite-2026-11.mmdb',
+      'ipinfo_lite.mmdb',
+    ]);
+    utimesSync(join(dated, 'GeoLite2-ASN.mmdb'), 1, 1);
+    expect(await discoverDatabases({ directories: [dated], configurations: [] })).toContain(
+      join(dated, 'GeoLite2-ASN_20260601.mmdb'),
+    );
   });
 
   test('before the npm fallback, and only when no path is given', async () => {

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { BouncerError } from '../../../src/errors.ts';
+import { parseGeoipConf } from '../../../src/geo/geoip-conf.ts';
 import { extractFile } from '../../../src/geo/tar.ts';
-import { parseGeoipConf, type UpdateOptions, updateDatabases } from '../../../src/geo/update.ts';
+import { type UpdateOptions, updateDatabases } from '../../../src/geo/update.ts';
 import { writeMmdb } from '../../support/mmdb-writer.ts';
 import { tarEntry as entry, tar } from '../../support/tar-writer.ts';
 
@@ -175,6 +176,35 @@ describe('refused, and the file that is there stays:', () => {
   });
 });
 
+describe('a good file is not replaced by a worse one:', () => {
+  const build = (day: string, country: string) =>
+    writeMmdb({
+      databaseType: EDITION,
+      builtAtMs: Date.parse(day),
+      networks: { '81.2.69.0/24': { country: { iso_code: country } } },
+    });
+  const archived = (bytes: Buffer) => gzipSync(tar(entry(`x/${EDITION}.mmdb`, bytes)));
+
+  test.each([
+    ['an older build', build('2026-05-01', 'GB'), 'is older than the one in use'],
+    ['one that the operator`s canary knows better', build('2026-06-02', 'US'), 'than the canary for 81.2.69.142'],
+  ])('%s', async (_name, worse, text) => {
+    writeFileSync(target, database);
+    const { baseUrl } = await maxmind(archived(worse));
+    const message = await refusal(update(baseUrl, { canaries: { '81.2.69.142': 'GB' } }));
+    expect(message).toContain(text);
+    expect(message).toContain(`${target} stays as it was`);
+    expect(readFileSync(target).equals(database)).toBe(true);
+  });
+
+  test('a newer and fit one is taken', async () => {
+    writeFileSync(target, database);
+    const { baseUrl } = await maxmind(archived(build('2026-06-02', 'GB')));
+    const done = await update(baseUrl, { canaries: { '81.2.69.142': 'GB' } });
+    expect(done).toMatchObject([{ outcome: 'updated', builtOn: '2026-06-02' }]);
+  });
+});
+
 test('an archive is read for one plain file, whatever its names say', () => {
   const wanted = Buffer.from('content');
   expect(extractFile(tar(entry('../../x/a.mmdb', wanted)), 'a.mmdb')?.toString()).toBe('content');
@@ -194,5 +224,10 @@ test('GeoIP.conf is read as geoipupdate does; what is missing is named, nothing 
     editions: ['GeoLite2-Country', 'GeoLite2-ASN'],
     directory: '/var/lib/GeoIP',
   });
+  const commented = text
+    .replace('/var/lib/GeoIP', '/var/lib/Geo IP#1 \t# ours')
+    .replace('AccountID 42', 'AccountID\t42 #');
+  expect(parseGeoipConf(commented)).toMatchObject({ accountId: '42', directory: '/var/lib/Geo IP#1' });
+  expect(() => parseGeoipConf(text.replace('AccountID 42', 'AccountID # none'))).toThrow('AccountID is missing');
   expect(() => parseGeoipConf(text.replace('AccountID', '#'))).toThrow('AccountID is missing');
 });

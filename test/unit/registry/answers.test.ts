@@ -122,6 +122,16 @@ describe('whois: no answer', () => {
     expect(whois(text, 'whois.arin.net', '1.1.1.1')).toEqual(reply);
   });
 
+  test('a server of the holder`s own, for what it hands on, takes nothing from the network', () => {
+    const text = (link: string) =>
+      `NetRange: 1.0.0.0 - 1.255.255.255\nNetType: Direct Allocation\nReferralServer: ${link}\n\nOrgName: X\nCountry: US\n`;
+    const reply = (link: string) => whois(text(link), 'whois.arin.net', '1.1.1.1');
+    expect(reply('rwhois://rwhois.example.net:4321')).toMatchObject({ status: 'ok', country: 'US' });
+    expect(reply('whois://whois.example.net')).toEqual({ status: 'blocked-referral' });
+    const iana = 'inetnum: 1.0.0.0 - 1.255.255.255\nrefer: rwhois://rwhois.example.net\nsource: IANA\n';
+    expect(whois(iana, 'whois.iana.org', '1.1.1.1')).toEqual({ status: 'blocked-referral' });
+  });
+
   test('IANA’s answer, which a blank line cuts up, says whom to ask', () => {
     const text = 'refer: whois.ripe.net\n\ninetnum: 193.0.0.0 - 193.255.255.255\nstatus: ALLOCATED\n\n';
     const [ripe, evil] = ['whois.ripe.net', 'evil.example'].map((host) => `${text}whois: ${host}\n\nsource: IANA\n`);
@@ -220,6 +230,18 @@ describe('RDAP', () => {
   });
 
   test.each([
+    ['Terms of Use', 'If you send too many queries your access may be blocked.', 'ok'],
+    ['Notice', 'Queries are subject to rate limiting.', 'ok'],
+    ['Rate limiting policy', 'Who exceeds the query limit is denied.', 'ok'],
+    ['Rate Limit Notice', 'Reduced information.', 'rate-limited'],
+    ['Rate limit', '', 'rate-limited'],
+    ['Notice', 'The query limit has been reached.', 'rate-limited'],
+    ['Notice', 'Rate limit exceeded: reduced information.', 'rate-limited'],
+  ])('an answer with a network and the notice %j: %j', (title, text, status) => {
+    expect(rdap({ ...NET, country: 'NL', notices: [{ title, description: [text] }] }).status).toBe(status);
+  });
+
+  test.each([
     [404, 'none'],
     [400, 'error'],
     [403, 'rate-limited'],
@@ -259,6 +281,9 @@ describe('RDAP', () => {
     ).toMatchObject({
       geofeed: href,
     });
+    for (const rel of ['Geo', 'geo self', 'alternate  GEOFEED'])
+      expect(rdap({ ...NET, links: [{ rel, href }] })).toMatchObject({ geofeed: href });
+    expect(rdap({ ...NET, links: [{ rel: 'geography', href }] })).toMatchObject({ geofeed: null });
     expect(rdap({ ...NET, remarks: [{ description: [`Geofeed ${href}`] }] })).toMatchObject({ geofeed: href });
     expect(rdap({ ...NET, links: [{ rel: 'geo', href: 'http://geo.example.net/' }] })).toMatchObject({ geofeed: null });
   });
