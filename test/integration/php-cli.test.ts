@@ -88,10 +88,8 @@ describe('sessions end', () => {
     const keys = keysFor(prefix);
     const lid = newLid();
     const end = ['sessions', 'end', lid, '--by', 'ann', '--why', 'stolen'];
-    expect(await run(prefix, end)).not.toContain(lid);
-    expect(await connect().exists(keys.loginEnd(lid))).toBe(0); // nobody knows it
     await connect().hset(keys.phpIds(lid), 'h'.repeat(43), 'v1.k1.iv.ciphertext');
-    await run(prefix, end);
+    expect(await run(prefix, end)).toContain(`${lid}: ended`);
     expect(JSON.parse((await connect().get(keys.loginEnd(lid))) ?? '{}')).toMatchObject({ reason: 'forced_logout' });
   });
 });
