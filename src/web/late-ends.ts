@@ -44,6 +44,11 @@ export class LateEnds {
     return this.#handles.has(handle);
   }
 
+  /** Any session of this login? Hardly ever is there one to look at. */
+  hasLogin(lid: string): boolean {
+    return lid !== '' && this.#handles.size > 0 && [...this.#handles.values()].includes(lid);
+  }
+
   add(handle: string, lid?: string): void {
     this.#handles.delete(handle);
     this.#handles.set(handle, lid);
