@@ -236,7 +236,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
     login: (req, how) => login(req, how, { trust, log, ports, report }),
     reportLogin: (given) => report(given),
     clientAddress: (request) => clientOf(request, trust).address,
-    ...openNews(redis, keys, { ports, engine, log, releasers }),
+    ...openNews(redis, keys, { ports, engine, registry, producer, clock, log, releasers }),
     ...openAdmin(redis, keys, { registry, sessions: ender, absoluteTtlMs, clock, log }),
     console: (how) => openConsole(how, options, { keys, clock, log, releasers }),
     userAnswers: (how) => openAnswers(how, options, { keys, clock, log, releasers }),
@@ -340,13 +340,15 @@ async function loadDesk(options: BouncerOptions, { keys, clock, log, releasers }
 function openNews(
   redis: Redis,
   keys: Keys,
-  deps: { readonly ports: RequestPorts; engine: SessionEngine; log: Log; releasers: Releasers },
+  deps: ReuseDeps & { readonly ports: RequestPorts; engine: SessionEngine; releasers: Releasers },
 ): Pick<Bouncer, 'on' | 'guardSocket'> {
   const { ports, engine, log, releasers } = deps;
   const news = revocationFeed(redis, keys, { log });
   releasers.add('news', () => news.close());
   const identify = (request: object) => whose(request, ports);
-  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify, engine, log });
+  const onReused = (one: { lid: string; handle: string }) =>
+    void tellReuse({ ...one, address: null, userAgent: '' }, deps);
+  const sockets = new Sockets({ news, logins: redisLogins(redis, keys), identify, engine, onReused, log });
   return {
     on: (_event, listener, how) => news.listen(listener, how?.watching),
     guardSocket: (socket, request) => sockets.guard(socket, request ?? (socket as SocketIoSocket).request ?? {}),

@@ -82,6 +82,8 @@ export interface Revocation {
   readonly again?: boolean | undefined;
   /** No re-check follows this one. */
   readonly last?: boolean | undefined;
+  /** Nothing is known of a session under `handle`: only the mark is written, and what the login's index holds ends. */
+  readonly markOnly?: true | undefined;
   /** As `LoginEvent.php`. */
   readonly php?: string | undefined;
   /** Of a login at a PHP site that a process has ended which does not reach PHP's sessions: a worker ends those. */

@@ -125,6 +125,8 @@ interface Found {
   readonly live: boolean;
   /** Its session is the app's own affair: nobody here can say. */
   readonly mayLive?: boolean;
+  /** By the word of a user, who may have made its id up. */
+  readonly markOnly?: true | undefined;
 }
 
 /** What the app's own text stands for; null where nothing on record has this id. */
@@ -152,7 +154,8 @@ async function notOnRecord(
   if (userId !== null && !registry.isOf(lid, userId)) return null;
   // Of a session that was never in our store; in the form that all handles have.
   const handle = createHash('sha256').update(lid).digest('base64url');
-  return { lid, handle, userId, live: (await logins.endMark(lid)) === null };
+  const markOnly = userId === null ? undefined : true;
+  return { lid, handle, userId, live: (await logins.endMark(lid)) === null, markOnly };
 }
 
 async function byHandle(deps: SessionAdminDeps, handle: string): Promise<Found | null> {
@@ -166,8 +169,11 @@ async function byHandle(deps: SessionAdminDeps, handle: string): Promise<Found |
   return { lid, handle, userId: login?.userId ?? null, live };
 }
 
-function forced({ lid, handle }: Pick<Found, 'lid' | 'handle'>, { caseOf, clock }: SessionAdminDeps): Revocation {
-  return { lid, handle, reason: 'forced_logout', caseId: caseOf(lid), atMs: clock() };
+function forced(
+  { lid, handle, markOnly }: Pick<Found, 'lid' | 'handle' | 'markOnly'>,
+  { caseOf, clock }: SessionAdminDeps,
+): Revocation {
+  return { lid, handle, reason: 'forced_logout', caseId: caseOf(lid), atMs: clock(), markOnly };
 }
 
 async function endEach(

@@ -130,7 +130,9 @@ export function rechecked(sessions: Sessions, rechecks: Rechecks, log: Log): Ses
       const ended = revocations.flatMap((one, i) => {
         const result = results[i];
         if (result instanceof Error) return [];
-        return result?.hasPhpIds ? [{ ...one, handedOver: true as const }] : [one];
+        if (result?.hasPhpIds) return [{ ...one, handedOver: true as const }];
+        // Of a login that nobody knows of, whoever makes up ids would have three jobs for each.
+        return one.markOnly && result?.outcome === 'not_found' ? [] : [one];
       });
       try {
         if (ended.length > 0) await rechecks.schedule(ended);

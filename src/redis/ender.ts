@@ -49,7 +49,8 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
       const others = left.filter((handle) => handle !== one.handle);
       return one.reason === 'logout' && others.length > 0 ? others : left;
     };
-    let todo = one.reason === 'logout' ? next([one.handle, ...(await ids())]) : [one.handle];
+    const own = one.markOnly ? [] : [one.handle];
+    let todo = one.reason === 'logout' || one.markOnly ? next([...own, ...(await ids())]) : own;
     let last: StoredMark | null = null;
     while (todo.length > 0) {
       const results: EndOneResult[] = [];
@@ -60,7 +61,7 @@ export function redisSessions(redis: Redis, keys: Keys, tombstoneTtlMs: number, 
       for (const [i, handle] of todo.entries()) done.set(handle, results[i] as EndOneResult);
       const [indexed, now] = await Promise.all([ids(), readMark(redis, keys, one.lid)]);
       last = now;
-      todo = next([...results.flatMap((result) => result.successors), ...indexed, one.handle]);
+      todo = next([...results.flatMap((result) => result.successors), ...indexed, ...own]);
     }
     if (last?.liftedAtMs !== undefined && mutation !== 'no_last_look') {
       await putBack(redis, keys, one, last.liftedAtMs, last.liftedAtMs);

@@ -40,17 +40,25 @@ export function serverClock(redis: Redis, clock: Clock, log: Log): SharedClock {
     }
     isSkewed = off >= (isSkewed ? SKEWED_MS / 2 : SKEWED_MS);
   };
+  let asked: Promise<boolean> | null = null;
+  const ask = async () => {
+    const before = clock();
+    const serverMs = await timeOf(redis);
+    const was = offsetMs;
+    offsetMs = Math.round(serverMs - (before + clock()) / 2);
+    measuredAt = performance.now();
+    note();
+    return Math.abs(offsetMs - was) >= MOVED_MS;
+  };
   return {
     now: () => clock() + offsetMs,
     isFresh: () => performance.now() - measuredAt <= MEASURE_EVERY_MS,
-    async measure() {
-      measuredAt = performance.now();
-      const before = clock();
-      const serverMs = await timeOf(redis);
-      const was = offsetMs;
-      offsetMs = Math.round(serverMs - (before + clock()) / 2);
-      note();
-      return Math.abs(offsetMs - was) >= MOVED_MS;
+    // Whoever comes while it is asked waits for the same answer: fresh is only what was answered.
+    measure() {
+      asked ??= ask().finally(() => {
+        asked = null;
+      });
+      return asked;
     },
   };
 }

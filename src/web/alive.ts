@@ -29,7 +29,7 @@ function find(request: object, ports: RequestPorts): { state: SessionState | und
   const port = ports.get(request);
   if (port !== undefined) return { state: port.session.state, entry: port.session.entry };
   const guarded = guardedRequest(request);
-  if (guarded?.reached) return { state: guarded.state, entry: guarded.entry() };
+  if (guarded?.isOurs) return { state: guarded.state, entry: guarded.entry() };
   const { session, sessionStore } = request as ExpressLike;
   if (!isBouncerStore(sessionStore)) {
     throw new BouncerError('session_missing', 'assertNotRevoked: this request has no session of ours');

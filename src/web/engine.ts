@@ -95,7 +95,9 @@ export class SessionEngine {
       if (looked.reused !== null && (await this.#shared.measure())) looked = await this.#find(sessionId, handle);
       const { opened } = looked;
       // Its user has logged out, though Redis has not taken it yet.
-      const isOver = this.#late.has(handle) || (opened.kind === 'live' && this.#late.has(opened.entry.handle));
+      const own = opened.kind === 'live' ? opened.entry : null;
+      const isOver =
+        this.#late.has(handle) || (own !== null && (this.#late.has(own.handle) || this.#late.hasLogin(own.head.lid)));
       return isOver ? { opened: { kind: 'anonymous' }, reused: null } : looked;
     } catch (error) {
       return { opened: this.#away(sessionId, error), reused: null };
@@ -316,9 +318,14 @@ export class SessionEngine {
    * or of its own key where it has no login. Throws when Redis is away.
    */
   async hasEnded({ handle, head, first }: Entry): Promise<boolean> {
-    if (this.#late.has(handle)) return true;
+    if (this.#late.has(handle) || this.#late.hasLogin(head.lid)) return true;
     if (head.lid !== '') return (await this.#deps.logins.endMark(head.lid)) !== null;
     return !first && (await this.#deps.sessions.load(handle)).kind !== 'live';
+  }
+
+  /** Has the user of this login logged out, though Redis has not taken it yet? */
+  isLeaving(lid: string): boolean {
+    return this.#late.hasLogin(lid);
   }
 
   /**

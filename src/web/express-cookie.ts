@@ -4,7 +4,10 @@ import { isBouncerStore } from './session-store.ts';
 
 type SetHeader = ExpressResponse['setHeader'];
 /** What Express and Node say of a response besides. */
-type Response = ExpressResponse & { readonly req?: ExpressRequest; readonly app?: { readonly response?: object } };
+type Response = ExpressResponse & {
+  readonly req?: ExpressRequest;
+  readonly app?: { readonly response?: object; readonly parent?: object };
+};
 
 const SET_COOKIE = 'set-cookie';
 const ours = new WeakSet<SetHeader>();
@@ -23,7 +26,9 @@ export function nameOnly(req: ExpressRequest, res: Response, name: string | null
   if (name !== null && store && names.get(store) !== name) names.set(store, name);
   if (ours.has(res.setHeader)) return;
   const shared = Object.getPrototypeOf(res) as Response;
-  if (shared === res.app?.response && res.req === req && !Object.hasOwn(res, 'setHeader')) {
+  // A mounted app's prototype is taken off again where it passes the request back to its parent.
+  const { app } = res;
+  if (shared === app?.response && app.parent === undefined && res.req === req && !Object.hasOwn(res, 'setHeader')) {
     shared.setHeader = looking(shared.setHeader, null);
     ours.add(shared.setHeader);
   } else {

@@ -79,8 +79,12 @@ function lidOf(req: ExpressRequest): string {
 
 function letPass(parts: GateParts, known: KnownCookie | null, ...[req, res, next]: Parameters<ExpressMiddleware>) {
   // A socket begins, as in ws's own example: there is nothing to answer with. Whose it is, guardSocket asks.
-  if (typeof res.setHeader !== 'function') return next();
   const state = stateOf(req);
+  if (typeof res.setHeader !== 'function') {
+    // That an old id came back the gate tells all the same.
+    if (state?.revoked?.tombstone.reused !== undefined) askGate(parts.gate, state, expressHttp(req), parts.trust);
+    return next();
+  }
   nameOnly(req, res, known?.name ?? null);
   const http = expressHttp(req);
   if (state !== undefined || !holdsCookie(http)) return askOrPass(parts, known, http, state, req, res, next);

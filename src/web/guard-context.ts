@@ -103,6 +103,11 @@ export class GuardedRequest {
     return !this.reached && this.req.session !== undefined && this.#brought(this.req.sessionID ?? '');
   }
 
+  /** Is its session ours? One that a guarded client was asked for, or that express-session has made without asking anybody. */
+  get isOurs(): boolean {
+    return this.reached || (this.req.session !== undefined && !this.bypassed());
+  }
+
   run<T>(work: () => T): T {
     return requests.getStore() === this ? work() : requests.run(this, work);
   }

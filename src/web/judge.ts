@@ -45,7 +45,7 @@ export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins
   } else if (request.lid !== undefined) {
     const mark = await markOf(request.lid, request.loginAtMs, deps.logins);
     state = stateOf(request.lid, mark);
-    lid = mark === null ? request.lid : '';
+    lid = mark === null && !deps.engine.isLeaving(request.lid) ? request.lid : '';
   }
   const answer = askGate(deps.gate, state, { ...request, peer: request.peer }, deps.trust);
   return answer === 'pass' ? { action: 'pass', lid, data } : { action: 'answer', ...answer };

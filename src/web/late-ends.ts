@@ -24,6 +24,7 @@ export class LateEnds {
   #timer: NodeJS.Timeout | undefined;
   /** One line an outage. */
   #told = false;
+  #isStopped = false;
 
   /** @param again tries what waits once more: called every second while anything does. */
   constructor(log: Log, again: () => Promise<void> = async () => {}) {
@@ -32,6 +33,7 @@ export class LateEnds {
   }
 
   #wait(): void {
+    if (this.#isStopped) return;
     this.#timer ??= setTimeout(() => {
       this.#again().finally(() => {
         this.#timer = undefined;
@@ -42,6 +44,11 @@ export class LateEnds {
 
   has(handle: string): boolean {
     return this.#handles.has(handle);
+  }
+
+  /** Any session of this login? Hardly ever is there one to look at. */
+  hasLogin(lid: string): boolean {
+    return lid !== '' && this.#handles.size > 0 && [...this.#handles.values()].includes(lid);
   }
 
   add(handle: string, lid?: string): void {
@@ -60,8 +67,9 @@ export class LateEnds {
     if (this.#handles.size === 0) this.#told = false;
   }
 
-  /** Nothing is tried again. */
+  /** Nothing is tried again, nor what a try that is under way puts back. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#handles.clear();
   }

@@ -27,7 +27,7 @@ export async function logoutRequest(request: object, deps: LogoutRequestDeps): P
   const port = deps.ports.get(request);
   if (port !== undefined) return port.logOut();
   const guarded = guardedRequest(request);
-  if (guarded?.reached) return deps.guard.logOut(guarded);
+  if (guarded?.isOurs) return deps.guard.logOut(guarded);
   const { sessionStore } = request as { sessionStore?: unknown };
   if (isBouncerStore(sessionStore)) return sessionStore.logOut(request);
   return logoutJudged(request, deps);

@@ -41,6 +41,8 @@ export interface SocketDeps {
   /** Null where the request has no session that is known. */
   identify(request: object): RequestLogin | null;
   readonly engine: Pick<SessionEngine, 'open'>;
+  /** An id that is named by itself was brought too late, and its login has ended by it: no gate will tell. */
+  onReused?(reuse: { lid: string; handle: string }): void;
   readonly log: Log;
 }
 
@@ -98,6 +100,8 @@ export class Sockets {
     if (typeof sessionId !== 'string') return this.#refuse(socket, SESSION_ENDED);
     const opened = await this.#deps.engine.open(sessionId, false);
     if (opened.kind === 'unavailable') return this.#refuse(socket, TRY_AGAIN);
+    const { lid = '', reused } = opened.kind === 'revoked' ? opened.tombstone : {};
+    if (reused !== undefined) this.#deps.onReused?.({ lid, handle: reused });
     if (opened.kind !== 'live') return this.#refuse(socket, SESSION_ENDED);
     return this.#guardLogin(socket, { lid: opened.entry.head.lid, revoked: false });
   }

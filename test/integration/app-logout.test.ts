@@ -85,6 +85,25 @@ describe.each(KINDS)('under a stock %s', (kind) => {
     expect(await browser.user()).toBe(null);
   });
 
+  test('of somebody without a cookie it is none, and no end is found', async () => {
+    const shop = await openStockShop(kind, testPrefix(), {
+      routes: (app, bouncer) => {
+        routes()(app, bouncer);
+        app.post('/pay', (req, res) => {
+          bouncer.assertNotRevoked(req).then(
+            () => res.json({ code: null }),
+            (error: { code: string }) => res.json({ code: error.code }),
+          );
+        });
+      },
+    });
+    expect((await shop.browser().post('/sign-out')).json()).toEqual({ code: null });
+    expect((await shop.browser().post('/pay')).json()).toEqual({ code: null });
+    const browser = shop.browser();
+    expect((await browser.post('/sign-out?flash=1')).json()).toEqual({ code: null });
+    expect(await browser.sessionId()).not.toBe('');
+  });
+
   test('while Redis is away it says so, and is done later', async () => {
     const server = await privateRedis();
     const prefix = testPrefix();
@@ -150,6 +169,21 @@ describe('of an app that keeps its sessions itself', () => {
       const verdict = await bouncer.judge(asked);
       return verdict.action === 'pass' && verdict.lid === '';
     });
+  });
+
+  test('by the login id, while Redis refuses it: this process serves it no more, nor a session of it', async () => {
+    const { url } = await privateRedis();
+    const bouncer = open(url);
+    const lid = await reported(bouncer);
+    const raw = connect(url);
+    const asked = { method: 'GET', target: '/', headers: {}, lid };
+    expect(await bouncer.judge(asked)).toMatchObject({ action: 'pass', lid });
+    await raw.config('SET', 'min-replicas-to-write', '1');
+    await expect(bouncer.logout({ lid })).rejects.toMatchObject({ code: 'session_unavailable' });
+    expect(await bouncer.judge(asked)).toEqual({ action: 'pass', lid: '', data: null });
+    await raw.config('SET', 'min-replicas-to-write', '0');
+    await until(async () => !(await bouncer.sessions.isLive(lid)));
+    expect(await bouncer.judge(asked)).toEqual({ action: 'pass', lid: '', data: null });
   });
 
   test('by the session id; of one that nobody issued nothing is written', async () => {

@@ -1,5 +1,6 @@
 /** Hosts whose clocks differ: who notes the first use of a new id, and who judges an old one by it, need not be the same. */
 import { describe, expect, jest, test } from '@jest/globals';
+import type { Redis } from 'ioredis';
 import { serverClock } from '../../src/redis/server-time.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import type { SessionEngine } from '../../src/web/engine.ts';
@@ -106,5 +107,42 @@ describe('a call that was under way when the id changed', () => {
     expect(await alice.user()).toBe('alice');
     expect(there.log.text()).not.toContain('session_reused');
     expect(there.log.text()).toContain('clock_skewed');
+  });
+});
+
+describe('what was measured is fresh', () => {
+  const slowBy = (time: () => Promise<string[]>) =>
+    serverClock({ time } as unknown as Redis, () => Date.now() - 60_000, captureLog());
+  const serverTime = () => [String(Math.floor(Date.now() / 1000)), '0'];
+
+  test('not before it is answered; whoever asks meanwhile waits for the same answer', async () => {
+    let asked = 0;
+    let answer!: () => void;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const shared = slowBy(async () => {
+      asked += 1;
+      await answered;
+      return serverTime();
+    });
+    const both = Promise.all([shared.measure(), shared.measure()]);
+    expect(shared.isFresh()).toBe(false);
+    answer();
+    expect(await both).toEqual([true, true]);
+    expect([asked, shared.isFresh()]).toEqual([1, true]);
+  });
+
+  test('not where it was refused; the next one asks again', async () => {
+    let isAllowed = false;
+    const shared = slowBy(async () => {
+      if (!isAllowed) throw new Error('NOPERM');
+      return serverTime();
+    });
+    await expect(shared.measure()).rejects.toThrow('NOPERM');
+    expect(shared.isFresh()).toBe(false);
+    isAllowed = true;
+    expect(await shared.measure()).toBe(true);
+    expect(shared.isFresh()).toBe(true);
   });
 });

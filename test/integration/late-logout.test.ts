@@ -1,12 +1,12 @@
 /** Logouts while Redis is away: the app is told, and none is lost. What each framework says is in the contract. */
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { Express, NextFunction, Request, Response } from 'express';
 import type { Bouncer } from '../../src/index.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { LateEnds } from '../../src/web/late-ends.ts';
 import { WebTier } from '../support/admin.ts';
-import { captureLog, connect, privateRedis, testPrefix, until } from '../support/index.ts';
+import { captureLog, connect, privateRedis, release, testPrefix, until } from '../support/index.ts';
 import { openShop, type Shop } from '../support/shop.ts';
 import { KINDS, openStockShop } from '../support/stock-shop.ts';
 
@@ -191,4 +191,26 @@ test('no more than a thousand wait, and one line says that older ones are lost',
   expect(log.entries.map(({ fields }) => fields)).toEqual([{ event: 'logouts_lost' }]);
   for (const { handle } of late.all()) late.delete(handle);
   expect(late.all()).toEqual([]);
+});
+
+test('stopped while a try is under way: what that puts back is not tried again', async () => {
+  let tries = 0;
+  let fail!: () => void;
+  const failed = new Promise<void>((resolve) => {
+    fail = resolve;
+  });
+  const late: LateEnds = new LateEnds(captureLog(), async () => {
+    tries += 1;
+    await failed;
+    late.add('handle');
+  });
+  late.add('handle');
+  await until(() => tries === 1);
+  const timers = jest.spyOn(globalThis, 'setTimeout');
+  release(async () => timers.mockRestore());
+  late.stop();
+  fail();
+  await until(() => late.has('handle'));
+  await Promise.resolve(); // behind the try
+  expect(timers.mock.calls.filter(([, ms]) => ms === 1000)).toEqual([]);
 });

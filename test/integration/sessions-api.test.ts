@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { createBouncer } from '../../src/index.ts';
+import { keysFor, userTag } from '../../src/redis/keys.ts';
 import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { WebTier } from '../support/admin.ts';
 import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
@@ -122,6 +123,40 @@ describe('bouncer.sessions', () => {
         [one.lid, 'already_ended'],
         [one.lid, 'ended'],
       ]);
+    });
+
+    test("made up with its user's own letters: the mark, and nothing else in Redis", async () => {
+      const prefix = testPrefix();
+      const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log: captureLog() });
+      release(() => bouncer.close());
+      const redis = connect();
+      const keys = keysFor(prefix);
+      const keysNow = async () => {
+        const found: string[] = [];
+        for await (const page of redis.scanStream({ match: `*${prefix}*`, count: 1000 }))
+          found.push(...(page as string[]));
+        return new Set(found);
+      };
+      const lid = userTag('mallory') + 'x'.repeat(22);
+      await until(() => bouncer.sessions.end(lid, { ...BY, ofUser: 'alice' }).then((outcome) => outcome === 'unknown'));
+      await bouncer.audit.list(1);
+      const before = await keysNow();
+      expect(await bouncer.sessions.end(lid, { ...BY, by: 'mallory', ofUser: 'mallory' })).toBe('ended');
+      const added = [...(await keysNow())].filter((key) => !before.has(key) && !key.includes('audit'));
+      expect(added).toEqual([keys.loginEnd(lid)]);
+      // A person's word is re-checked as ever.
+      const other = userTag('mallory') + 'y'.repeat(22);
+      expect(await bouncer.sessions.end(other, BY)).toBe('ended');
+      expect([...(await keysNow())].filter((key) => key.includes(other) && key.includes('rechecks'))).toHaveLength(3);
+    });
+
+    test("with an id of a session in our store, though its user's list has lost it: that ends too", async () => {
+      const web = new WebTier();
+      const { id, lid } = await web.login('alice');
+      const tag = userTag('alice');
+      await web.redis.unlink(web.keys.userEntries(tag), web.keys.userLogins(tag));
+      expect(await web.admin.end(lid, { ...BY, ofUser: 'alice' })).toBe('ended');
+      expect(await web.redis.get(web.keys.session(sessionHandle(id)))).toContain('"k":"revoked"');
     });
 
     test('an id of the app: by itself, not as a user', async () => {

@@ -68,6 +68,15 @@ test('Express: the gate in the mounted app alone', async () => {
   expect(await ask(app, '/in')).toMatchObject({ cookies: ['theme', 'copy'] });
 });
 
+test('Express: in a mounted app that passes the request back to its parent', async () => {
+  const app = express();
+  const inner = express();
+  inner.use(gated(false, 'sid'));
+  app.use(inner);
+  app.get('/', (_req, res) => answer(res));
+  expect(await ask(app)).toEqual({ cookies: ['theme', 'copy'], other: 'other', hook: 'own' });
+});
+
 test('a server without Express: on this response alone', async () => {
   const listener: RequestListener = (req, res) => gated(false, 'sid')(req, res, () => answer(res));
   expect(await ask(listener)).toEqual({ cookies: ['theme', 'copy'], other: 'other', hook: 'own' });
