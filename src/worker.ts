@@ -372,8 +372,11 @@ function noteLogins({ registry, sweeper, log, clock, list }: NoteDeps): NonNulla
     const known = logins.filter(({ countries }) => countries.length > 0);
     const userIds = logins.map(({ userId }) => userId);
     try {
-      await Promise.all(logins.map(({ unlisted }) => unlisted && list(unlisted)));
+      // One that cannot be listed keeps nobody else from being noted.
+      const listed = await Promise.allSettled(logins.map(({ unlisted }) => unlisted && list(unlisted)));
       await Promise.all([registry.located(known), sweeper.note(userIds, clock())]);
+      const failed = listed.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     } catch (error) {
       log.warn({ event: 'registry_failed', error: errorName(error) }, 'Where logins came from could not be noted');
     }

@@ -91,6 +91,8 @@ function chunksOf(ends: readonly Revocation[]): (readonly Revocation[])[] {
 
 function jobsOf(ends: readonly Revocation[], delaysMs: readonly number[], phpDelaysMs: readonly number[] | null) {
   const lastMs = Math.max(...delaysMs, ...(phpDelaysMs ?? []));
+  // Which is the last of an end that is handed over, only the worker knows, whose jobs come beside these.
+  const isWhole = phpDelaysMs !== null;
   const id = idOf(ends);
   const jobOf = (step: string, delay: number, more: More) => ({
     name: 'recheck',
@@ -98,7 +100,7 @@ function jobsOf(ends: readonly Revocation[], delaysMs: readonly number[], phpDel
     opts: { jobId: `${id}-${step}`, delay },
   });
   const job = (prefix: string) => (delay: number, step: number) =>
-    jobOf(`${prefix}${step}`, delay, delay === lastMs ? { last: true } : {});
+    jobOf(`${prefix}${step}`, delay, isWhole && delay === lastMs ? { last: true } : {});
   const atPhp = phpDelaysMs?.map(job('php')) ?? [jobOf('php-now', 0, { handedOver: true })];
   return [...delaysMs.map(job('')), ...atPhp];
 }
