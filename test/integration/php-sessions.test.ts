@@ -6,7 +6,7 @@ import type { LoginEvent } from '../../src/domain/types.ts';
 import { sweepingPhp } from '../../src/php/listing.ts';
 import { sealsOf } from '../../src/php/seal.ts';
 import { encodePayload } from '../../src/queue/job.ts';
-import { keysFor, LOGIN_QUEUE, userTag } from '../../src/redis/keys.ts';
+import { keysFor, LOGIN_QUEUE, RECHECK_QUEUE, userTag } from '../../src/redis/keys.ts';
 import { redisPhpIds, redisPhpSessions } from '../../src/redis/php-sessions.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
 import { loginId } from '../../src/web/handle.ts';
@@ -175,7 +175,6 @@ describe('a person ends logins at a PHP site', () => {
       { sessionPrefix: 'ELSEWHERE:' },
       /^not_found: not touched: there was none/,
     ],
-    ['the worker has no keys', null, /not touched: the worker has no keys/],
   ])('%s: the audit says so, and never that it was ended', async (what, php, words) => {
     const site = await setup(php);
     const login = await site.login();
@@ -199,6 +198,49 @@ describe('a person ends logins at a PHP site', () => {
     expect(await site.get(late.id)).toBe(live(late.lid));
   });
 });
+
+test('no worker has the keys: when its tries are used up the audit says so, and never that it was ended', async () => {
+  const site = await setup(null);
+  const login = await site.login();
+  await site.desk.endSession('alice', login.lid, 'lost telephone', ADMIN);
+  const rechecks = new Queue(RECHECK_QUEUE, { connection: site.redis, prefix: site.keys.queuePrefix });
+  release(() => rechecks.close());
+  const told = async () => (await site.desk.audit(50)).find(({ what }) => what === 'php_end');
+  const { outcome } = await until(async () => {
+    await hurry(rechecks);
+    return told();
+  });
+  expect(outcome).toMatch(/not touched: the worker has no keys/);
+  expect(outcome).not.toContain('revoked');
+  const tries = site.log.entries.filter(({ fields }) => (fields as { event?: string }).event === 'recheck_failed');
+  expect(tries.length).toBe(7);
+});
+
+test('of two workers one has the keys: every login is ended, whichever of them takes its job first', async () => {
+  const site = await setup();
+  const other = await openWorker(site.prefix, { brake: false });
+  const rechecks = new Queue(RECHECK_QUEUE, { connection: site.redis, prefix: site.keys.queuePrefix });
+  release(() => rechecks.close());
+  const logins = await Promise.all(Array.from({ length: 10 }, () => site.login()));
+  for (const { lid } of logins) await site.desk.endSession('alice', lid, 'a thief', ADMIN);
+  const told = async () => (await site.desk.audit(100)).filter(({ what }) => what === 'php_end');
+  const acts = await until(async () => {
+    await hurry(rechecks);
+    const all = await told();
+    return all.length >= logins.length ? all : null;
+  });
+  expect(acts.map(({ outcome }) => outcome)).toEqual(logins.map(() => 'revoked: its user set to NULL'));
+  for (const { id, lid } of logins) expect(await site.get(id)).toBe(ended(lid));
+  expect(other.log.text()).toContain('PhpKeysMissing');
+});
+
+/** The jobs that a worker gave back are due at once. */
+async function hurry(rechecks: Queue): Promise<void> {
+  for (const job of await rechecks.getDelayed()) {
+    // Another worker may be quicker.
+    if (job?.id?.endsWith('-php-now')) await job.promote().catch(() => {});
+  }
+}
 
 test('a wrong end is taken back: nobody is bounced any more, and it is said that the user must log in again', async () => {
   const site = await setup();
