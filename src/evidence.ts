@@ -134,6 +134,7 @@ async function judgeAgain(ask: UnlocatableAsk, word: RegistryWord, deps: Evidenc
     loginAtMs: login.loginAtMs,
     queuedAtMs,
     decidedAtMs: nowMs,
+    ...(login.php === undefined ? {} : { atPhp: true as const }),
   };
   const [recorded] = await deps.incidents.record([incident]);
   if (recorded instanceof Error) throw recorded;

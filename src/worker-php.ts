@@ -32,7 +32,14 @@ export interface PhpOptions {
   readonly maxExecutionSeconds?: number | undefined;
 }
 
+/** A worker without keys has taken a job for one that has them: it goes back to the queue. */
+export class PhpKeysMissing extends Error {
+  override readonly name = 'PhpKeysMissing';
+}
+
 export interface PhpEnding {
+  /** Can this worker end PHP's sessions at all? */
+  readonly isConfigured: boolean;
   ending(sessions: Sessions): Sessions;
   /** The registry as the sweep is to clean it. */
   sweeping(registry: Registry): Registry;
@@ -62,7 +69,8 @@ export function openPhpEnding(
   { log, releasers }: { readonly log: Log; readonly releasers: Releasers },
 ): PhpEnding {
   if (php === undefined) {
-    return { ending: (sessions) => withoutPhp(sessions, log), sweeping: (registry) => registry, recheckDelaysMs: [] };
+    const ending = (sessions: Sessions) => withoutPhp(sessions, log);
+    return { isConfigured: false, ending, sweeping: (registry) => registry, recheckDelaysMs: [] };
   }
   const { sessionPrefix = 'PHPREDIS_SESSION:', locking = false, lockWaitMs = 1000 } = php;
   const { format = 'php', field = 'username', end = 'null' } = php;
@@ -74,6 +82,7 @@ export function openPhpEnding(
   const recheckDelaysMs = phpRecheckDelays(php.maxExecutionSeconds ?? 30);
   const settleMs = recheckDelaysMs.at(-1) ?? 0;
   return {
+    isConfigured: true,
     ending: (inner) => endingPhp(inner, deps),
     sweeping: (inner) => sweepingPhp(inner, { ...deps, settleMs }),
     recheckDelaysMs,

@@ -50,7 +50,7 @@ import { redisStanding } from './redis/standing.ts';
 import { redisSweeper, SWEEP_USER_EVERY_MS } from './redis/sweeper.ts';
 import { Releasers } from './release.ts';
 import { openWorkerDesk } from './worker-desk.ts';
-import { checkPhpOptions, openPhpEnding, type PhpEnding, type PhpOptions } from './worker-php.ts';
+import { checkPhpOptions, openPhpEnding, type PhpEnding, PhpKeysMissing, type PhpOptions } from './worker-php.ts';
 
 /** How often the lists of sessions are cleaned, by default. */
 const SWEEP_EVERY_MINUTES = 60;
@@ -298,9 +298,11 @@ function openEnding(
   const rechecks = recheckQueue(redis, names, recheckDelaysMs, log, php.recheckDelaysMs);
   releasers.add('recheck queue', () => rechecks.close());
   const handOver = { ...deps, rechecks, clock, registry: redisRegistry(redis, keys), audit: redisAudit(redis, keys) };
-  const work = async (ends: readonly Revocation[], pass: string) => {
+  const work = async (ends: readonly Revocation[], pass: string, isFinal: boolean) => {
     // What is handed over comes by itself.
     const [one] = ends;
+    // Another worker may have the keys; only when the tries are used up is it noted that nobody had.
+    if (one?.handedOver && !php.isConfigured && !isFinal) throw new PhpKeysMissing();
     await (one?.handedOver ? takeOver(one, pass, handOver) : recheck(ends, pass, deps));
   };
   const consumer = startRechecks(redis, names, work, log);
@@ -372,8 +374,11 @@ function noteLogins({ registry, sweeper, log, clock, list }: NoteDeps): NonNulla
     const known = logins.filter(({ countries }) => countries.length > 0);
     const userIds = logins.map(({ userId }) => userId);
     try {
-      await Promise.all(logins.map(({ unlisted }) => unlisted && list(unlisted)));
+      // One that cannot be listed keeps nobody else from being noted.
+      const listed = await Promise.allSettled(logins.map(({ unlisted }) => unlisted && list(unlisted)));
       await Promise.all([registry.located(known), sweeper.note(userIds, clock())]);
+      const failed = listed.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     } catch (error) {
       log.warn({ event: 'registry_failed', error: errorName(error) }, 'Where logins came from could not be noted');
     }

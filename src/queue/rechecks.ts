@@ -91,6 +91,8 @@ function chunksOf(ends: readonly Revocation[]): (readonly Revocation[])[] {
 
 function jobsOf(ends: readonly Revocation[], delaysMs: readonly number[], phpDelaysMs: readonly number[] | null) {
   const lastMs = Math.max(...delaysMs, ...(phpDelaysMs ?? []));
+  // Which is the last of an end that is handed over, only the worker knows, whose jobs come beside these.
+  const isWhole = phpDelaysMs !== null;
   const id = idOf(ends);
   const jobOf = (step: string, delay: number, more: More) => ({
     name: 'recheck',
@@ -98,7 +100,7 @@ function jobsOf(ends: readonly Revocation[], delaysMs: readonly number[], phpDel
     opts: { jobId: `${id}-${step}`, delay },
   });
   const job = (prefix: string) => (delay: number, step: number) =>
-    jobOf(`${prefix}${step}`, delay, delay === lastMs ? { last: true } : {});
+    jobOf(`${prefix}${step}`, delay, isWhole && delay === lastMs ? { last: true } : {});
   const atPhp = phpDelaysMs?.map(job('php')) ?? [jobOf('php-now', 0, { handedOver: true })];
   return [...delaysMs.map(job('')), ...atPhp];
 }
@@ -148,18 +150,16 @@ export interface RecheckConsumer {
   close(force?: boolean): Promise<void>;
 }
 
+/** `isFinal`: where it throws now, it is not tried again. */
+type HandleRechecks = (ends: readonly Revocation[], pass: string, isFinal: boolean) => Promise<void>;
+
 /** Calls `handle` with each job's ends when they are due; where it throws, all of them are tried again. */
-export function startRechecks(
-  redis: Redis,
-  names: Names,
-  handle: (ends: readonly Revocation[], pass: string) => Promise<void>,
-  log: Log,
-): RecheckConsumer {
+export function startRechecks(redis: Redis, names: Names, handle: HandleRechecks, log: Log): RecheckConsumer {
   const work = async (job: Job): Promise<void> => {
     const ends = jobSchema.safeParse(job.data);
     if (!ends.success) throw new UnrecoverableError('malformed_job');
     const all = ends.data.map(({ reason, ...rest }) => ({ ...rest, reason: reason as EndReason }));
-    await handle(all, `recheck:${job.id}`);
+    await handle(all, `recheck:${job.id}`, job.attemptsMade + 1 >= (job.opts.attempts ?? 1));
   };
   const worker = new Worker(names.queue, work, { connection: redis, prefix: names.prefix, concurrency: 10 });
   worker.on('error', (error) => logQueueError(log, error));

@@ -2,7 +2,7 @@
 
 import type { Redis } from 'ioredis';
 import type { Baselines, Log, Sessions } from '../ports.ts';
-import { redisAges } from './ages.ts';
+import { type Ages, redisAges } from './ages.ts';
 import { redisBaselines } from './baselines.ts';
 import { redisSessions } from './ender.ts';
 import type { Keys } from './keys.ts';
@@ -26,7 +26,12 @@ export function keptAsByWorkers({ redis, keys, log, ...given }: KeepingOptions):
 } {
   const said = redisAges(redis, keys);
   const { baselineTtlMs = 180 * DAY_MS, tombstoneTtlMs = 30 * DAY_MS, absoluteTtlMs = 0 } = given;
-  const ages = async () => ({ baselineTtlMs, tombstoneTtlMs, ...(await said.read()) });
+  let known: Partial<Ages> = {};
+  // How long something is kept is no reason not to do it: on a Cluster this key may be on a server that is away.
+  const ages = async () => {
+    known = await said.read().catch(() => known);
+    return { baselineTtlMs, tombstoneTtlMs, ...known };
+  };
   return {
     baselines: {
       load: (userIds) => redisBaselines(redis, keys, baselineTtlMs, log).load(userIds),

@@ -50,7 +50,7 @@ export interface Keys {
   incidentsByReason(reason: string): string;
   incidentsByAction(action: string): string;
   incidentsByCountry(country: string): string;
-  /** How far the incidents of release 0.1 are on the four lists above. */
+  /** How far incidents of earlier releases are on the lists above. Numbered: workers of those releases keep a mark of their own. */
   incidentsIndexed(): string;
   /** Cases with visits, scored by the oldest visit that is kept. */
   visited(): string;
@@ -170,7 +170,7 @@ function incidentKeys(shared: string) {
     incidentsByReason: (reason: string) => `${shared}:incidents:reason:${reason}`,
     incidentsByAction: (action: string) => `${shared}:incidents:action:${action}`,
     incidentsByCountry: (country: string) => `${shared}:incidents:country:${country}`,
-    incidentsIndexed: () => `${shared}:incidents:indexed`,
+    incidentsIndexed: () => `${shared}:incidents:indexed-2`,
     visited: () => `${shared}:visited`,
   } satisfies Partial<Keys>;
 }

@@ -110,8 +110,7 @@ async function expireVisits(redis: Redis, keys: Keys, beforeMs: number): Promise
   }
 }
 
-/** Those that were put on them by an earlier release lack the networks of addresses without a country. */
-const DONE = 'done-2';
+const DONE = 'done';
 
 /** Incidents of earlier releases are on fewer lists: puts them on the others, once. A sweep that dies goes on from its mark. */
 async function indexOld(redis: Redis, keys: Keys, keepMs: number): Promise<number> {

@@ -144,10 +144,10 @@ async function closeOne(
 ): Promise<boolean> {
   const atMs = deps.clock();
   const why = `the same country as ${incident.id}`;
-  const outcome = await deps.incidents.resolve(other.id, { disposition: 'safe', by, note: why, atMs });
+  const entry = { atMs, what: 'answer', by, why, ...about(other), outcome: 'safe' } as const;
+  const outcome = await deps.incidents.resolve(other.id, { disposition: 'safe', by, note: why, atMs, entry });
   // Somebody else was faster: their answer stays.
   if (outcome !== 'resolved') return false;
-  await note(deps, [{ what: 'answer', by, why, ...about(other), outcome: 'safe' }]);
   void deps.notifier.tell({ event: 'incident.answered', caseId: other.id, atMs, disposition: 'safe', by });
   return true;
 }

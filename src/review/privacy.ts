@@ -87,7 +87,9 @@ export async function forgetUser(deps: PrivacyDeps, userId: string, by: EndOptio
 async function forgetClaimed(deps: PrivacyDeps, userId: string, by: EndOptions, claim: string): Promise<Forgotten> {
   const pseudonym = `${PSEUDONYM_PREFIX}${randomBytes(12).toString('base64url')}`;
   // Why, the last entry says: whatever names the user in it is replaced there.
-  const begun = { what: 'forget_user', by: by.by, why: '', userId: pseudonym, lid: null, outcome: 'begun' } as const;
+  // Who forgets themselves is not named either.
+  const who = by.by === userId ? pseudonym : by.by;
+  const begun = { what: 'forget_user', by: who, why: '', userId: pseudonym, lid: null, outcome: 'begun' } as const;
   await deps.audit.add([{ atMs: deps.clock(), ...begun }]);
   const { failed } = await deps.sessions.endAll(userId, by);
   if (failed > 0) {
@@ -97,7 +99,7 @@ async function forgetClaimed(deps: PrivacyDeps, userId: string, by: EndOptions, 
   const jobs = await deps.jobs.forget(userId);
   const lists = await removeEntries(deps, userId);
   const logins = await loginsOf(deps, userId);
-  const { incidents, visits, caseIds } = await rewriteIncidents(deps, userId, pseudonym, by.by);
+  const { incidents, visits, caseIds } = await rewriteIncidents(deps, userId, pseudonym, who);
   const erased = await deps.eraser.erase(userId, logins);
   const audit = await deps.trail.pseudonymise({ userId, caseIds }, pseudonym, claim);
   const counts = { ...erased, incidents, visits, audit, lists, jobs };
@@ -106,7 +108,7 @@ async function forgetClaimed(deps: PrivacyDeps, userId: string, by: EndOptions, 
     {
       atMs: deps.clock(),
       what: 'forget_user',
-      by: by.by,
+      by: who,
       why: by.why.replace(asWord(userId), pseudonym),
       userId: pseudonym,
       lid: null,

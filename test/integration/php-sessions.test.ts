@@ -6,7 +6,7 @@ import type { LoginEvent } from '../../src/domain/types.ts';
 import { sweepingPhp } from '../../src/php/listing.ts';
 import { sealsOf } from '../../src/php/seal.ts';
 import { encodePayload } from '../../src/queue/job.ts';
-import { keysFor, LOGIN_QUEUE, userTag } from '../../src/redis/keys.ts';
+import { keysFor, LOGIN_QUEUE, RECHECK_QUEUE, userTag } from '../../src/redis/keys.ts';
 import { redisPhpIds, redisPhpSessions } from '../../src/redis/php-sessions.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
 import { loginId } from '../../src/web/handle.ts';
@@ -40,6 +40,7 @@ async function setup(php: Partial<NonNullable<WorkerOptions['php']>> | null = {}
     redis,
     keys,
     desk,
+    worker,
     log: worker.log,
     report,
     listed,
@@ -175,7 +176,6 @@ describe('a person ends logins at a PHP site', () => {
       { sessionPrefix: 'ELSEWHERE:' },
       /^not_found: not touched: there was none/,
     ],
-    ['the worker has no keys', null, /not touched: the worker has no keys/],
   ])('%s: the audit says so, and never that it was ended', async (what, php, words) => {
     const site = await setup(php);
     const login = await site.login();
@@ -199,6 +199,49 @@ describe('a person ends logins at a PHP site', () => {
     expect(await site.get(late.id)).toBe(live(late.lid));
   });
 });
+
+test('no worker has the keys: when its tries are used up the audit says so, and never that it was ended', async () => {
+  const site = await setup(null);
+  const login = await site.login();
+  await site.desk.endSession('alice', login.lid, 'lost telephone', ADMIN);
+  const rechecks = new Queue(RECHECK_QUEUE, { connection: site.redis, prefix: site.keys.queuePrefix });
+  release(() => rechecks.close());
+  const told = async () => (await site.desk.audit(50)).find(({ what }) => what === 'php_end');
+  const { outcome } = await until(async () => {
+    await hurry(rechecks);
+    return told();
+  });
+  expect(outcome).toMatch(/not touched: the worker has no keys/);
+  expect(outcome).not.toContain('revoked');
+  const tries = site.log.entries.filter(({ fields }) => (fields as { event?: string }).event === 'recheck_failed');
+  expect(tries.length).toBe(7);
+});
+
+test('what a worker without keys takes goes back to the queue, and is ended by one that has them', async () => {
+  const site = await setup(null);
+  const logins = await Promise.all([1, 2, 3].map(() => site.login()));
+  for (const { lid } of logins) await site.desk.endSession('alice', lid, 'a thief', ADMIN);
+  await until(() => (site.log.text().match(/PhpKeysMissing/g) ?? []).length >= logins.length);
+  for (const { id, lid } of logins) expect(await site.get(id)).toBe(live(lid));
+  await openWorker(site.prefix, { php: { keys: PHP_KEYS, sessionPrefix: site.sessionPrefix }, brake: false });
+  // Of two, one job in a few hundred would meet the one without keys each time.
+  await site.worker.close();
+  const rechecks = new Queue(RECHECK_QUEUE, { connection: site.redis, prefix: site.keys.queuePrefix });
+  release(() => rechecks.close());
+  for (const { id, lid } of logins) {
+    await hurry(rechecks);
+    expect((await site.told(lid)).outcome).toBe('revoked: its user set to NULL');
+    expect(await site.get(id)).toBe(ended(lid));
+  }
+});
+
+/** The jobs that a worker gave back are due at once. */
+async function hurry(rechecks: Queue): Promise<void> {
+  for (const job of await rechecks.getDelayed()) {
+    // Another worker may be quicker.
+    if (job?.id?.endsWith('-php-now')) await job.promote().catch(() => {});
+  }
+}
 
 test('a wrong end is taken back: nobody is bounced any more, and it is said that the user must log in again', async () => {
   const site = await setup();

@@ -8,6 +8,7 @@ import { Asker } from '../../src/asker.ts';
 import { openDesk } from '../../src/desk.ts';
 import type { IncidentRecord } from '../../src/domain/incident.ts';
 import type { LoginEvent } from '../../src/domain/types.ts';
+import { sealsOf } from '../../src/php/seal.ts';
 import type { RegistryAsk } from '../../src/ports.ts';
 import { loginQueue } from '../../src/queue/login-queue.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
@@ -20,6 +21,7 @@ import { createRegistryWorker } from '../../src/registry-worker.ts';
 import { captureLog, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { LoopbackInternet, webServer } from '../support/loopback-internet.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
+import { PHP_KEYS } from '../support/php-ending.ts';
 import { openWorker } from '../support/worker.ts';
 
 const HOME = '81.2.69.142';
@@ -52,6 +54,8 @@ beforeAll(() => {
   overridesFile = join(folder, 'own.csv');
   writeFileSync(overridesFile, '8.20.1.0/24,\n');
 });
+
+const PHP_SEALED = sealsOf(PHP_KEYS).seal('a'.repeat(26), 'lid');
 
 function login(userId: string, address: string): LoginEvent {
   serial += 1;
@@ -226,6 +230,16 @@ describe('evidence', () => {
     ]);
     await until(async () => (await w.counters.read())['registry:same_country'] === 1);
     expect(await w.caseOf(near)).toBeNull();
+  });
+
+  test('of a login at a PHP site the incident says so: its end can be taken back, its session cannot', async () => {
+    const w = await world();
+    const away = { ...login('a', '8.20.1.1'), php: PHP_SEALED };
+    await w.send(home('a'), away);
+    expect(await w.found(away)).toMatchObject({ reason: 'country_disputed', sighting: { agreed: false }, atPhp: true });
+    const web = login('a', '8.20.1.2');
+    await w.send(web);
+    expect(await w.found(web)).not.toHaveProperty('atPhp');
   });
 
   test('the lists are asked: what is allowed is not flagged, and a block ends nothing on a geofeed’s word', async () => {

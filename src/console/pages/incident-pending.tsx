@@ -2,6 +2,7 @@
 
 import { type IncidentRecord, isLeft } from '../../domain/incident.ts';
 import { type Ctx, incidentPath, PostForm } from '../kit.tsx';
+import { isAnswerable } from './answer-form.tsx';
 
 export function Pending({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
   const { id, status, pending } = incident;
@@ -14,15 +15,18 @@ export function Pending({ c, incident }: { c: Ctx; incident: IncidentRecord }) {
         This answer stands, but what follows from it may not all be done: something failed, or the process died over it.
         {status === 'confirmed' ? ' The login may still live.' : ''}
       </p>
-      <PostForm
-        c={c}
-        action={`${incidentPath(id)}/answer`}
-        values={values}
-        needs="analyst"
-        fresh={status === 'confirmed' || giveBack}
-      >
-        <button type="submit">Complete the answer</button>
-      </PostForm>
+      {/* Given again, that of the user's link would be overruled by it: the form below is for an answer of one's own. */}
+      {isAnswerable(incident) ? null : (
+        <PostForm
+          c={c}
+          action={`${incidentPath(id)}/answer`}
+          values={values}
+          needs="analyst"
+          fresh={status === 'confirmed' || giveBack}
+        >
+          <button type="submit">Complete the answer</button>
+        </PostForm>
+      )}
     </>
   );
 }
