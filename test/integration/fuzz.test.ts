@@ -1,14 +1,15 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { keysFor } from '../../src/redis/keys.ts';
 import { fuzz, type Mutants, type Place, play } from '../support/fuzz-world.ts';
-import { connect, testPrefix } from '../support/index.ts';
+import { connect, privateRedis, testPrefix } from '../support/index.ts';
 
 const RUNS = 3000;
 
 let place: Place;
 
-beforeAll(() => {
-  place = { redis: connect(), keys: keysFor(testPrefix()) };
+/** A server of this file's own: a hundred thousand keys come of it. */
+beforeAll(async () => {
+  place = { redis: connect((await privateRedis()).url), keys: keysFor(testPrefix()) };
 });
 
 describe('random interleavings of a thief who rotates three times, a second tab, a stale saver and the revoker', () => {
