@@ -65,18 +65,29 @@ export interface HandOverDeps extends RecheckDeps {
 /**
  * A person or the web tier has ended a login at a PHP site, whose sessions only workers reach: they end as those of any such
  * login do, and the audit says what was found. The re-checks are queued first: a repeat of this job queues none twice.
+ *
+ * @param isFinal where it fails now, it is not tried again: then the audit says so, and the re-checks are what is left
  */
-export async function takeOver(one: Revocation, pass: string, deps: HandOverDeps): Promise<void> {
+export async function takeOver(one: Revocation, pass: string, isFinal: boolean, deps: HandOverDeps): Promise<void> {
   await deps.rechecks.schedule([one]);
-  const [result] = await recheck([one], pass, deps);
+  const result = await recheck([one], pass, deps).then(
+    ([done]) => done,
+    async (error: unknown) => {
+      if (isFinal) await noteAtPhp(one, "not ended yet: PHP's sessions could not be reached", deps);
+      throw error;
+    },
+  );
   if (result === undefined || result.lifted) return;
   const { outcome, php } = result;
+  await noteAtPhp(one, php === undefined ? outcome : `${outcome}: ${phpWords(php)}`, deps);
+}
+
+async function noteAtPhp(one: Revocation, outcome: string, deps: HandOverDeps): Promise<void> {
   const atMs = deps.clock();
   const known = await deps.registry.find(one.lid, atMs);
   // Of a user who is being forgotten nothing is known any more, and nothing is to be written down.
   const whose = known?.userId == null ? { userId: null, lid: null } : { userId: known.userId, lid: one.lid };
-  const words = php === undefined ? outcome : `${outcome}: ${phpWords(php)}`;
-  const act = { what: 'php_end', by: 'worker', why: '', ...whose, caseId: one.caseId, outcome: words } as const;
+  const act = { what: 'php_end', by: 'worker', why: '', ...whose, caseId: one.caseId, outcome } as const;
   await deps.audit.add([{ atMs, ...act }]);
 }
 

@@ -303,7 +303,7 @@ function openEnding(
     const [one] = ends;
     // Another worker may have the keys; only when the tries are used up is it noted that nobody had.
     if (one?.handedOver && !php.isConfigured && !isFinal) throw new PhpKeysMissing();
-    await (one?.handedOver ? takeOver(one, pass, handOver) : recheck(ends, pass, deps));
+    await (one?.handedOver ? takeOver(one, pass, isFinal, handOver) : recheck(ends, pass, deps));
   };
   const consumer = startRechecks(redis, names, work, log);
   releasers.add('rechecks', () => consumer.close(isForced()));

@@ -62,6 +62,14 @@ async function expressShop(how = {}) {
   return { shop, time, kept, prefix };
 }
 
+async function stockShop() {
+  const time = { now: Date.now() };
+  const kept: Request[] = [];
+  const bouncer = { clock: () => time.now };
+  const shop = await openStockShop('connect-redis 8', testPrefix(), { bouncer, routes: keeping(kept) });
+  return { shop, time, kept };
+}
+
 async function loggedIn(browser: Browser): Promise<string> {
   let lid = '';
   await until(async () => {
@@ -82,24 +90,11 @@ async function movedOn(browser: Browser, time: { now: number }): Promise<void> {
 }
 
 describe('a request that is still open when the session moves on', () => {
-  test('reloads the session, in express, and nobody is logged out', async () => {
-    const { shop, time, kept } = await expressShop();
-    const browser = shop.browser();
-    await loggedIn(browser);
-    await browser.get('/keep');
-    await movedOn(browser, time);
-    const [req] = kept as [Request];
-    expect(await reload(req)).toBe('ok');
-    expect(mine(req).userId).toBe('alice');
-    expect(await browser.user()).toBe('alice');
-    expect(shop.log.text()).not.toContain('session_reused');
-  });
-
-  test('over a stock store', async () => {
-    const time = { now: Date.now() };
-    const kept: Request[] = [];
-    const bouncer = { clock: () => time.now };
-    const shop = await openStockShop('connect-redis 8', testPrefix(), { bouncer, routes: keeping(kept) });
+  test.each([
+    ['our store', expressShop],
+    ['a stock store', stockShop],
+  ])('reloads the session, in express over %s, and nobody is logged out', async (_name, open) => {
+    const { shop, time, kept } = await open();
     const browser = shop.browser();
     await loggedIn(browser);
     await browser.get('/keep');

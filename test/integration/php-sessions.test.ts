@@ -11,7 +11,17 @@ import { redisPhpIds, redisPhpSessions } from '../../src/redis/php-sessions.ts';
 import { redisRegistry } from '../../src/redis/registry.ts';
 import { loginId } from '../../src/web/handle.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
-import { captureLog, cleanup, connect, release, spawnNode, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import {
+  captureLog,
+  cleanup,
+  connect,
+  privateRedis,
+  release,
+  spawnNode,
+  testPrefix,
+  testRedisUrl,
+  until,
+} from '../support/index.ts';
 import { ended, handleOf, live, newId, newLid, PHP_KEYS } from '../support/php-ending.ts';
 import { ADDRESS } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
@@ -216,6 +226,27 @@ test('no worker has the keys: when its tries are used up the audit says so, and 
   const tries = site.log.entries.filter(({ fields }) => (fields as { event?: string }).event === 'recheck_failed');
   expect(tries.length).toBe(7);
 });
+
+test("PHP's Redis stays away: when the tries are used up the audit says that it is not ended yet", async () => {
+  const away = await privateRedis();
+  const site = await setup({ redis: away.url });
+  const { lid, event } = aLogin();
+  await site.redis.hset(site.keys.phpIds(lid), handleOf(newId()), seals.seal(newId(), lid));
+  await site.report(event);
+  await until(async () => (await site.redis.hexists(site.keys.userEntries(userTag('alice')), lid)) === 1);
+  await away.kill();
+  await site.desk.endSession('alice', lid, 'lost telephone', ADMIN);
+  const rechecks = new Queue(RECHECK_QUEUE, { connection: site.redis, prefix: site.keys.queuePrefix });
+  release(() => rechecks.close());
+  const { outcome } = await until(
+    async () => {
+      await hurry(rechecks);
+      return (await site.desk.audit(50)).find(({ what }) => what === 'php_end');
+    },
+    { timeoutMs: 60_000 },
+  );
+  expect(outcome).toMatch(/^not ended yet/);
+}, 90_000);
 
 test('what a worker without keys takes goes back to the queue, and is ended by one that has them', async () => {
   const site = await setup(null);
