@@ -1,6 +1,6 @@
 /** What the commands share: their common flags, the configuration, and a connection that is always closed. */
 
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Redis } from 'ioredis';
 import {
   type Config,
@@ -16,6 +16,7 @@ import { BouncerError, errorName } from '../errors.ts';
 import type { Log } from '../ports.ts';
 import { openWebRedis } from '../redis/connection.ts';
 import { type Keys, keysFor } from '../redis/keys.ts';
+import { CommandWithIds } from './id-argument.ts';
 
 /** No command waits for Redis longer than this. */
 export const REDIS_TIMEOUT_MS = 3000;
@@ -28,7 +29,7 @@ export const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** A command with `--json`, `--config`, and the flags of these settings (`redisUrl` and `prefix` always). */
 export function command(name: string, description: string, settings: readonly SettingName[] = []): Command {
-  const made = new Command(name).description(description);
+  const made = new CommandWithIds(name).description(description);
   made.option('--json', 'print JSON instead of text');
   made.option('--config <path>', 'configuration file (default: session-bouncer.config.json, if it is there)');
   for (const setting of FLAGS) {

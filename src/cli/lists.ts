@@ -4,6 +4,7 @@ import { Argument, Command, InvalidArgumentError } from 'commander';
 import { LIST_KINDS, LIST_NAMES, type ListEntry, type ListKind, type ListName } from '../domain/lists.ts';
 import { BouncerError } from '../errors.ts';
 import { command, configOf, type Options } from './context.ts';
+import { IdArgument } from './id-argument.ts';
 import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
@@ -31,7 +32,7 @@ function addCommand(): Command {
 
 function removeCommand(): Command {
   return withReasons(command('remove', 'take an entry off its list'))
-    .addArgument(new Argument('<id>', 'of the entry, as `lists show` tells it'))
+    .addArgument(new IdArgument('<id>', 'of the entry, as `lists show` tells it'))
     .action(remove);
 }
 

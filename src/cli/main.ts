@@ -49,12 +49,11 @@ function program(): Command {
 
 /** commander says `error: ...`, sometimes with a suggestion on a second line. */
 function oneLine(text: string): string {
-  return clean(
-    text
-      .replace(/^error: /, '')
-      .trim()
-      .replace(/\s+/g, ' '),
-  );
+  const said = text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\s+/g, ' ');
+  return clean(said.startsWith('unknown option') ? `${said} (a value that begins with a dash goes behind --)` : said);
 }
 
 /** Works from the sources and from dist/: the nearest package.json above is ours. */

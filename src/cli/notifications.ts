@@ -1,6 +1,6 @@
 /** `session-bouncer notifications list | retry`: what webhooks could not be told. */
 
-import { Argument, Command } from 'commander';
+import { Command } from 'commander';
 import type { Redis } from 'ioredis';
 import type { DeadLetter } from '../desk-ports.ts';
 import { BouncerError } from '../errors.ts';
@@ -8,6 +8,7 @@ import { type DeadLetters, deadLetters } from '../queue/notifications.ts';
 import { redisAudit } from '../redis/audit.ts';
 import { type Keys, NOTIFICATION_QUEUE } from '../redis/keys.ts';
 import { command, configOf, type Options, QUIET, textOf, withRedis } from './context.ts';
+import { IdArgument } from './id-argument.ts';
 import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
@@ -21,7 +22,7 @@ export function notificationsCommand(): Command {
   notifications.addCommand(command('list', `those that were given up: the last ${ROWS}, newest first`).action(list));
   notifications.addCommand(
     command('retry', 'all attempts once more, by the workers')
-      .addArgument(new Argument('<id>', 'as the list shows it'))
+      .addArgument(new IdArgument('<id>', 'as the list shows it'))
       .option('--by <who>', 'who retries (default: your name on this machine)')
       .option('--why <text>', 'why', '')
       .action(retry),

@@ -14,6 +14,7 @@ import { redisRegistry } from '../redis/registry.ts';
 import { guardedSessions } from '../redis/sessions.ts';
 import { LONGEST_SESSION_MS, type SessionAdmin, sessionAdmin } from '../session-admin.ts';
 import { command, configOf, type Options, QUIET, textOf, withRedis } from './context.ts';
+import { IdArgument } from './id-argument.ts';
 import { type Column, table } from './table.ts';
 import { print, printJson, standardOutput } from './terminal.ts';
 import { clean } from './text.ts';
@@ -45,7 +46,7 @@ function withReasons(made: Command): Command {
 
 function endCommand(): Command {
   return withReasons(command('end', 'end one login, with all its session ids', ['tombstoneTtlDays']))
-    .addArgument(new Argument('<id>', "the login's id, or a session's handle"))
+    .addArgument(new IdArgument('<id>', "the login's id, or a session's handle"))
     .action(end);
 }
 

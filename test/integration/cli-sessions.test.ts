@@ -50,7 +50,12 @@ describe('session-bouncer sessions', () => {
     const web = new WebTier();
     const unknown = await cli(web, 'end', 'h'.repeat(43), ...WHY);
     expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringMatching(/^session_unknown: /)]);
+    // One id in sixty-four begins with a dash, and people paste ids.
+    for (const id of [`-${'h'.repeat(42)}`, `--${'h'.repeat(41)}`]) {
+      expect((await cli(web, 'end', id, ...WHY)).stderr).toMatch(/^session_unknown: /);
+    }
     const silent = await cli(web, 'end-all', 'alice');
+    expect((await cli(web, 'list', '-alice')).stderr).toContain('begins with a dash goes behind --');
     expect([silent.code, silent.stderr]).toEqual([1, expect.stringContaining('--by')]);
   });
 });
