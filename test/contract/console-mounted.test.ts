@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createBouncer } from '../../src/index.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { redisLists } from '../../src/redis/lists.ts';
-import { captureLog, connect, release, testPrefix, testRedisUrl } from '../support/index.ts';
+import { captureLog, connect, errorsIn, release, testPrefix, testRedisUrl } from '../support/index.ts';
 import { MOUNTS } from './mounts/servers.ts';
 
 /** The header of the app's own request, however its framework tells it. */
@@ -59,7 +59,7 @@ describe.each(MOUNTS)('mounted in $name', ({ open }) => {
     expect([done.status, done.headers.get('location')]).toEqual([303, expect.stringMatching(/^\/desk\/address\?/)]);
     const entries = await redisLists(connect(), keysFor(prefix)).list(Date.now());
     expect(entries).toMatchObject([{ list: 'block', kind: 'address', value: '81.2.69.142', by: 'ada', why: 'a test' }]);
-    expect(log.entries.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(errorsIn(log)).toEqual([]);
   });
 });
 

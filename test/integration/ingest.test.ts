@@ -9,7 +9,16 @@ import { decodePayload } from '../../src/queue/job.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
-import { connect, freePort, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import {
+  connect,
+  errorsIn,
+  freePort,
+  privateRedis,
+  release,
+  testPrefix,
+  testRedisUrl,
+  until,
+} from '../support/index.ts';
 import { type Answer, newId, newSecret, openTestIngest, type TestIngest } from '../support/ingest.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -170,7 +179,7 @@ describe('POST /v1/logins', () => {
     expect((await ingest.get('/healthz')).status).toBe(200);
     sent.destroy();
     await until(() => ingest.stats().refused.body_invalid === 1);
-    expect(ingest.log.entries.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(errorsIn(ingest.log)).toEqual([]);
     expect(await queue.getWaitingCount()).toBe(0);
   });
 

@@ -16,7 +16,16 @@ import type { ExpressRequest, ExpressResponse } from '../../src/web/express.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { listening } from '../contract/frameworks/express.ts';
 import { openFastifyShop } from '../support/fastify-shop.ts';
-import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import {
+  captureLog,
+  connect,
+  errorsIn,
+  privateRedis,
+  release,
+  testPrefix,
+  testRedisUrl,
+  until,
+} from '../support/index.ts';
 import { ADDRESS, Browser } from '../support/shop.ts';
 
 const SECRET = 'a secret of the tests, forty letters long';
@@ -135,7 +144,7 @@ describe('a socket', () => {
     expect(await open.closed).toBe(4401);
     expect(await visit(chat.url, cookie).closed).toBe(4401);
     expect(said).toEqual([true, true, false]);
-    expect(chat.log.entries.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(errorsIn(chat.log)).toEqual([]);
   });
 
   test.each(['websocket', 'polling'])('of socket.io through bouncer.express itself, by %s', async (transport) => {

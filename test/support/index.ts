@@ -119,3 +119,9 @@ export function captureLog(): CapturedLog {
   const text = () => entries.map((entry) => JSON.stringify(entry)).join('\n');
   return { entries, text, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
+
+/** What was logged as an error, but for a connection that a busy machine was too late to make, and that is tried again. */
+export function errorsIn({ entries }: CapturedLog): readonly LogEntry[] {
+  const ofConnection = (fields: object) => 'event' in fields && fields.event === 'redis_unavailable';
+  return entries.filter(({ level, fields }) => level === 'error' && !ofConnection(fields));
+}
