@@ -72,7 +72,7 @@ describe('a call that was under way when the id changed', () => {
     const first = (await web.login('alice')).id;
     const second = await change(there.engine, first);
     await there.engine.open(second);
-    await until(() => tailOf(web, first));
+    await until(async () => (await tailOf(web, first)) > 0);
     aheadMs = 3_600_000;
     expect(await there.engine.open(first)).toMatchObject({ kind: 'live', forwardTo: null });
     expect(there.alarms).toEqual([]);

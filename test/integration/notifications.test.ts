@@ -115,7 +115,7 @@ describe('webhooks', () => {
     receiver.answer = inTurn(answer, answer, accept);
     world.start([{ url: receiver.url, secret: SECRET }]);
     await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
-    await until(() => receiver.received.length === 3);
+    await until(() => receiver.received.length >= 3);
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(1);
     expect(await world.letters.list(10)).toEqual([]);
   });
@@ -168,7 +168,7 @@ describe('webhooks', () => {
     expect((await child.kill('SIGKILL')).signal).toBe('SIGKILL');
     receiver.answer = accept;
     world.start([{ url: receiver.url, secret: SECRET }]);
-    await until(() => receiver.received.length === 2, { timeoutMs: 10_000 });
+    await until(() => receiver.received.length >= 2, { timeoutMs: 10_000 });
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(1);
   });
 
