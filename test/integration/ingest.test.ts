@@ -9,17 +9,9 @@ import { decodePayload } from '../../src/queue/job.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
-import {
-  connect,
-  errorsIn,
-  freePort,
-  privateRedis,
-  release,
-  testPrefix,
-  testRedisUrl,
-  until,
-} from '../support/index.ts';
+import { connect, errorsIn, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { type Answer, newId, newSecret, openTestIngest, type TestIngest } from '../support/ingest.ts';
+import { startProxy } from '../support/proxy.ts';
 import { openWorker } from '../support/worker.ts';
 
 const LONDON = '81.2.69.142';
@@ -356,9 +348,12 @@ describe('while Redis is away', () => {
     expect(answer).toMatchObject({ status: 503, retryAfter: '1', body: { code: 'queue_unavailable' } });
 
   test('503, from the start on; and it goes on when Redis is there', async () => {
-    const port = await freePort();
+    const server = await privateRedis();
+    // It keeps the port, which somebody else would get otherwise.
+    const proxy = await startProxy(server.port);
+    proxy.cut();
     const prefix = testPrefix();
-    const ingest = await openTestIngest(prefix, { redis: `redis://127.0.0.1:${port}`, timeoutMs: 300 });
+    const ingest = await openTestIngest(prefix, { redis: proxy.url, timeoutMs: 300 });
     const id = newId();
     const answer = await ingest.send('/v1/logins', LOGIN, { id });
     away(answer);
@@ -366,7 +361,7 @@ describe('while Redis is away', () => {
     const health = await ingest.get('/healthz');
     expect(health.status).toBe(503);
     expectDescribed(health, 'get');
-    const server = await privateRedis({ port });
+    proxy.open();
     const taken = await until(async () => {
       const again = await ingest.send('/v1/logins', LOGIN, { id });
       return again.status === 202 && again;
@@ -381,8 +376,8 @@ describe('while Redis is away', () => {
     const server = await privateRedis();
     const prefix = testPrefix();
     const ingest = await openTestIngest(prefix, { redis: server.url, timeoutMs: 300 });
-    expect((await ingest.send('/v1/logins', LOGIN)).status).toBe(202);
-    const id = newId();
+    const [before, id] = [newId(), newId()];
+    await until(async () => (await ingest.send('/v1/logins', LOGIN, { id: before })).status === 202);
     server.pause();
     away(await ingest.send('/v1/logins', LOGIN, { id }));
     server.resume();

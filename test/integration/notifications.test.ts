@@ -115,7 +115,7 @@ describe('webhooks', () => {
     receiver.answer = inTurn(answer, answer, accept);
     world.start([{ url: receiver.url, secret: SECRET }]);
     await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
-    await until(() => receiver.received.length === 3);
+    await until(() => receiver.received.length >= 3);
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(1);
     expect(await world.letters.list(10)).toEqual([]);
   });
@@ -168,7 +168,7 @@ describe('webhooks', () => {
     expect((await child.kill('SIGKILL')).signal).toBe('SIGKILL');
     receiver.answer = accept;
     world.start([{ url: receiver.url, secret: SECRET }]);
-    await until(() => receiver.received.length === 2, { timeoutMs: 10_000 });
+    await until(() => receiver.received.length >= 2, { timeoutMs: 10_000 });
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(1);
   });
 
@@ -184,11 +184,16 @@ describe('webhooks', () => {
   test('an endpoint that left the configuration, and an incident that is gone, end as dead letters', async () => {
     const world = openWorld();
     const receiver = await openReceiver();
-    receiver.answer = status(500);
     const before = world.start([{ url: receiver.url, secret: SECRET }], { retryDelaysMs: [300] });
+    const asked = new Promise<() => void>((resolve) => {
+      receiver.answer = (...args) => resolve(() => status(500)(...args));
+    });
     await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
-    await until(() => receiver.received.length === 1);
-    await before.close();
+    const refuse = await asked;
+    // It ends with what it has in hand, and the next attempt is not its own.
+    const closing = before.close();
+    refuse();
+    await closing;
     const without = world.start([]);
     await until(async () => (await world.letters.list(10))[0]?.why === 'not_configured');
     await without.close();
@@ -257,6 +262,7 @@ describe('user.question', () => {
     const notice = await world.record('alice');
     await world.notifier.tell(notice);
     await until(async () => (await world.letters.count()) === 1);
+    await until(() => other.received.length > 0);
     const [question] = mailer.received;
     const { link, text, html, subject, userId, expiresAt } = (question?.data ?? {}) as Record<string, string>;
     expect(question?.type).toBe('user.question');
@@ -298,15 +304,14 @@ describe('user.question', () => {
   });
 
   test('what was answered meanwhile is not asked', async () => {
-    const world = openWorld({ userLinks: LINKS, retryDelaysMs: [200, 200, 200] });
+    const world = openWorld({ userLinks: LINKS });
     const receiver = await openReceiver();
-    receiver.answer = inTurn(status(500), accept);
     world.start([{ url: receiver.url, secret: SECRET, events: ['user.question', 'brake.reset'] }]);
     const notice = await world.record('alice');
-    await world.notifier.tell(notice);
-    await until(() => receiver.received.length === 1);
     const answer = { disposition: 'confirmed', by: 'ann', note: '', atMs: notice.atMs } as const;
-    await world.incidents.resolve(notice.caseId, answer);
+    // While the first attempt is under way, which fails.
+    receiver.answer = (...args) => void world.incidents.resolve(notice.caseId, answer).then(() => status(500)(...args));
+    await world.notifier.tell(notice);
     const completed = `${world.keys.queuePrefix}:${NOTIFICATION_QUEUE}:completed`;
     await until(async () => (await world.redis.zcard(completed)) === 2);
     expect(typesOf(receiver)).toEqual(['user.question']);
@@ -340,9 +345,12 @@ describe('user.question', () => {
     world.start([{ url: receiver.url, secret: SECRET, events: ['user.question'] }]);
     await world.notifier.tell(await world.record('alice'));
     await until(() => world.log.text().includes('"why":"render_failed"'));
-    const ids = await world.redis.keys(`*${world.keys.queuePrefix}:${NOTIFICATION_QUEUE}:user-*`);
-    const jobs = JSON.stringify(await Promise.all(ids.map((id) => world.redis.hgetall(id).catch(() => ({})))));
-    expect(jobs).toContain('render_failed');
+    // The log is told first, then the job.
+    const jobs = await until(async () => {
+      const ids = await world.redis.keys(`*${world.keys.queuePrefix}:${NOTIFICATION_QUEUE}:user-*`);
+      const text = JSON.stringify(await Promise.all(ids.map((id) => world.redis.hgetall(id).catch(() => ({})))));
+      return text.includes('render_failed') && text;
+    });
     for (const text of ['no template', '/was-this-you']) expect(jobs + world.log.text()).not.toContain(text);
     await until(() => receiver.received.length === 1);
   });

@@ -7,7 +7,7 @@ import type { PhpSessions } from '../../src/ports.ts';
 import { openPhpRedis } from '../../src/redis/connection.ts';
 import { redisPhpSessions } from '../../src/redis/php-sessions.ts';
 import { redisUndo } from '../../src/redis/undo.ts';
-import { captureLog, connect, freePort, privateRedis, release, testRedisUrl, until } from '../support/index.ts';
+import { captureLog, connect, privateRedis, release, testRedisUrl, until } from '../support/index.ts';
 import { findPhp, runPhp } from '../support/php-cli.ts';
 import { ended, handleOf, live, newId, newLid, openPhpEndingSite, PHP_KEYS } from '../support/php-ending.ts';
 
@@ -156,12 +156,21 @@ describe('ending a PHP session', () => {
   });
 
   test('a login request that saves a moment later is waited for', async () => {
-    const site = openPhpEndingSite();
     const [lid, id] = [newLid(), newId()];
-    const ending = site.end(lid, id);
-    await until(() => site.redis.exists(site.keys.loginEnd(lid)));
-    await site.put(id, live(lid));
-    expect(await ending).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    const inner = racing(async () => {});
+    let reads = 0;
+    const late: typeof inner = {
+      ...inner,
+      async read(...which) {
+        const found = await inner.read(...which);
+        reads += 1;
+        if (reads === 1) await site.put(id, live(lid));
+        return found;
+      },
+    };
+    const site = openPhpEndingSite({ sessions: late, sessionPrefix: inner.sessionPrefix });
+    expect(await site.end(lid, id)).toMatchObject({ outcome: 'revoked', php: { how: 'nulled' } });
+    expect(reads).toBeGreaterThan(1);
     expect(await site.get(id)).toBe(ended(lid));
   });
 
@@ -374,7 +383,7 @@ describe('requests that run meanwhile', () => {
   });
 
   test('a Redis of PHP that is away: soon said, the mark stands, and a re-check fails so that it is tried again', async () => {
-    const away = openPhpRedis(`redis://127.0.0.1:${await freePort()}`, captureLog());
+    const away = openPhpRedis('redis://127.0.0.1:1', captureLog());
     release(() => away.disconnect());
     const site = openPhpEndingSite({ phpRedis: away });
     const [lid, id] = [newLid(), newId()];

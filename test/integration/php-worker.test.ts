@@ -24,6 +24,7 @@ import {
   until,
 } from '../support/index.ts';
 import { ended, handleOf, live, newId, newLid, PHP_KEYS } from '../support/php-ending.ts';
+import { startProxy } from '../support/proxy.ts';
 import { ADDRESS } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -177,17 +178,18 @@ describe("a thief's login at a PHP site", () => {
   });
 
   test('PHP keeps its sessions in a Redis that is away: said at once, ended by the re-checks when it is back', async () => {
-    const server = await privateRedis();
-    const site = await setup({}, server.url);
+    // It keeps the port, which somebody else would get otherwise.
+    const proxy = await startProxy((await privateRedis()).port);
+    const site = await setup({}, proxy.url);
     const [lid, id] = [newLid(), newId()];
-    await server.stop();
+    proxy.cut();
     await site.report(thief(lid, id));
     const away = { outcome: 'not_found', php: { how: 'untouched', why: 'unavailable' } };
     expect(await site.incident(lid)).toMatchObject(away);
     expect(await site.redis.exists(site.keys.loginEnd(lid))).toBe(1);
     await until(() => site.log.text().includes('recheck_failed'));
-    const back = await privateRedis({ port: Number(new URL(server.url).port) });
-    const phpRedis = connect(back.url);
+    proxy.open();
+    const phpRedis = connect(proxy.url);
     await phpRedis.setex(site.key(id), 1440, live(lid));
     await until(async () => (await phpRedis.get(site.key(id))) === ended(lid), { timeoutMs: 15_000 });
   });

@@ -54,6 +54,7 @@ async function setup(options: Partial<WorkerOptions> = {}) {
   release(() => queue.close());
   return {
     worker,
+    queue,
     directory,
     counters: () => redisCounters(redis, keys).read(),
     incidents: async () => (await redisIncidents(redis, keys, DAY_MS).list({}, 10)).incidents,
@@ -63,7 +64,7 @@ async function setup(options: Partial<WorkerOptions> = {}) {
 
 describe('a login for which there is no data', () => {
   test('waits, is decided once when the data is back, and counts once', async () => {
-    const { add, counters, directory, incidents, worker } = await setup();
+    const { add, counters, directory, incidents, queue, worker } = await setup();
     await add([login('alice', GB), login('alice', FR), login('bob', '9.9.9.9'), login('eve', null)]);
     expect(await until(async () => (await counters())['recheck:waiting'] !== undefined && counters())).toEqual({
       logins: 4,
@@ -75,7 +76,12 @@ describe('a login for which there is no data', () => {
       'recheck:waiting': 2,
     });
     expect(await worker.stats()).toEqual(await counters());
+    // Between the reload of the first file and that of the second one vendor alone would speak: nothing is certain then.
+    await queue.pause();
+    await until(async () => (await queue.getActiveCount()) === 0);
     putDatabases(directory, 1);
+    await until(() => worker.locator.sources().every(({ ok }) => ok));
+    await queue.resume();
     const after = await until(async () => (await counters())['recheck:done'] === 2 && counters(), {
       timeoutMs: 15_000,
     });

@@ -13,7 +13,7 @@ import { askRdap } from '../../src/geo/registry/rdap.ts';
 import type { Reply } from '../../src/geo/registry/reply.ts';
 import { deadline, internet } from '../../src/geo/registry/transport.ts';
 import { askWhois } from '../../src/geo/registry/whois.ts';
-import { captureLog, until } from '../support/index.ts';
+import { captureLog, stopwatch, until } from '../support/index.ts';
 import { type Listening, LoopbackInternet, lineServer, webServer } from '../support/loopback-internet.ts';
 
 const RDAP = 'rdap.arin.net:443';
@@ -77,10 +77,11 @@ function clientOf(net: LoopbackInternet): RegistryClient {
   });
 }
 
-async function timed<T>(work: Promise<T>): Promise<{ result: T; ms: number }> {
-  const start = performance.now();
+/** How long it took, by the wall; and without the time in which this process was kept from running, which is no delay of ours. */
+async function timed<T>(work: Promise<T>): Promise<{ result: T; wallMs: number; ms: number }> {
+  const [start, watch] = [performance.now(), stopwatch()];
   const result = await work;
-  return { result, ms: performance.now() - start };
+  return { result, wallMs: performance.now() - start, ms: watch() };
 }
 
 describe('time: 5 seconds over everything', () => {
@@ -114,8 +115,8 @@ describe('time: 5 seconds over everything', () => {
     const results = await Promise.all(
       Object.entries(slow).map(async ([name, make]) => {
         const client = clientOf(await make());
-        const { result, ms } = await timed(client.lookup('8.8.8.8'));
-        return { name, kind: result.kind, inTime: ms > 4000 && ms < 5000 + SLACK_MS };
+        const { result, wallMs, ms } = await timed(client.lookup('8.8.8.8'));
+        return { name, kind: result.kind, inTime: wallMs > 4000 && ms < 5000 + SLACK_MS };
       }),
     );
     expect(results).toEqual(Object.keys(slow).map((name) => ({ name, kind: 'later', inTime: true })));
@@ -377,7 +378,8 @@ describe('a geofeed’s host', () => {
   test('100,000 rows stream by; one line without an end is never held', async () => {
     const rows = Array.from({ length: 100_000 }, (_, i) => `9.${(i >> 8) & 255}.${i & 255}.0/24,DE,,,`).join('\n');
     const net = await serving((_, response) => response.end(`${rows}\n8.8.8.0/24,US,,,`));
-    expect((await feed(net)).rows).toEqual([{ prefix: '8.8.8.0/24', country: 'US' }]);
+    // How fast is for the benches.
+    expect((await feed(net, undefined, 25_000)).rows).toEqual([{ prefix: '8.8.8.0/24', country: 'US' }]);
     const long = await serving((_, response) => response.end(`${'x'.repeat(2_000_000)}\n8.8.8.0/24,US,,,\n`));
     expect((await feed(long)).rows).toEqual([{ prefix: '8.8.8.0/24', country: 'US' }]);
   });

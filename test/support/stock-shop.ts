@@ -79,6 +79,7 @@ export async function openStockShop(kind: Kind, prefix: string, options: StockOp
   routes(app, bouncer, options);
   options.routes?.(app, bouncer);
   const server = createServer(app);
+  server.keepAliveTimeout = 0; // as in shop.ts
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   release(async () => {
     server.closeAllConnections();

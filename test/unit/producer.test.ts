@@ -29,7 +29,8 @@ function producer(add: AddBatch, options: { timeoutMs?: number; maxWaiting?: num
 describe('group commit', () => {
   test('a lone login goes out at once; those that arrive meanwhile go out together when it returns', async () => {
     const queue = slowQueue();
-    const { it } = producer(queue.add);
+    // Nobody is to give up waiting, however busy the machine is.
+    const { it } = producer(queue.add, { timeoutMs: 60_000 });
     const settled: string[] = [];
     const reports = [0, 1, 2, 3].map((i) => it.report(login(i)).then((status) => settled.push(`l${i}:${status}`)));
     expect(queue.calls.map(({ lids }) => lids)).toEqual([['l0']]);
