@@ -69,10 +69,14 @@ describe('random interleavings on a Cluster', () => {
     LIMIT_MS,
   );
 
-  test("it can fail there: with the writer's order swapped it finds live sessions", async () => {
-    const place = { redis: cluster.client as unknown as Redis, keys: keysFor(testPrefix()) };
-    expect((await fuzz(place, FEW, { writer: 'save_before_enroll' })).length).toBeGreaterThan(0);
-  }, LIMIT_MS);
+  test(
+    "it can fail there: with the writer's order swapped it finds live sessions",
+    async () => {
+      const place = { redis: cluster.client as unknown as Redis, keys: keysFor(testPrefix()) };
+      expect((await fuzz(place, FEW, { writer: 'save_before_enroll' })).length).toBeGreaterThan(0);
+    },
+    LIMIT_MS,
+  );
 
   test('no command named two slots, on any node, in all of this', async () => {
     const stats = (await cluster.everywhere('INFO', 'errorstats')).join('\n');

@@ -15,9 +15,13 @@ beforeAll(async () => {
 });
 
 describe('random interleavings of a thief who rotates three times, a second tab, a stale saver and the revoker', () => {
-  test(`${RUNS} of them leave no live session of the revoked login`, async () => {
-    expect(await fuzz(place, RUNS)).toEqual([]);
-  }, LIMIT_MS);
+  test(
+    `${RUNS} of them leave no live session of the revoked login`,
+    async () => {
+      expect(await fuzz(place, RUNS)).toEqual([]);
+    },
+    LIMIT_MS,
+  );
 
   // A fuzz that cannot fail proves nothing: with either side's order swapped it must find live sessions.
   const mutants: [string, Mutants][] = [
