@@ -113,7 +113,10 @@ describe.each(KINDS)('under a stock %s', (kind) => {
       routes: routes(() => server.pause()),
     });
     const browser = shop.browser();
-    const { lid } = (await browser.post('/passport-login')).json();
+    const lid = await until(async () => {
+      const login = (await browser.post('/passport-login')).json();
+      return login.saved === true && login.lid;
+    });
     expect((await browser.post('/sign-out')).json()).toEqual({ code: 'session_unavailable' });
     server.resume();
     await until(async () => !(await shop.bouncer.sessions.isLive(String(lid))));

@@ -1,5 +1,5 @@
 /** `session-bouncer lists`, `brake` and `report` as an operator runs them: processes of their own from dist/. */
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { DEFAULT_BRAKE } from '../../src/domain/brake.ts';
 import type { ListEntry } from '../../src/domain/lists.ts';
 import { redisAudit } from '../../src/redis/audit.ts';
@@ -10,6 +10,9 @@ import { redisObserved } from '../../src/redis/observed.ts';
 import { redisSeries } from '../../src/redis/series.ts';
 import { redisWorkers } from '../../src/redis/workers.ts';
 import { connect, spawnNode, testPrefix, testRedisUrl } from '../support/index.ts';
+
+/** Up to eight processes in one test, on a machine that may be busy. */
+jest.setTimeout(120_000);
 
 function open() {
   const prefix = testPrefix();

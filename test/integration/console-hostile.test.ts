@@ -209,6 +209,8 @@ test('alice, a thief, the gotcha page, an analyst: the whole way over the real w
   const found = await until(async () => (await desk.incidents({ userId: 'alice' }, 1, null)).incidents[0]);
   await until(async () => (await thief.user()) !== 'alice');
   await until(async () => ((await desk.incident(found.id)) as IncidentRecord).visitCount > 0);
+  // The worker tells it last, behind the incident.
+  await until(async () => (await desk.history('alice', 10)).length === 2);
 
   expect((await pages.get('/incidents')).html).toContain(found.id);
   const { text, html } = await pages.get(`/incidents/${found.id}`);

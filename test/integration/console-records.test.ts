@@ -28,6 +28,8 @@ async function theft(mode: 'enforce' | 'observe') {
   await shop.browser(ADDRESS.lagos).login('alice');
   const incident = await until(async () => (await desk.incidents({ userId: 'alice' }, 1, null)).incidents[0]);
   await until(async () => ((await desk.overview(Date.now() - 3_600_000, Date.now())).countries.length ?? 0) === 2);
+  // Told beside the counts, and perhaps a moment after them.
+  await until(async () => (await desk.history('alice', 10)).length === 2);
   return { ...opened, incident };
 }
 

@@ -10,6 +10,8 @@ const SECRET = 'a secret of the tests, forty letters long';
 const LIMIT_MS = 400;
 /** Of a busy machine. */
 const SLACK_MS = 300;
+/** Where the limit is not what is looked at: whatever would have to wait for it waits for seconds. */
+const LONG_MS = 5000;
 
 /** Not a tick passes between the opening of the connection and the first request: no socket is in between. */
 function open(prefix: string, options: Partial<BouncerOptions> = {}) {
@@ -37,9 +39,9 @@ function cookieOf(response: Response): string {
 describe('the very first request', () => {
   test('a login is saved, and in the next process its cookie is known', async () => {
     const prefix = testPrefix();
-    const login = await open(prefix).ask('/login', '', 'POST');
+    const login = await open(prefix, { redisTimeoutMs: LONG_MS }).ask('/login', '', 'POST');
     expect(await login.json()).toMatchObject({ saved: true });
-    const next = open(prefix);
+    const next = open(prefix, { redisTimeoutMs: LONG_MS });
     const pages = await Promise.all([next.ask('/me', cookieOf(login)), next.ask('/me', cookieOf(login))]);
     expect(await Promise.all(pages.map((page) => page.json()))).toEqual([{ userId: 'alice' }, { userId: 'alice' }]);
     expect(next.bouncer.stats().refused).toEqual({});
@@ -48,9 +50,9 @@ describe('the very first request', () => {
   test('on a Cluster too', async () => {
     const { client } = await startCluster();
     const prefix = testPrefix();
-    const login = await open(prefix, { redis: client, redisTimeoutMs: 2000 }).ask('/login', '', 'POST');
+    const login = await open(prefix, { redis: client, redisTimeoutMs: LONG_MS }).ask('/login', '', 'POST');
     expect(await login.json()).toMatchObject({ saved: true });
-    const page = await open(prefix, { redis: client, redisTimeoutMs: 2000 }).ask('/me', cookieOf(login));
+    const page = await open(prefix, { redis: client, redisTimeoutMs: LONG_MS }).ask('/me', cookieOf(login));
     expect(await page.json()).toEqual({ userId: 'alice' });
   });
 });
@@ -74,7 +76,11 @@ describe('Redis away at the start', () => {
   test('once it is there all is well, and a later outage fails fast', async () => {
     const server = await privateRedis();
     await server.kill();
-    const { bouncer, ask } = open(testPrefix(), { redis: server.url, needsUser: () => true });
+    const { bouncer, ask } = open(testPrefix(), {
+      redis: server.url,
+      redisTimeoutMs: LONG_MS,
+      needsUser: () => true,
+    });
     await ask('/me');
     await server.restart();
     const login = await until(async () => {
@@ -86,7 +92,7 @@ describe('Redis away at the start', () => {
     await until(async () => (await ask('/me', cookieOf(login))).status === 503);
     const ms = stopwatch();
     await bouncer.judge({ sessionId: id, method: 'GET', target: '/', headers: {} });
-    expect(ms()).toBeLessThan(100);
+    expect(ms()).toBeLessThan(LONG_MS / 5);
   });
 });
 

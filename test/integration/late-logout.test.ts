@@ -31,8 +31,9 @@ describe('a logout while Redis is away', () => {
         }),
     });
     const [alice, bob] = [shop.browser(), shop.browser()];
-    await alice.login('alice');
-    await bob.login('bob');
+    // The connection may only just be opening.
+    await until(async () => (await alice.login('alice')).json().saved === true);
+    await until(async () => (await bob.login('bob')).json().saved === true);
     const [id, cookie] = [await alice.sessionId(), await alice.jar.getCookieString(shop.url)];
     expect((await alice.post('/leave')).json()).toEqual({ code: 'session_unavailable' });
     expect((await bob.login('bob')).json()).toMatchObject({ saved: false });
@@ -173,7 +174,7 @@ async function leave(
   { errors, resume }: ReturnType<typeof cutAnswers>,
 ): Promise<void> {
   const browser = shop.browser();
-  await browser.login('alice');
+  await until(async () => (await browser.login('alice')).json().saved === true);
   const id = await browser.sessionId();
   const page = await browser.post('/leave');
   expect([page.status, page.body.length]).toEqual([200, BODY.length]);

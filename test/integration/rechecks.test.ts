@@ -27,6 +27,8 @@ import { ADDRESS } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
 const DAY_MS = 86_400_000;
+/** None is due while a test still counts them. */
+const LATE_MS = [1e6, 2e6, 3e6] as const;
 let serial = 0;
 
 function login(overrides: Partial<LoginEvent> = {}): LoginEvent {
@@ -189,12 +191,12 @@ describe('scheduling', () => {
       const thief = login();
       await w.live(thief);
       await w.report('job-1', [thief]);
-      const killed = spawnNode('test/support/killed-worker.js', [w.url, w.prefix, effect]);
+      const killed = spawnNode('test/support/killed-worker.js', [w.url, w.prefix, effect, ...LATE_MS.map(String)]);
       expect((await killed.exited).signal).toBe('SIGKILL');
       expect(await w.kindOf(thief)).toBe('revoked');
       expect((await incidentOf(w)).incidents).toEqual([]);
       expect(await w.recheckJobs()).toHaveLength(effect === 'revoke' ? 0 : 3);
-      await openWorker(w.prefix, { lockDurationSeconds: 1 });
+      await openWorker(w.prefix, { lockDurationSeconds: 1, recheckDelaysMs: [...LATE_MS] });
       await until(async () => (await incidentOf(w)).incidents.length === 1, { timeoutMs: 15_000 });
       expect((await w.recheckJobs()).map(({ id }) => id)).toEqual(
         [0, 1, 2].map((step) => `${thief.lid}-country_changed-${step}`),
@@ -240,7 +242,7 @@ describe('a re-check', () => {
     await held;
     await until(async () => worker.log.text().includes('revocation_lost'));
     await until(async () => (await w.kindOf(thief)) === 'revoked');
-    const [{ id } = { id: '' }] = (await incidentOf(w)).incidents;
+    const { id } = await until(async () => (await incidentOf(w)).incidents[0]);
     const lost = worker.log.entries.filter(({ fields }) => (fields as { event?: string }).event === 'revocation_lost');
     expect(lost).toMatchObject([
       { level: 'error', fields: { case: id, reason: 'country_changed', live: 1, pass: 'recheck' } },

@@ -33,7 +33,8 @@ async function reused<T>(address: string, bring: (old: Old) => Promise<T>) {
   await owner.user(); // a new id
   await owner.user(); // its first use: the old one's tail begins
   const incidents = redisIncidents(connect(), keysFor(prefix), 1e9);
-  await until(async () => (await shop.bouncer.sessions.list('alice')).some(({ address }) => address !== null));
+  // The worker has decided the login, and learned from it.
+  await until(async () => (await shop.bouncer.sessions.list('alice')).some(({ countries }) => countries.length === 1));
   time.now += MINUTE_MS;
   const brought = await bring({ shop, thief, oldId });
   const found = await until(async () => (await incidents.list({ userId: 'alice' }, 10)).incidents[0]);

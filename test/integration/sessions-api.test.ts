@@ -184,7 +184,7 @@ describe('bouncer.sessions', () => {
 
   test('if the registry cannot be written the login goes on, counted', async () => {
     const prefix = testPrefix();
-    const shop = await openShop(prefix);
+    const shop = await openShop(prefix, { bouncer: { enqueueTimeoutMs: 10_000 } });
     const web = new WebTier(prefix, connect());
     // The registry's own hash is of another type: each write to it fails.
     const { userTag } = await import('../../src/redis/keys.ts');

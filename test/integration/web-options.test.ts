@@ -64,7 +64,7 @@ describe('the gate does as it is told', () => {
       bouncer: { redis: server.url, redisTimeoutMs: 300, needsUser: ({ path }) => path === '/me' },
     });
     const browser = shop.browser();
-    await browser.login('alice');
+    await until(async () => (await browser.login('alice')).json().saved === true);
     server.pause();
     const page = await browser.get('/me');
     expect([page.status, page.headers.get('retry-after')]).toEqual([503, '5']);
@@ -113,7 +113,8 @@ describe('wrong use is told', () => {
   });
 
   test('store_foreign: a login in another store is reported all the same, and one line says what is wrong', async () => {
-    const shop = await openShop(testPrefix(), { session: { store: new session.MemoryStore() } });
+    const how = { session: { store: new session.MemoryStore() }, bouncer: { enqueueTimeoutMs: 10_000 } };
+    const shop = await openShop(testPrefix(), how);
     const browser = shop.browser();
     for (let i = 0; i < 2; i++) expect((await browser.login('alice')).json()).toMatchObject({ status: 'queued' });
     expect(await browser.user()).toBe('alice');

@@ -55,6 +55,24 @@ export function beatsOf(ping: () => Promise<unknown>): {
   };
 }
 
+/** While `work` runs, the longest that this thread did not look at its events; not counted is when it was kept from running. */
+export async function longestTurnMs(work: () => Promise<unknown>): Promise<number> {
+  let longestMs = 0;
+  let from = process.cpuUsage();
+  const turn = () => {
+    longestMs = Math.max(longestMs, cpuMs(from));
+    from = process.cpuUsage();
+  };
+  const timer = setInterval(turn, 1);
+  try {
+    await work();
+    turn();
+  } finally {
+    clearInterval(timer);
+  }
+  return longestMs;
+}
+
 /** The processor's time of this process since `from`, a `process.cpuUsage()`: other processes do not count. */
 export function cpuMs(from: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(from);

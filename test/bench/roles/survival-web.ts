@@ -1,5 +1,4 @@
 /** A web app of the `survival` bench: one of three frameworks, with our store or a stock one, the same routes on each. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createBouncer, type LoginResult } from '../../../src/index.ts';
@@ -43,15 +42,14 @@ function gateOf(user: string): Gate {
   return gate;
 }
 
+/** The first login of a user is from home and soon over: only the thief's works on. */
+const worksOn = (turn: Turn) => turn.query('kind') !== '';
+
 async function route(turn: Turn, login: Login): Promise<{ user: string | null }> {
   const user = turn.query('user');
   if (turn.path === '/login') {
     targets.set(user, await login(turn, user));
-    const workMs = Number(turn.query('workMs'));
-    if (workMs > 0) {
-      await sleep(workMs);
-      turn.change(); // the login request's own automatic save
-    }
+    if (worksOn(turn)) await hold(turn, 'changes', gateOf(user)); // the login request's own automatic save
   }
   if (turn.path === '/held') await hold(turn, turn.query('kind') as Kind, gateOf(user));
   return { user: turn.user() };
@@ -69,7 +67,7 @@ async function hold(turn: Turn, kind: Kind, gate: Gate): Promise<void> {
 }
 
 function ours(url: string): { web: Web; login: Login } {
-  const bouncer = createBouncer({ redis: url, trustProxy: ['loopback'] });
+  const bouncer = createBouncer({ redis: url, trustProxy: ['loopback'], enqueueTimeoutMs: 10_000 });
   closers.push(() => bouncer.close());
   const login: Login = async (turn, user) => {
     const { lid, status }: LoginResult = await bouncer.login(turn.request, { userId: user, data: { userId: user } });
@@ -91,8 +89,7 @@ function stock(url: string): { web: Web; login: Login } {
     turn.begin(user);
     await turn.save();
     const target = { lid: '', handle: `sess:${turn.id()}` };
-    // The first login of a user is from home: only the one that works on is the thief's.
-    if (turn.query('workMs') !== '') await queue.add('login', target, { removeOnComplete: true });
+    if (worksOn(turn)) await queue.add('login', target, { removeOnComplete: true });
     return target;
   };
   return { web: { side: 'stock', redis }, login };

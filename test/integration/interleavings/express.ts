@@ -12,7 +12,8 @@ export function expressWith(options: { resave: boolean; rolling: boolean }): Fra
     lacks: {},
     async open(redis, prefix, handlers) {
       // `renewAfter: 0`: every unmodified request touches, so that there is a T to place.
-      const bouncer = createBouncer({ redis, prefix, log: captureLog(), session: { renewAfter: 0 } });
+      const how = { session: { renewAfter: 0 }, enqueueTimeoutMs: 10_000 };
+      const bouncer = createBouncer({ redis, prefix, log: captureLog(), ...how });
       const app = express();
       const store = bouncer.store(session);
       app.use(session({ store, secret: 'not a secret in a test', saveUninitialized: false, ...options }));

@@ -10,7 +10,8 @@ export function fastifyWith({ rolling }: { rolling: boolean }): Framework {
     name: `fastify, rolling ${rolling}`,
     lacks: {},
     async open(redis, prefix, handlers) {
-      const bouncer = createBouncer({ redis, prefix, log: captureLog(), session: { renewAfter: 0 } });
+      const how = { session: { renewAfter: 0 }, enqueueTimeoutMs: 10_000 };
+      const bouncer = createBouncer({ redis, prefix, log: captureLog(), ...how });
       const app = fastify();
       app.register(cookie);
       const options = { secret: 'not a secret, but 32 characters long', saveUninitialized: false, rolling };

@@ -19,7 +19,8 @@ export function koaWith({ rolling }: { rolling: boolean }): Framework {
     name: `koa, rolling ${rolling}`,
     lacks: { 8: 'regenerate stores the new id at once: see 9' },
     async open(redis, prefix, handlers) {
-      const bouncer = createBouncer({ redis, prefix, log: captureLog(), session: { renewAfter: 0 } });
+      const how = { session: { renewAfter: 0 }, enqueueTimeoutMs: 10_000 };
+      const bouncer = createBouncer({ redis, prefix, log: captureLog(), ...how });
       const app = new Koa();
       app.keys = ['not a secret in a test'];
       app.use(bouncer.koa(session, { rolling, maxAge: 'session' }, app) as never);

@@ -3,7 +3,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { type CountryResponse, Reader } from 'maxmind';
 import { parseAddress, wordsOf } from '../../../src/domain/address.ts';
@@ -13,7 +12,7 @@ import { decodeRecord } from '../../../src/geo/mmdb-record.ts';
 import { random } from '../../bench/support/stats.ts';
 import { bigMmdb } from '../../support/big-mmdb.ts';
 import { type MmdbValue, writeMmdb } from '../../support/mmdb-writer.ts';
-import { cpuMs } from '../../support/stopwatch.ts';
+import { cpuMs, longestTurnMs } from '../../support/stopwatch.ts';
 
 const require = createRequire(import.meta.url);
 const BUILT = Date.parse('2026-06-01T00:00:00Z');
@@ -155,12 +154,13 @@ test('a file of the size of a city file does not hold up the event loop while it
   expect(bytes.length).toBeGreaterThan(30_000_000);
   const path = put(bytes);
   await readMmdb(path);
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  const { offsets, record } = await readMmdb(path);
-  delay.disable();
+  let file: Awaited<ReturnType<typeof readMmdb>> | undefined;
+  const longestMs = await longestTurnMs(async () => {
+    file = await readMmdb(path);
+  });
+  const { offsets, record } = file ?? (await readMmdb(path));
   expect(offsets.size).toBe(20_000);
   expect(record([...offsets][0] ?? -1)).toMatchObject({ location: { accuracy_radius: expect.any(Number) } });
   // In one go it takes more than a second. How short it really is (20 ms) is for the bench to show, not for a busy machine.
-  expect(delay.percentile(99) / 1e6).toBeLessThan(250);
+  expect(longestMs).toBeLessThan(250);
 }, 120_000);

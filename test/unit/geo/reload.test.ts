@@ -20,7 +20,7 @@ import { openMmdb } from '../../../src/geo/mmdb.ts';
 import { unusable, unusableForNow } from '../../../src/geo/mmdb-file.ts';
 import { Slot } from '../../../src/geo/slot.ts';
 import { random } from '../../bench/support/stats.ts';
-import { type CapturedLog, captureLog } from '../../support/index.ts';
+import { type CapturedLog, captureLog, until } from '../../support/index.ts';
 import { type MmdbFile, writeMmdb } from '../../support/mmdb-writer.ts';
 
 const require = createRequire(import.meta.url);
@@ -169,7 +169,7 @@ describe('a good file', () => {
   test('by itself, with a timer that keeps no process open', async () => {
     const { path, chain } = await watch(mmdb('GB'), { reload: { everyMs: 5, settleMs: 5 }, clock: Date.now });
     write(path, mmdb('IE'));
-    for (let i = 0; i < 200 && candidates(chain)[0] !== 'IE'; i++) await new Promise((done) => setTimeout(done, 10));
+    await until(() => candidates(chain)[0] === 'IE');
     expect(candidates(chain)).toEqual(['IE']);
     chain.close();
     write(path, mmdb('FR'));
