@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import expressSession, { type SessionData } from 'express-session';
+import type { Redis } from 'ioredis';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { connect, privateRedis, testPrefix, until } from '../support/index.ts';
