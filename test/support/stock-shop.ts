@@ -12,7 +12,7 @@ import express4 from 'express4';
 import { createClient } from 'redis';
 import { type Bouncer, type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { captureLog, connect, release, testRedisUrl, until } from './index.ts';
-import { ADDRESS, Browser } from './shop.ts';
+import { ADDRESS, Browser, patienceFor } from './shop.ts';
 
 export const KINDS = ['connect-redis 7', 'connect-redis 8', 'connect-redis 9', 'connect-redis 10'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -60,7 +60,8 @@ const STORES = {
 export async function openStockShop(kind: Kind, prefix: string, options: StockOptions = {}) {
   const log = captureLog();
   const url = options.url ?? testRedisUrl();
-  const bouncer = createBouncer({ redis: url, prefix, trustProxy: ['loopback'], log, ...options.bouncer });
+  const how = { ...patienceFor(options.bouncer), ...options.bouncer };
+  const bouncer = createBouncer({ redis: url, prefix, trustProxy: ['loopback'], log, ...how });
   const sent: Sent[] = [];
   const raw = await clientFor(kind, url);
   const recorded = recorder(raw, sent);
@@ -79,6 +80,7 @@ export async function openStockShop(kind: Kind, prefix: string, options: StockOp
   routes(app, bouncer, options);
   options.routes?.(app, bouncer);
   const server = createServer(app);
+  server.keepAliveTimeout = 0; // as in shop.ts
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   release(async () => {
     server.closeAllConnections();

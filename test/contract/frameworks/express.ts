@@ -56,6 +56,7 @@ function turnOf(req: Request): Turn {
 }
 
 export async function listening(server: Server): Promise<{ url: string; close(): Promise<void> }> {
+  server.keepAliveTimeout = 0; // as in test/support/shop.ts
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
