@@ -87,7 +87,7 @@ class Collected implements Spawned {
     for (const look of this.#watchers) look();
   }
 
-  waitFor(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpMatchArray> {
+  waitFor(pattern: RegExp, timeoutMs = 25_000): Promise<RegExpMatchArray> {
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         clearTimeout(timer);
