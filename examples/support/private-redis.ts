@@ -4,6 +4,7 @@
  * does (a shell that waits for the end of a pipe which only the owner holds open).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { accessSync, closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -41,6 +42,8 @@ const NAMES = ['redis-server', 'valkey-server'];
 const START_LIMIT_MS = 10_000;
 const STOP_LIMIT_MS = 3000;
 const PORT_ATTEMPTS = 8;
+const FIRST_PORT = 12_000;
+const PORTS = 20_000;
 
 /** Where a server program is, or null: PATH, the usual places, and where scripts/setup.mjs puts one (see there). */
 export function findRedisServer(): string | null {
@@ -66,16 +69,22 @@ function executable(file: string): boolean {
   }
 }
 
-/** Free at the time of asking; whoever binds it must be ready to try another one. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * Free at the time of asking; whoever binds it must be ready to try another one. From below those that systems hand out by
+ * themselves (from 32768 or 49152 on): else the next connection of anybody on this machine might have it.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = FIRST_PORT + randomInt(PORTS);
+    if (attempt === PORT_ATTEMPTS || (await isFree(port))) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      server.close(() => resolve(port));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 

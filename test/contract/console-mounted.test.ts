@@ -4,6 +4,7 @@ import { createBouncer } from '../../src/index.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { redisLists } from '../../src/redis/lists.ts';
 import { captureLog, connect, errorsIn, release, testPrefix, testRedisUrl } from '../support/index.ts';
+import { PATIENCE } from '../support/shop.ts';
 import { MOUNTS } from './mounts/servers.ts';
 
 /** The header of the app's own request, however its framework tells it. */
@@ -14,7 +15,7 @@ function headerOf(request: object, name: string): string | undefined {
 
 function bouncerOf(prefix: string) {
   const log = captureLog();
-  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log });
+  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log, ...PATIENCE });
   release(() => bouncer.close());
   const mounted = bouncer.console({
     authorize: (request) => {

@@ -8,7 +8,7 @@ import { redisUndo } from '../../src/redis/undo.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { commandsOn } from '../support/commands.ts';
 import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
-import { ADDRESS, Browser } from '../support/shop.ts';
+import { ADDRESS, Browser, patienceFor } from '../support/shop.ts';
 import { type AppOptions, type Framework, Held } from './frameworks/harness.ts';
 
 const LONG_MS = 1_000_000;
@@ -34,7 +34,11 @@ export class Site {
   }
 
   static async open(framework: Framework, app: AppOptions = {}, more: Partial<BouncerOptions> = {}): Promise<Site> {
-    const site = new Site(framework, more, connect(typeof more.redis === 'string' ? more.redis : undefined));
+    const site = new Site(
+      framework,
+      { ...patienceFor(more), ...more },
+      connect(typeof more.redis === 'string' ? more.redis : undefined),
+    );
     const running = await framework.open(site.bouncer, site.held, app);
     site.url = running.url;
     release(async () => {

@@ -67,7 +67,10 @@ describe('the story', () => {
     pages.push(gotcha.body);
     expect(gotcha.status).toBe(200);
     expect(gotcha.body).toContain('signed out');
-    expect(gotcha.body).not.toMatch(/alice|country|Nigeria|NG\b|105\.112/);
+    // Without the case number: of 350 one has a group that ends with NG.
+    const words = gotcha.body.replaceAll(bounce.location?.split('=')[1] ?? 'no case', '');
+    expect(words.length).toBeLessThan(gotcha.body.length);
+    expect(words).not.toMatch(/alice|country|Nigeria|NG\b|105\.112/);
     expect(await alice.user()).toBe('alice');
 
     const incidents = incidentsOf(redis, prefix);

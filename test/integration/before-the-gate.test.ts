@@ -10,7 +10,7 @@ import { redisUndo } from '../../src/redis/undo.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { listening } from '../contract/frameworks/express.ts';
 import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
-import { ADDRESS, Browser } from '../support/shop.ts';
+import { ADDRESS, Browser, PATIENCE } from '../support/shop.ts';
 
 type Mine = { userId?: string; visits?: number };
 
@@ -26,6 +26,7 @@ async function open(
     log: captureLog(),
     trustProxy: ['loopback'],
     clock: () => time.now,
+    ...PATIENCE,
     ...(rotate ? { rotate: { everyRequests: 1 } } : {}),
   });
   const app = express();

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import type { HistoryEntry } from '../../src/desk-ports.ts';
 import type { Incident, IncidentRecord } from '../../src/domain/incident.ts';
@@ -28,6 +28,9 @@ import {
   testRedisUrl,
 } from '../support/index.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
+
+/** Most of the time of a test here is the start of processes, one after the other: up to six. */
+jest.setTimeout(90_000);
 
 const DAY_MS = 86_400_000;
 const BASE_MS = Date.UTC(2026, 0, 31, 12);

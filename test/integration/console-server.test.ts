@@ -106,6 +106,7 @@ function raw(port: number, path: string, headers: Record<string, string>, body?:
       path,
       method: body === undefined ? 'GET' : 'POST',
       headers: { ...headers, ...form },
+      agent: false, // a kept connection might be closed in the moment that it is used again
     };
     const req = httpRequest(options, async (res) => {
       let text = '';

@@ -134,5 +134,5 @@ describe('npm run bench -- ingest', () => {
     const result = JSON.parse(bench.stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, number>;
     expect(result).toMatchObject({ bench: 'ingest', sent: 4000, accepted: 4000, lost: 0 });
     expect(result.incidents).toBeGreaterThan(0);
-  }, 60_000);
+  }, 180_000);
 });

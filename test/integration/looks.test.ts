@@ -11,7 +11,7 @@ import { keysFor } from '../../src/redis/keys.ts';
 import { listening } from '../contract/frameworks/express.ts';
 import { mineIn, openFastifyShop } from '../support/fastify-shop.ts';
 import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
-import { type Browser, openShop } from '../support/shop.ts';
+import { type Browser, openShop, PATIENCE } from '../support/shop.ts';
 import { openStockShop } from '../support/stock-shop.ts';
 
 const SECRET = 'a secret of the tests, forty letters long';
@@ -286,7 +286,7 @@ test('a socket is given no new id: its browser would not hear of it', async () =
   const time = { now: Date.now() };
   const log = captureLog();
   const prefix = testPrefix();
-  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log, clock: () => time.now, ...EVERY });
+  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log, clock: () => time.now, ...PATIENCE, ...EVERY });
   const app = express();
   const withSession = session({
     store: bouncer.store(session),
@@ -325,7 +325,7 @@ test('a socket is given no new id: its browser would not hear of it', async () =
 async function tokenShop(how = {}) {
   const time = { now: Date.now() };
   const log = captureLog();
-  const options = { redis: testRedisUrl(), prefix: testPrefix(), log, clock: () => time.now, ...how };
+  const options = { redis: testRedisUrl(), prefix: testPrefix(), log, clock: () => time.now, ...PATIENCE, ...how };
   const bouncer = createBouncer(options);
   const app = new Koa();
   app.keys = [SECRET];

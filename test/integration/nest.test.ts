@@ -11,7 +11,7 @@ import { type Bouncer, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
-import { ADDRESS, Browser } from '../support/shop.ts';
+import { ADDRESS, Browser, PATIENCE } from '../support/shop.ts';
 
 const SECRET = 'a secret of the tests, forty letters long';
 
@@ -67,7 +67,7 @@ describe.each([
   test('login, change, revoke: bounced, and nothing brings it back', async () => {
     const prefix = testPrefix();
     const log = captureLog();
-    const bouncer = createBouncer({ redis: testRedisUrl(), prefix, trustProxy: ['loopback'], log });
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix, trustProxy: ['loopback'], log, ...PATIENCE });
     const app = await make(bouncer);
     await app.listen(0, '127.0.0.1');
     release(async () => {

@@ -247,7 +247,7 @@ function outageTests(): void {
     expect(page.body).toMatch(/^<!doctype html>/);
     expect(page.body).toContain('Logged in as <b>ann</b>');
     expect(await site.browser().login('bob')).toMatchObject({ status: 303, body: '' });
-    expect(site.log()).toContain('session-bouncer: RedisException');
+    await until(() => site.log().includes('session-bouncer: RedisException'));
   });
 
   test('an ingest that takes the call and never answers holds a login up no longer than the limit', async () => {
@@ -264,7 +264,7 @@ function outageTests(): void {
     // Without the limit it would be PHP's default_socket_timeout, a minute.
     expect(await ann.login('ann')).toMatchObject({ status: 303, body: '' });
     expect(await ann.user()).toBe('ann');
-    expect(site.log()).toContain('session-bouncer: the ingest answered');
+    await until(() => site.log().includes('session-bouncer: the ingest answered'));
   });
 }
 

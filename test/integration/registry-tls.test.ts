@@ -32,7 +32,7 @@ function transport(ca?: string, isAllowed: (address: string) => boolean = () => 
 }
 
 async function fetched(host: string, through: Transport): Promise<string> {
-  const { signal, done } = deadline(3000);
+  const { signal, done } = deadline(10_000);
   const options = { transport: through, admit: () => {}, accept: '*/*', maxBytes: 1000, signal };
   try {
     return (await readAll(await get(`https://${host}/x`, options))).toString();

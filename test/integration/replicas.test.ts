@@ -29,7 +29,7 @@ interface World {
   readonly prefix: string;
   readonly keys: Keys;
   readonly log: CapturedLog;
-  sessions(replicas?: number, inner?: Sessions): Sessions;
+  sessions(replicas?: number, inner?: Sessions, timeoutMs?: number): Sessions;
 }
 
 async function world(replicaCount: number): Promise<World> {
@@ -46,11 +46,12 @@ async function world(replicaCount: number): Promise<World> {
   const log = captureLog();
   const redis = openWorkerRedis(master.url, log);
   release(() => redis.disconnect());
+  await redis.ping(); // it has asked what it asks of a new server: one test counts that
   const prefix = testPrefix();
   const keys = keysFor(prefix);
   const inRedis = redisSessions(redis, keys, 1e7);
-  const sessions = (wanted = 1, inner = inRedis) =>
-    onReplicas(inner, redis, { replicas: wanted, timeoutMs: 1500, log, clock: Date.now });
+  const sessions = (wanted = 1, inner = inRedis, timeoutMs = 1500) =>
+    onReplicas(inner, redis, { replicas: wanted, timeoutMs, log, clock: Date.now });
   return { master, replicas, redis, prefix, keys, log, sessions };
 }
 
@@ -161,7 +162,8 @@ describe('WAIT', () => {
     const { master, replicas, redis, sessions } = await world(1);
     replicas[0]?.pause();
     const id = await redis.client('ID');
-    const revoked = sessions(1).revoke([revocation()]);
+    // It must not have given up before it is unblocked.
+    const revoked = sessions(1, undefined, 20_000).revoke([revocation()]);
     revoked.catch(() => {}); // awaited below
     const admin = connect(master.url);
     await until(async () => (await blocked(admin)) === 1);
@@ -201,7 +203,7 @@ test('a worker with a paused replica: the login goes back, and is done once the 
   const place = { countries: ['GB'], agreed: true, firstSeenMs: Date.now() - 9e8, lastSeenMs: Date.now() - 9e8 };
   const baseline = { v4: { places: [place], networks: [] }, v6: { places: [], networks: [] } };
   await redisBaselines(redis, keys, 1e10, captureLog()).save([{ userId: 'alice', revision: 0, baseline }]);
-  const worker = await openWorker(prefix, { redis: master.url, waitReplicasTimeoutMs: 100 });
+  const worker = await openWorker(prefix, { redis: master.url, waitReplicasTimeoutMs: 500 });
   replicas[0]?.pause();
   const { lid, handle } = revocation();
   const login: LoginEvent = { lid, handle, userId: 'alice', address: ADDRESS.lagos, loginAtMs: Date.now() - 1000 };

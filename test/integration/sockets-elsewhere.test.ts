@@ -9,7 +9,7 @@ import koaSession from 'koa-session';
 import { Server as SocketIo } from 'socket.io';
 import { io as ioClient } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
-import { type Bouncer, createBouncer } from '../../src/index.ts';
+import { type Bouncer, type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import type { ExpressRequest, ExpressResponse } from '../../src/web/express.ts';
@@ -26,7 +26,7 @@ import {
   testRedisUrl,
   until,
 } from '../support/index.ts';
-import { ADDRESS, Browser } from '../support/shop.ts';
+import { ADDRESS, Browser, PATIENCE } from '../support/shop.ts';
 
 const SECRET = 'a secret of the tests, forty letters long';
 const BY = { by: 'ann', why: 'lost telephone' };
@@ -62,7 +62,7 @@ function visit(url: string, cookie: string): { readonly closed: Promise<number> 
 async function openExpress() {
   const log = captureLog();
   const prefix = testPrefix();
-  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log });
+  const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log, ...PATIENCE });
   const withSession = bouncer.express(session, { secret: SECRET, resave: false, saveUninitialized: false });
   const app = express();
   app.use(withSession);
@@ -103,8 +103,9 @@ async function closesWithItsLogin(chat: Chat): Promise<void> {
   expect(said).toEqual([true, false]);
 }
 
-async function openKoa(redis = testRedisUrl()) {
-  const bouncer = createBouncer({ redis, prefix: testPrefix(), log: captureLog(), redisTimeoutMs: 500 });
+async function openKoa(how: Partial<BouncerOptions> = {}) {
+  const where = { redis: testRedisUrl(), prefix: testPrefix(), log: captureLog() };
+  const bouncer = createBouncer({ ...where, ...PATIENCE, ...how });
   const app = new Koa();
   app.keys = [SECRET];
   app.use(bouncer.koa(koaSession, { key: 'sid' }, app) as never);
@@ -198,7 +199,7 @@ describe('a socket', () => {
 
   test('whose request says nothing to us is closed, and so is one while Redis is away', async () => {
     const redis = await privateRedis();
-    const { bouncer, server, url, idIn } = await openKoa(redis.url);
+    const { bouncer, server, url, idIn } = await openKoa({ redis: redis.url, redisTimeoutMs: 500 });
     let ownerOf: Owner = (req) => req;
     const said = serveSockets({ bouncer, server, ownerOf: (req) => ownerOf(req) });
     const browser = new Browser(url, ADDRESS.london);

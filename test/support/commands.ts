@@ -11,12 +11,13 @@ const LINE = /^\+[\d.]+ \[\d+ (\S+)\] (.*)$/;
 
 /** Names, in lower case, of the commands with an argument that holds this, while `work` runs. */
 export async function commandsOn(redis: Redis, part: string, work: () => Promise<unknown>): Promise<string[]> {
-  const { host = '127.0.0.1', port = 6379 } = redis.options;
+  const { host = '127.0.0.1', port = 6379, username, password } = redis.options;
   const socket = connect(port, host);
   const seen = reading(socket);
   try {
-    socket.write('MONITOR\r\n');
-    await until(() => seen.lines.includes('+OK'));
+    const first = [...(password ? [`AUTH ${username || 'default'} ${password}`] : []), 'MONITOR'];
+    socket.write(first.map((line) => `${line}\r\n`).join(''));
+    await until(() => seen.lines.filter((line) => line === '+OK').length === first.length);
     await work();
     const mark = `end-${Math.random()}`;
     await redis.echo(mark);

@@ -4,7 +4,7 @@ import fastifySession, { type FastifySessionOptions } from '@fastify/session';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { captureLog, release, testPrefix, testRedisUrl } from './index.ts';
-import { Browser } from './shop.ts';
+import { Browser, patienceFor } from './shop.ts';
 
 export interface FastifyShopOptions {
   readonly bouncer?: Partial<BouncerOptions>;
@@ -20,8 +20,9 @@ export const mineIn = (request: FastifyRequest) => request.session as typeof req
 
 export async function openFastifyShop({ bouncer: how, session, routes }: FastifyShopOptions = {}) {
   const log = captureLog();
-  const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log, trustProxy: ['loopback'], ...how });
-  const app = fastify();
+  const where = { redis: testRedisUrl(), prefix: testPrefix(), log, trustProxy: ['loopback'] };
+  const bouncer = createBouncer({ ...where, ...patienceFor(how), ...how });
+  const app = fastify({ keepAliveTimeout: 0 });
   app.register(cookie);
   const { cookie: cookieHow, ...rest } = session ?? {};
   app.register(bouncer.fastify(fastifySession), {

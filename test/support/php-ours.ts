@@ -104,7 +104,8 @@ export class HoldingGate {
 
   constructor(to: string) {
     this.#to = to;
-    this.#server = createServer((request, response) => {
+    // A kept connection might be closed in the moment that it is used again.
+    this.#server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
       this.#take(request).then(
         (status) => response.writeHead(status).end('{}'),
         () => response.writeHead(502).end(),

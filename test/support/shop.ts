@@ -19,6 +19,13 @@ export const ADDRESS = {
   parisV6: '2a01:cb00:1::1',
 } as const;
 
+/**
+ * How long a shop waits for Redis: as usual it is a second, and a quarter of one for the queue, which a busy machine may take
+ * from a process that waits for nothing. Tests of these limits give their own.
+ */
+export const PATIENCE = { redisTimeoutMs: 5000, enqueueTimeoutMs: 3000 } as const;
+export const patienceFor = (how: Partial<BouncerOptions> = {}) => (how.redisTimeoutMs === undefined ? PATIENCE : {});
+
 export interface ShopOptions {
   readonly bouncer?: Partial<BouncerOptions>;
   readonly session?: Partial<session.SessionOptions>;
@@ -47,6 +54,7 @@ export async function openShop(prefix: string, options: ShopOptions = {}): Promi
     prefix,
     trustProxy: ['loopback'],
     log,
+    ...patienceFor(options.bouncer),
     ...options.bouncer,
   });
   const app = express();

@@ -12,7 +12,7 @@ import express4 from 'express4';
 import { createClient } from 'redis';
 import { type Bouncer, type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { captureLog, connect, release, testRedisUrl, until } from './index.ts';
-import { ADDRESS, Browser } from './shop.ts';
+import { ADDRESS, Browser, patienceFor } from './shop.ts';
 
 export const KINDS = ['connect-redis 7', 'connect-redis 8', 'connect-redis 9', 'connect-redis 10'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -60,7 +60,8 @@ const STORES = {
 export async function openStockShop(kind: Kind, prefix: string, options: StockOptions = {}) {
   const log = captureLog();
   const url = options.url ?? testRedisUrl();
-  const bouncer = createBouncer({ redis: url, prefix, trustProxy: ['loopback'], log, ...options.bouncer });
+  const how = { ...patienceFor(options.bouncer), ...options.bouncer };
+  const bouncer = createBouncer({ redis: url, prefix, trustProxy: ['loopback'], log, ...how });
   const sent: Sent[] = [];
   const raw = await clientFor(kind, url);
   const recorded = recorder(raw, sent);

@@ -122,8 +122,10 @@ describe('the other helpers', () => {
     expect(log.text()).toContain('Said.');
   });
 
-  test('freePort() gives a port', async () => {
-    expect(await freePort()).toBeGreaterThan(1023);
+  test('freePort() gives a port that no connection is given by itself', async () => {
+    const port = await freePort();
+    expect(port).toBeGreaterThan(1023);
+    expect(port).toBeLessThan(32_768);
   });
 
   test('releases run in reverse, each once, and one that fails stops none', async () => {

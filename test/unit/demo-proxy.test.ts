@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { createProxy } from '../../examples/demo/proxy.ts';
 import { freePort, release } from '../support/index.ts';
@@ -12,8 +13,8 @@ test.each([
 ])('the demo answers to its own name alone: %s is %d', async (host, expected) => {
   // Behind it is no app: what it lets through comes to 502.
   const proxy = createProxy(await freePort());
-  const port = await freePort();
-  await new Promise<void>((done) => void proxy.listen(port, '127.0.0.1', done));
+  await new Promise<void>((done) => void proxy.listen(0, '127.0.0.1', done));
+  const { port } = proxy.address() as AddressInfo;
   release(() => new Promise<void>((done) => void proxy.close(() => done())));
   const status = await new Promise((done, failed) => {
     const asked = request({ host: '127.0.0.1', port, path: '/desk', headers: { host, connection: 'close' } }, (res) => {
