@@ -38,6 +38,8 @@ describe('session-bouncer lists', () => {
     expect(shown).toContain(entry.id);
     expect(shown).not.toContain('\u202e');
     expect((await run('lists', 'remove', entry.id, ...WHY)).stdout).toBe('removed: block network 203.0.113.0/24\n');
+    // Such an act is of no user and ends no login.
+    expect((await run('sessions', 'audit')).stdout).not.toMatch(/unknown| all /);
     expect(await redisLists(redis, keys).list(Date.now())).toEqual([]);
     expect((await redisAudit(redis, keys).list(10)).map(({ what, by }) => [what, by])).toEqual([
       ['list_remove', 'ann'],
