@@ -40,9 +40,10 @@ import { type Mountable, mountable } from './web/mount.ts';
 import { checkConsoleOptions, checkOptions, unknownOptions } from './web/options.ts';
 import { eventOf, type LoginOptions, type LoginReport, type LoginResult } from './web/report.ts';
 import type { RequestPorts } from './web/request-session.ts';
-import { createSessionStore, type StoreClass } from './web/session-store.ts';
+import { createSessionStore, storeClassOf } from './web/session-store.ts';
 import { type GuardableSocket, type SocketIoSocket, type SocketOwner, Sockets } from './web/sockets.ts';
 import { ID_PATTERN, type IdProblem } from './web/strict-id.ts';
+import { proxyWatch } from './web/untrusted-proxy.ts';
 import { whose } from './web/whose.ts';
 
 export interface BouncerOptions {
@@ -226,14 +227,15 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 
   endLateLogouts(engine, redis, releasers);
   const guard = new StockGuard({ engine, absoluteTtlMs, log });
+  const watchProxy = proxyWatch(trust, log);
 
   return {
-    store: <S>(session: SessionModule<S>) => createSessionStore(session.Store as unknown as StoreClass, engine) as S,
+    store: <S>(session: SessionModule<S>) => createSessionStore(storeClassOf(session, 'store'), engine) as S,
     gate: () => expressGate({ gate, trust, log, engine, idPattern, onRefusedId }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
     ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins, guard }),
-    login: (req, how) => login(req, how, { trust, log, ports, report }),
+    login: (req, how) => login(req, how, { trust, log, ports, report, watchProxy }),
     reportLogin: (given) => report(given),
     clientAddress: (request) => clientOf(request, trust).address,
     ...openNews(redis, keys, { ports, engine, registry, producer, clock, log, releasers }),

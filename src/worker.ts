@@ -195,7 +195,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const consumer = openConsumer(redis, keys, options, handlerOf(deps, asker), { log, clock });
   releasers.add('consumer', () => consumer.close(force));
   log.info(
-    { event: 'worker_started', mode: deps.mode, sources: locator.sources().length },
+    { event: 'worker_started', mode: deps.mode, sources: locator.sources().filter(({ ok }) => ok).length },
     'The login worker is running',
   );
   return {
@@ -414,7 +414,7 @@ async function openLocator(options: WorkerOptions, log: Log, clock: Clock): Prom
   const { origin, problem } = missing;
   throw new BouncerError(
     'database_unusable',
-    `overrides: ${origin}: ${problem}: a worker without them would end sessions of people they vouch for; correct the file, or take it out of the configuration`,
+    `overrides: ${origin}: ${problem} A worker without them would end sessions of people they vouch for: correct the file, or take it out of the configuration.`,
   );
 }
 

@@ -24,7 +24,7 @@ const of = ({ revokes, logins }: BrakeCounts): string => `${revokes} users in ${
 
 function sentence(state: BrakeState): string {
   if (state.kind === 'off') return 'The brake is off: each worker observes, or was told to have none.';
-  if (state.kind === 'enforcing') return 'The brake does not hold: sessions are ended.';
+  if (state.kind === 'enforcing') return 'The brake does not hold: workers that enforce end sessions.';
   const { atMs, why, window, day } = state.trip;
   const share = why === 'share' ? 'too large a share of its window' : 'far more than in the day before';
   const counts = `${of(window)} in the window, ${of(day)} in the day`;

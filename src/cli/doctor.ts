@@ -58,7 +58,7 @@ async function checkRedis(config: Config): Promise<Check[]> {
       const checks = facts.then(([server, queue, brake, registry]) => [
         ...redisChecks(server),
         ...queueChecks(queue, Date.now()),
-        ...brakeChecks(brake),
+        ...brakeChecks(brake, config.mode),
         ...(registry === null ? [] : registryChecks(registry, queue.counters)),
       ]);
       return inTime(checks, config);

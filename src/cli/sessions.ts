@@ -58,7 +58,10 @@ function endAllCommand(): Command {
 }
 
 function auditCommand(): Command {
-  return command('audit', `who ended which sessions: the last ${AUDIT_ROWS}, newest first`).action(audit);
+  return command(
+    'audit',
+    `who ended which sessions, and what else people did: the last ${AUDIT_ROWS}, newest first`,
+  ).action(audit);
 }
 
 function withAdmin<T>(config: Config, work: (admin: SessionAdmin) => Promise<T>): Promise<T> {
@@ -141,12 +144,16 @@ async function endAll(user: string, options: Options): Promise<void> {
   if (result.failed > 0) process.exitCode = 1;
 }
 
+/** Of a user; an entry of one of these without a login is the act as a whole. */
+const ENDS: ReadonlySet<AuditEntry['what']> = new Set(['end', 'end_all', 'end_others', 'forget_user']);
+
 const AUDIT: readonly Column<AuditEntry>[] = [
   { title: 'WHEN (UTC)', value: ({ atMs }) => instant(atMs) },
   { title: 'WHAT', value: ({ what }) => what },
   { title: 'BY', value: ({ by }) => by, min: 6 },
-  { title: 'USER', value: ({ userId }) => userId ?? 'unknown', min: 6 },
-  { title: 'LID', value: ({ lid }) => lid ?? 'all', min: 4 },
+  // Of lists, the brake and the like neither is meant.
+  { title: 'USER', value: ({ userId, lid }) => userId ?? (lid === null ? '' : 'unknown'), min: 6 },
+  { title: 'LID', value: ({ what, lid }) => lid ?? (ENDS.has(what) ? 'all' : ''), min: 4 },
   { title: 'OUTCOME', value: ({ outcome }) => outcome },
   { title: 'WHY', value: ({ why }) => why, min: 6 },
 ];
@@ -155,5 +162,5 @@ async function audit(options: Options): Promise<void> {
   const { config } = configOf(options);
   const entries = await withRedis(config, (redis, keys) => redisAudit(redis, keys).list(AUDIT_ROWS));
   if (options.json) printJson(entries);
-  else print(entries.length === 0 ? 'Nothing was ended.' : table(entries, AUDIT, standardOutput()));
+  else print(entries.length === 0 ? 'Nothing is on record.' : table(entries, AUDIT, standardOutput()));
 }

@@ -105,11 +105,18 @@ export function Untrusted({
   const { pieces, cut } = piecesOf(text, max);
   const shown = pieces.map((piece) => (piece.odd ? <span class="odd">{piece.text}</span> : piece.text));
   return (
-    <bdi class={code ? 'outside code' : 'outside'} title={cut ? plain(text, 2000) : undefined}>
+    <bdi class={outsideClass(code, text.length)} title={cut ? plain(text, 2000) : undefined}>
       {shown}
       {cut ? '…' : ''}
     </bdi>
   );
+}
+
+/** Longer than a name: in a table it gets a column of some width. */
+const LONG = 40;
+
+function outsideClass(code: boolean | undefined, length: number): string {
+  return `outside${code ? ' code' : ''}${length > LONG ? ' long' : ''}`;
 }
 
 interface LinkTo {

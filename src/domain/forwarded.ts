@@ -71,7 +71,10 @@ export function compileTrust(proxies: number | readonly string[], header = 'x-fo
   }
   if (typeof proxies === 'number') return { cidrs: [], trustsAll: false, hops: hopCount(proxies), header: name };
   if (!Array.isArray(proxies)) {
-    throw new BouncerError('option_invalid', 'The trusted proxies must be a list of strings, or their number.');
+    throw new BouncerError(
+      'option_invalid',
+      "trustProxy: give a list such as ['loopback', '10.0.0.0/8'], or how many proxies there are.",
+    );
   }
   const list: readonly string[] = proxies;
   const cidrs = list.flatMap((entry, index) => {
@@ -83,13 +86,16 @@ export function compileTrust(proxies: number | readonly string[], header = 'x-fo
 
 function hopCount(proxies: number): number {
   if (Number.isInteger(proxies) && proxies >= 0 && proxies <= MAX_HOPS) return proxies;
-  throw new BouncerError('option_invalid', `The number of trusted proxies must be a whole one from 0 to ${MAX_HOPS}.`);
+  throw new BouncerError(
+    'option_invalid',
+    `trustProxy: give a whole number of proxies from 0 to ${MAX_HOPS}, or a list of them.`,
+  );
 }
 
 function badEntry(index: number): never {
   throw new BouncerError(
     'option_invalid',
-    `Trusted proxy number ${index + 1} is not an IP address, a CIDR block such as 10.0.0.0/8, 'loopback' or 'private'.`,
+    `trustProxy: entry ${index + 1} is not an IP address, a CIDR block such as 10.0.0.0/8, 'loopback' or 'private'.`,
   );
 }
 

@@ -9,7 +9,7 @@ import { type HonoContext, honoSessions } from './hono.ts';
 import { type JudgedRequest, type Judgement, judge } from './judge.ts';
 import { type KoaContext, type KoaMiddleware, type KoaSessionOptions, koaSessions } from './koa.ts';
 import { logoutRequest } from './logout-request.ts';
-import { createSessionStore, type StoreClass } from './session-store.ts';
+import { createSessionStore, storeClassOf } from './session-store.ts';
 import { whose } from './whose.ts';
 
 /** express-session's module, as far as we use it. */
@@ -59,7 +59,7 @@ export interface Frameworks {
 export function frameworks(deps: AdapterDeps & { readonly logins: Logins; readonly guard: StockGuard }): Frameworks {
   return {
     express: (session, options) => {
-      const Store = session.Store as StoreClass;
+      const Store = storeClassOf(session, 'express');
       const middleware = session({ ...options, store: createSessionStore(Store, deps.engine) });
       return expressSessions(middleware, options as unknown as ExpressSessionOptions, deps);
     },

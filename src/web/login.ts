@@ -15,6 +15,8 @@ export interface LoginDeps {
   readonly log: Log;
   /** The requests that came through an adapter other than Express's. */
   readonly ports: RequestPorts;
+  /** See `proxyWatch`. */
+  watchProxy(http: HttpRequest): void;
   report(report: LoginReport, problem?: AddressProblem): Promise<LoginResult>;
 }
 
@@ -28,6 +30,9 @@ interface SessionObject {
  * in between, there is a session that was not checked or a check of a session that was never stored; neither harms.
  */
 export async function login(request: object, options: LoginOptions, deps: LoginDeps): Promise<LoginResult> {
+  if (typeof options !== 'object' || options === null) {
+    throw new BouncerError('option_invalid', 'login: give the request and an object with at least `userId`');
+  }
   const lid = loginId(options.userId);
   const port = deps.ports.get(request);
   if (port !== undefined) return loginBy(port, lid, options, deps);
@@ -52,6 +57,7 @@ async function loginBy(port: RequestPort, lid: string, options: LoginOptions, de
 }
 
 function tell(http: HttpRequest, lid: string, sessionId: string, options: LoginOptions, deps: LoginDeps) {
+  deps.watchProxy(http);
   const { address, problem } = clientOf(http, deps.trust);
   const { userId, deviceId } = options;
   const userAgent = headerOf(http, 'user-agent');

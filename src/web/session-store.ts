@@ -1,3 +1,4 @@
+import { BouncerError } from '../errors.ts';
 import type { WriteOutcome } from '../ports.ts';
 import type { SessionEngine } from './engine.ts';
 import type { Entry, SessionState } from './entry.ts';
@@ -12,6 +13,13 @@ export interface StoreBase {
   regenerate(req: object, done: (error?: unknown) => void): void;
 }
 export type StoreClass = { new (): StoreBase; readonly prototype: StoreBase };
+
+/** Of express-session's module. Left out, or given as something else, it is said which call that was. */
+export function storeClassOf(session: { readonly Store: unknown }, call: 'store' | 'express'): StoreClass {
+  const Store = (session as { readonly Store: unknown } | undefined)?.Store;
+  if (typeof Store === 'function') return Store as unknown as StoreClass;
+  throw new BouncerError('option_invalid', `${call}: give express-session's own function: bouncer.${call}(session)`);
+}
 
 type Done = (error?: unknown, value?: unknown) => void;
 

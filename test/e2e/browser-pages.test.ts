@@ -90,6 +90,19 @@ function pageTests(): void {
     }
   });
 
+  test('on a telephone a row of a table is a few lines high, whatever browser it names', async () => {
+    const otto = await signedIn('otto', { viewport: { width: 390, height: 844 } });
+    const heights: Record<string, number> = {};
+    for (const path of [`/incidents/${stolen.caseId}`, '/user?id=alice']) {
+      await otto.goto(stage.desk + path);
+      const rows = otto.locator('tbody tr:has(bdi)');
+      const each = await rows.evaluateAll((all) => all.map((row) => row.getBoundingClientRect().height));
+      heights[path] = Math.max(0, ...each);
+    }
+    // Five lines have 110 pixels or so; squeezed into what a screen leaves it, a browser's name has fourteen.
+    expect(Object.values(heights).filter((pixels) => pixels === 0 || pixels > 190)).toEqual([]);
+  });
+
   test.each([true, false])('the keyboard is enough, with JavaScript: %s', async (scripts) => {
     const one = await newPerson(browser, { javaScriptEnabled: scripts });
     people.push(one);

@@ -41,6 +41,8 @@ describe('session-bouncer lists', () => {
     expect(shown).toContain(entry.id);
     expect(shown).not.toContain('\u202e');
     expect((await run('lists', 'remove', entry.id, ...WHY)).stdout).toBe('removed: block network 203.0.113.0/24\n');
+    // Such an act is of no user and ends no login.
+    expect((await run('sessions', 'audit')).stdout).not.toMatch(/unknown| all /);
     expect(await redisLists(redis, keys).list(Date.now())).toEqual([]);
     expect((await redisAudit(redis, keys).list(10)).map(({ what, by }) => [what, by])).toEqual([
       ['list_remove', 'ann'],
@@ -98,12 +100,32 @@ describe('session-bouncer brake and report', () => {
       return workers.say({ ...who, seenAtMs: Date.now(), brake });
     };
     await say('a', false);
-    expect(await settings()).toMatchObject([{ name: 'brake', finding: 'off' }]);
+    expect(await settings()).toMatchObject([{ name: 'brake', finding: expect.stringMatching(/^off: /) }]);
     await say('b', true);
     expect(await settings()).toMatchObject([
       { name: 'brake', status: 'ok', finding: 'does not hold' },
       { name: 'brake settings', status: 'warn', finding: expect.stringContaining('1 of 2 workers have none') },
     ]);
+  });
+
+  test('doctor says when the workers are in another mode than its own settings say', async () => {
+    const { redis, keys, run } = open();
+    const workers = redisWorkers(redis, keys);
+    const modes = async (...flags: string[]) => {
+      const { checks } = JSON.parse((await run('doctor', '--json', ...flags)).stdout) as { checks: { name: string }[] };
+      return checks.filter(({ name }) => name === 'worker modes');
+    };
+    for (const [id, mode] of [
+      ['a', 'observe'],
+      ['b', 'enforce'],
+    ] as const) {
+      const who = { id, host: 'h', pid: 1, version: '0', mode, startedAtMs: 1, sources: [] } as const;
+      await workers.say({ ...who, seenAtMs: Date.now() });
+    }
+    const finding = '1 of 2 observe: they end nothing; the settings read here say enforce';
+    expect(await modes()).toMatchObject([{ status: 'warn', finding }]);
+    await workers.leave('b');
+    expect(await modes('--mode', 'observe')).toEqual([]);
   });
 
   test('report: what observing would have ended', async () => {

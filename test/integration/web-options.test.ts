@@ -124,6 +124,49 @@ describe('wrong use is told', () => {
   });
 });
 
+describe('what is easily left out', () => {
+  const option = (message: string) => expect.objectContaining({ code: 'option_invalid', message });
+
+  test('express-session itself: the call is named', async () => {
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog() });
+    release(() => bouncer.close());
+    const noModule = undefined as unknown as typeof session;
+    expect(() => bouncer.store(noModule)).toThrow(
+      option("store: give express-session's own function: bouncer.store(session)"),
+    );
+    expect(() => bouncer.express({} as typeof session, { secret: 's' })).toThrow(
+      option("express: give express-session's own function: bouncer.express(session)"),
+    );
+  });
+
+  test('who has logged in', async () => {
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog() });
+    release(() => bouncer.close());
+    await expect(bouncer.login({}, undefined as never)).rejects.toThrow(
+      option('login: give the request and an object with at least `userId`'),
+    );
+  });
+
+  test.each([
+    [true, /^trustProxy: give a list such as /],
+    [['10.0.0.0/8', 'nginx'], /^trustProxy: entry 2 is not an IP address/],
+    [-1, /^trustProxy: give a whole number of proxies from 0 to 64/],
+  ])('trustProxy: %j is refused by its name', (trustProxy, message) => {
+    expect(() => createBouncer({ redis: testRedisUrl(), trustProxy: trustProxy as never })).toThrow(message);
+  });
+
+  test('the proxy in front: told once, of a private peer whose header is not believed', async () => {
+    const shop = await openShop(testPrefix(), { bouncer: { trustProxy: [] } });
+    for (const user of ['alice', 'bob']) await shop.browser().login(user);
+    expect(events(shop.log, 'proxy_untrusted')).toEqual([
+      expect.objectContaining({ level: 'warn', fields: { event: 'proxy_untrusted', header: 'x-forwarded-for' } }),
+    ]);
+    const known = await openShop(testPrefix());
+    await known.browser().login('alice');
+    expect(events(known.log, 'proxy_untrusted')).toEqual([]);
+  });
+});
+
 describe('ids of your own making', () => {
   const counted = () => {
     let made = 0;

@@ -152,7 +152,7 @@ describe('compileTrust', () => {
       const compile = () => compileTrust(['10.0.0.0/8', entry]);
       expect(compile).toThrow(BouncerError);
       expect(compile).toThrow(
-        expect.objectContaining({ code: 'option_invalid', message: expect.stringContaining('number 2') }),
+        expect.objectContaining({ code: 'option_invalid', message: expect.stringContaining('entry 2') }),
       );
     },
   );

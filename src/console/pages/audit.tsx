@@ -1,7 +1,8 @@
 /** Who did what, newest first. */
 
 import type { Hono } from 'hono';
-import type { AuditAct, AuditEntry } from '../../ports.ts';
+import type { AuditEntry } from '../../ports.ts';
+import { ACTS, outcomeWords } from '../act-words.ts';
 import {
   CaseLink,
   type ConsoleEnv,
@@ -19,28 +20,6 @@ import { AuditExportForms } from './exports.tsx';
 const PAGE_SIZE = 100;
 /** Each page reads all that is newer than it. */
 const MAX_PAGES = 50;
-
-const ACTS: Readonly<Record<AuditAct, string>> = {
-  end: 'ended a session',
-  end_all: 'ended all sessions',
-  end_others: 'ended all other sessions',
-  php_end: 'ended what PHP keeps of a login',
-  answer: 'answered',
-  undo: 'gave a session back',
-  trust: 'trusted a place',
-  forget_trust: 'no longer trusts a place',
-  list_add: 'added to a list',
-  list_remove: 'removed from a list',
-  brake_trip: 'the safety brake held',
-  brake_reset: 'let the safety brake go',
-  forget_user: 'forgot a user',
-  hold: 'was given what is held',
-  export: 'exported',
-  retry_notification: 'sent a notification again',
-  sign_in: 'signed in',
-  sign_in_refused: 'was refused to sign in',
-  sign_out: 'signed out',
-};
 
 export function auditRoutes(app: Hono<ConsoleEnv>): void {
   app.get('/audit', show);
@@ -109,7 +88,7 @@ function Act({ c, entry: { atMs, by, what, outcome, userId, caseId, why } }: { c
       </th>
       <td>{ACTS[what] ?? <Untrusted text={what} max={40} />}</td>
       <td>
-        <Untrusted text={outcome} max={300} />
+        <Untrusted text={outcomeWords(outcome)} max={300} />
       </td>
       <td>{userId === null ? '' : <UserLink c={c} userId={userId} />}</td>
       <td>{caseId === undefined ? '' : <CaseLink c={c} id={caseId} />}</td>

@@ -8,6 +8,7 @@ import type { ListEntry } from '../../domain/lists.ts';
 import { phpWords } from '../../domain/php-words.ts';
 import { BouncerError } from '../../errors.ts';
 import type { AuditEntry } from '../../ports.ts';
+import { ACTS, outcomeWords } from '../act-words.ts';
 import { duration, MAX_NOTE, oneOf, optionalText, requiredText } from '../inputs.ts';
 import {
   type ConsoleEnv,
@@ -201,8 +202,8 @@ function Acts({ acts }: { acts: readonly AuditEntry[] }) {
       <ul>
         {acts.map(({ atMs, what, by, why, outcome }) => (
           <li>
-            <Time ms={atMs} />: {what.replaceAll('_', ' ')} by <Untrusted text={by} max={128} /> (
-            <Untrusted text={outcome} max={80} />){why === '' ? '' : ': '}
+            <Time ms={atMs} />: <Untrusted text={by} max={128} /> {ACTS[what] ?? <Untrusted text={what} max={40} />} (
+            <Untrusted text={outcomeWords(outcome)} max={80} />){why === '' ? '' : ': '}
             {why === '' ? '' : <Untrusted text={why} max={MAX_NOTE} />}
           </li>
         ))}

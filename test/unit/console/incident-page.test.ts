@@ -107,7 +107,7 @@ describe('the page of an incident', () => {
     expect(html).toContain(ofUser.id);
     expect(html).toContain(ofNetwork.id);
     expect(text).toMatch(/Other incidents of this address None\./);
-    expect(text).toContain('undo by zoe ( given_back ): a call');
+    expect(text).toContain('zoe gave a session back ( given back ): a call');
     expect(text).not.toContain('another matter');
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { outcomeWords } from '../../../src/console/act-words.ts';
 import { readFilter } from '../../../src/console/incident-filter.ts';
 import { codeOf, countryList, distancesOf, middleOf } from '../../../src/console/places.ts';
 import { ageThen, headline } from '../../../src/console/words.ts';
@@ -177,4 +178,13 @@ describe('the filter', () => {
     expect(problems.map((one) => one.field)).toEqual([field]);
     expect(Object.values(values).every((value) => value.length <= 256)).toBe(true);
   });
+});
+
+test.each([
+  ['given_back', 'given back'],
+  ['safe, taught, give_back failed', 'safe, taught, give back failed'],
+  ['block user night_shift', 'block user night_shift'],
+  ['allow country_pair DE>AT', 'allow country_pair DE>AT'],
+])('an outcome on record, %s, reads %s: a name keeps its underscores', (outcome, words) => {
+  expect(outcomeWords(outcome)).toBe(words);
 });
