@@ -26,7 +26,7 @@ import { type SessionAdmin, type SessionAdminDeps, sessionAdmin } from './sessio
 import { checkUserAnswersOptions, openUserAnswers, type UserAnswersOptions } from './user-answers.ts';
 import { Attached } from './web/attached.ts';
 import { type EngineDeps, SessionEngine } from './web/engine.ts';
-import { type ExpressRequest, type ExpressResponse, expressGate } from './web/express.ts';
+import { type ExpressRequest, type ExpressResponse, gateMaker } from './web/express.ts';
 import { type Frameworks, frameworks } from './web/frameworks.ts';
 import { Gate, type GateRequest, type Reuse } from './web/gate.ts';
 import { type GotchaContext, gotchaPage } from './web/gotcha.ts';
@@ -231,7 +231,7 @@ export function createBouncer(options: BouncerOptions): Bouncer {
 
   return {
     store: <S>(session: SessionModule<S>) => createSessionStore(storeClassOf(session, 'store'), engine) as S,
-    gate: () => expressGate({ gate, trust, log, engine, idPattern, onRefusedId }),
+    gate: gateMaker({ gate, trust, log, engine, idPattern, onRefusedId }),
     guardClient: (client, how) => guardClient(client, guard, how?.prefix ?? 'sess:'),
     context: () => guardContext(),
     ...frameworks({ engine, gate, trust, log, ports, idPattern, onRefusedId, logins, guard }),

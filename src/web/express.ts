@@ -1,3 +1,4 @@
+import { BouncerError } from '../errors.ts';
 import type { Log } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import type { CookieAttributes } from './cookie.ts';
@@ -38,8 +39,16 @@ export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine' | 
 /** The session cookie, where we mount express-session ourselves. */
 type KnownCookie = Pick<ExpressSessionOptions, 'secret'> & { readonly name: string };
 
+/** `gate()` of the bouncer. `app.use(bouncer.gate)` would leave each request without an answer: it makes the middleware, it is none. */
+export function gateMaker(parts: GateParts): () => ExpressMiddleware {
+  return (...given: unknown[]) => {
+    if (given.length < 3) return expressGate(parts);
+    throw new BouncerError('option_invalid', 'gate: mount what it returns: app.use(bouncer.gate())');
+  };
+}
+
 /** Express's middleware. */
-export function expressGate(parts: GateParts, known: KnownCookie | null = null): ExpressMiddleware {
+function expressGate(parts: GateParts, known: KnownCookie | null = null): ExpressMiddleware {
   const told = new Set<string>();
   return (req, res, next) => {
     const store = req.sessionStore;

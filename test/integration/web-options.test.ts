@@ -1,10 +1,13 @@
 /** Options of the web tier and what it says about wrong use, through a whole app. */
+import { createServer } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
+import express from 'express';
 import session from 'express-session';
 import { type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
+import { listening } from '../contract/frameworks/express.ts';
 import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { type Browser, openShop, type ShopOptions } from '../support/shop.ts';
 
@@ -137,6 +140,20 @@ describe('what is easily left out', () => {
     expect(() => bouncer.express({} as typeof session, { secret: 's' })).toThrow(
       option("express: give express-session's own function: bouncer.express(session)"),
     );
+  });
+
+  test("the gate's own brackets: an error, and no request that waits for ever", async () => {
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog() });
+    release(() => bouncer.close());
+    const app = express();
+    app.use(bouncer.gate as unknown as express.RequestHandler);
+    app.use((error: unknown, _req: unknown, res: express.Response, _next: unknown) => {
+      res.status(500).json(error);
+    });
+    const { url, close } = await listening(createServer(app));
+    release(close);
+    const answer = await fetch(url);
+    expect([answer.status, await answer.json()]).toEqual([500, expect.objectContaining({ code: 'option_invalid' })]);
   });
 
   test('who has logged in', async () => {
