@@ -20,7 +20,11 @@ import { clean } from './text.ts';
 export function dataCommand(): Command {
   const data = new Command('data').description('see, check and download databases');
   data.addCommand(
-    command('status', 'what is loaded, how old it is, and why something is not', SOURCE_SETTINGS).action(status),
+    command(
+      'status',
+      'what a worker that starts now would use, how old it is, and why something is not',
+      SOURCE_SETTINGS,
+    ).action(status),
   );
   data.addCommand(
     command('check', 'read and check a file as the worker would; exit code 1 when it would be refused', ['canaries'])

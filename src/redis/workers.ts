@@ -29,13 +29,18 @@ export function redisWorkers(redis: Redis, keys: Keys): Workers {
 }
 
 /**
- * Has each worker of the list a safety brake? Needs no clock: one that fell silent long before the last one was heard has gone,
- * and where none is heard any more, the list ends.
+ * What the workers that live have said. Needs no clock: one that fell silent long before the last one was heard has gone, and where
+ * none is heard any more, the list ends.
  */
-export async function whoHasBrake(redis: Redis, keys: Keys): Promise<boolean[]> {
+export async function whoLives(redis: Redis, keys: Keys): Promise<WorkerStatus[]> {
   const all = (await redis.hvals(keys.workers())).map((json) => JSON.parse(json) as WorkerStatus);
   const newestMs = Math.max(...all.map(({ seenAtMs }) => seenAtMs));
-  return all.filter(({ seenAtMs }) => newestMs - seenAtMs <= HEARD_WITHIN_MS).map(({ brake = true }) => brake);
+  return all.filter(({ seenAtMs }) => newestMs - seenAtMs <= HEARD_WITHIN_MS);
+}
+
+/** Has each worker of the list a safety brake? */
+export async function whoHasBrake(redis: Redis, keys: Keys): Promise<boolean[]> {
+  return (await whoLives(redis, keys)).map(({ brake = true }) => brake);
 }
 
 export interface Presence {
