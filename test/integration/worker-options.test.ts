@@ -1,5 +1,6 @@
 /** A worker that is given what it cannot use does not begin: it would run with other sources than were meant, or end nothing. */
 import { expect, test } from '@jest/globals';
+import { createRegistryWorker, type RegistryWorkerOptions } from '../../src/registry-worker.ts';
 import { createWorker, type WorkerOptions } from '../../src/worker.ts';
 import { captureLog, release, testPrefix, testRedisUrl } from '../support/index.ts';
 
@@ -8,6 +9,8 @@ const start = (options: object) =>
   createWorker({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog(), ...options } as WorkerOptions);
 
 test.each<[string, object]>([
+  ['redis', { redis: undefined }],
+  ['redis', { redis: null }],
   ['databases', { databases: 'GeoLite2-Country.mmdb' }],
   ['databases', { databases: [undefined] }],
   ['overrides', { overrides: 'own.csv' }],
@@ -24,6 +27,17 @@ test.each<[string, object]>([
     code: 'option_invalid',
     message: expect.stringMatching(new RegExp(`^${name}: give `)),
   });
+});
+
+test.each<[string, object]>([
+  ['redis', { redis: undefined }],
+  ['geofeeds', { geofeeds: 'geo.example.net' }],
+  ['geofeeds', { geofeeds: [null] }],
+])('of a registry worker, too: %s: %j', (name, options) => {
+  const given = { redis: testRedisUrl(), prefix: testPrefix(), log: captureLog(), ...options };
+  expect(() => createRegistryWorker(given as RegistryWorkerOptions)).toThrow(
+    expect.objectContaining({ code: 'option_invalid', message: expect.stringMatching(new RegExp(`^${name}: give `)) }),
+  );
 });
 
 test('what is right, or left open, is taken', async () => {
