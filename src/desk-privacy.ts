@@ -3,6 +3,7 @@ import type { Desk } from './desk-ports.ts';
 import type { Clock, Log } from './ports.ts';
 import { waitingJobs } from './queue/waiting-jobs.ts';
 import { redisAuditTrail } from './redis/audit-trail.ts';
+import { redisCounters } from './redis/counters.ts';
 import { redisEraser } from './redis/eraser.ts';
 import { redisHistory } from './redis/history.ts';
 import { type Keys, LOGIN_QUEUE, REGISTRY_QUEUE } from './redis/keys.ts';
@@ -22,13 +23,14 @@ export function openPrivacy(
   { redis, keys, clock, log }: PrivacyOptions,
   known: Known,
 ): Pick<Desk, 'holdings' | 'forget'> {
+  const queues = { queues: [LOGIN_QUEUE, REGISTRY_QUEUE], prefix: keys.queuePrefix };
   const deps: PrivacyDeps = {
     ...known,
     clock,
     history: redisHistory(redis, keys, 0),
     trail: redisAuditTrail(redis, keys),
     eraser: redisEraser(redis, keys),
-    jobs: waitingJobs(redis, { queues: [LOGIN_QUEUE, REGISTRY_QUEUE], prefix: keys.queuePrefix }, log),
+    jobs: waitingJobs(redis, queues, { log, counters: redisCounters(redis, keys) }),
   };
   return {
     holdings: (userId) => holdingsOf(deps, userId),

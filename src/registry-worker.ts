@@ -119,6 +119,8 @@ export function createRegistryWorker(options: RegistryWorkerOptions): RegistryWo
 }
 
 function hostsOf(geofeeds: readonly string[]): ReadonlySet<string> {
+  if (!Array.isArray(geofeeds) || !geofeeds.every((host) => typeof host === 'string'))
+    throw new BouncerError('option_invalid', 'geofeeds: give a list of host names such as geo.example.net.');
   const hosts = geofeeds.map((host) => host.toLowerCase());
   const bad = hosts.findIndex((host) => !GEOFEED_HOST.test(host));
   if (bad === -1) return new Set(hosts);

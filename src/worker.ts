@@ -11,6 +11,7 @@ import { DEFAULT_POLICY, type Policy } from './domain/policy.ts';
 import type { LoginEvent, Mode } from './domain/types.ts';
 import { BouncerError, errorName } from './errors.ts';
 import { type Chain, type ChainOptions, openChain, type ReloadOptions } from './geo/chain.ts';
+import { checkSourceOptions } from './geo/options.ts';
 import { defaultLog, safeUser } from './log.ts';
 import { openNotifier } from './notify.ts';
 import { checkNotificationOptions, startNotifications, type UserLinkOptions } from './notify-worker.ts';
@@ -148,11 +149,10 @@ export interface LoginWorker {
 
 /**
  * Starts a worker that checks the logins of the queue. Resolves when its databases are open; it then waits for Redis
- * as long as it takes.
+ * as long as it takes. Throws BouncerError `option_invalid`, and `database_unusable` where overrides cannot be opened.
  */
 export async function createWorker(options: WorkerOptions): Promise<LoginWorker> {
-  checkNotificationOptions({ ...options, webhooks: options.webhooks ?? [] });
-  checkPhpOptions(options.php);
+  checkOptions(options);
   const log = options.log ?? defaultLog('info');
   const brake = brakeOf(options, log);
   const clock = options.clock ?? Date.now;
@@ -209,6 +209,17 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
     isRunning: () => consumer.isRunning(),
     stats: () => shared.counters.read(),
   };
+}
+
+/** A word that we do not know would be taken for the other one: a worker that is meant to end sessions would only watch. */
+function checkOptions(options: WorkerOptions): void {
+  const { mode = 'enforce', anonymousNetwork = 'flag' } = options;
+  if (mode !== 'enforce' && mode !== 'observe')
+    throw new BouncerError('option_invalid', 'mode: give enforce or observe');
+  if (anonymousNetwork !== 'flag' && anonymousNetwork !== 'allow')
+    throw new BouncerError('option_invalid', 'anonymousNetwork: give flag or allow');
+  checkNotificationOptions({ ...options, webhooks: options.webhooks ?? [] });
+  checkPhpOptions(options.php);
 }
 
 function policyOf(options: WorkerOptions): Policy {
@@ -406,7 +417,9 @@ function openAsker(redis: Redis, keys: Keys, deps: DetectDeps, log: Log, release
  * database that does not open only makes it less sure.
  */
 async function openLocator(options: WorkerOptions, log: Log, clock: Clock): Promise<Chain> {
-  const chain = await openChain(chainOptions(options, log, clock));
+  const given = chainOptions(options, log, clock);
+  checkSourceOptions(given);
+  const chain = await openChain(given);
   const named = new Set((options.overrides ?? []).map((path) => resolve(path)));
   const missing = chain.sources().find(({ origin, ok }) => !ok && named.has(origin));
   if (missing === undefined) return chain;

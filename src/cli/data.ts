@@ -1,6 +1,8 @@
 /** `session-bouncer data`: what databases there are, whether a file is a good one, and how to get newer ones. */
 
 import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { Command } from 'commander';
 import type { Config } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
@@ -20,11 +22,15 @@ import { clean } from './text.ts';
 export function dataCommand(): Command {
   const data = new Command('data').description('see, check and download databases');
   data.addCommand(
-    command('status', 'what is loaded, how old it is, and why something is not', SOURCE_SETTINGS).action(status),
+    command(
+      'status',
+      'what a worker that starts now would use, how old it is, and why something is not',
+      SOURCE_SETTINGS,
+    ).action(status),
   );
   data.addCommand(
     command('check', 'read and check a file as the worker would; exit code 1 when it would be refused', ['canaries'])
-      .argument('<file>', 'an .mmdb database, or a CSV of overrides')
+      .argument('<file>', 'an .mmdb database, or a CSV of overrides, of any name')
       .action(check),
   );
   data.addCommand(
@@ -58,9 +64,8 @@ async function status(options: Options): Promise<void> {
 
 /** Throws BouncerError `database_unusable` for a file that a worker would not take. */
 async function check(file: string, options: Options): Promise<void> {
-  const facts = file.toLowerCase().endsWith('.csv')
-    ? await overrideFacts(file)
-    : await databaseFacts(file, configOf(options).config);
+  const { config } = configOf(options);
+  const facts = await ((await isOverrides(file)) ? overrideFacts(file) : databaseFacts(file, config));
   if (options.json) return printJson(facts);
   const width = Math.max(...Object.keys(facts).map((name) => name.length));
   print(
@@ -68,6 +73,27 @@ async function check(file: string, options: Options): Promise<void> {
       .map(([name, value]) => clean(`${name.padEnd(width)}  ${value ?? 'unknown'}`))
       .join('\n'),
   );
+}
+
+/** By its name, also of one that is to be renamed (`own.csv.new`); of any other name, by what is in it: a database has zero bytes. */
+async function isOverrides(file: string): Promise<boolean> {
+  const name = basename(file);
+  if (/\.(csv|mmdb)(\.|$)/i.test(name)) return /\.csv(\.|$)/i.test(name);
+  const start = await startOf(file);
+  return start.length > 0 && !start.includes(0);
+}
+
+/** Empty where it cannot be read: whoever opens it says so. */
+async function startOf(file: string): Promise<Buffer> {
+  const opened = await open(file, 'r').catch(() => null);
+  try {
+    const { bytesRead = 0, buffer } = (await opened?.read({ buffer: Buffer.alloc(4096) })) ?? {};
+    return buffer?.subarray(0, bytesRead) ?? Buffer.alloc(0);
+  } catch {
+    return Buffer.alloc(0);
+  } finally {
+    await opened?.close();
+  }
 }
 
 async function databaseFacts(file: string, { canaries: own }: Config): Promise<Record<string, string | number | null>> {

@@ -1,5 +1,6 @@
 /** Can addresses be located, and on the word of more than one? */
 
+import type { WorkerStatus } from '../desk-ports.ts';
 import type { SourceStatus } from '../ports.ts';
 import { type Check, fail, ok, warn } from './doctor-check.ts';
 
@@ -28,6 +29,28 @@ function sourceCheck(source: SourceStatus, usable: boolean): Check {
   const finding = `${database} (${origin}), ${age}`;
   if (ageDays !== null && ageDays <= OLD_DAYS) return ok(name, finding);
   return warn(name, finding, `Download a newer one: after ${OLD_DAYS} days more and more addresses have moved.`);
+}
+
+/**
+ * What running workers do not use. `doctor` opens the files as a worker that starts now would: it sees neither that a running one
+ * refuses an older database that was put back, nor that it may not read what its administrator may.
+ */
+export function workerDatabaseChecks(workers: readonly WorkerStatus[]): Check[] {
+  const told = workers.flatMap(({ sources = [] }) => sources).flatMap((source) => notUsed(source) ?? []);
+  const texts = new Map(told.map((one) => [`${one.what}\n${one.why}`, one]));
+  return [...texts].map(([text, { what, why }]) => {
+    const count = told.filter((one) => `${one.what}\n${one.why}` === text).length;
+    return warn('in the worker', `${what} (${count} of ${workers.length} running)`, why);
+  });
+}
+
+function notUsed({ ok, database, origin, builtOn, problem, refused }: SourceStatus) {
+  if (refused !== undefined) {
+    const what = `${database} (${origin}): the file was changed and refused; what was built on ${builtOn ?? 'an unknown day'} goes on`;
+    return { what, why: refused };
+  }
+  if (ok) return null;
+  return { what: `${database} (${origin}) is not used`, why: problem ?? 'Replace the file, or correct its path.' };
 }
 
 /** Sources of one vendor are one voice, and of an unknown one a copy of any: only two known ones are two. */

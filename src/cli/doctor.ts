@@ -3,10 +3,11 @@
 import type { Command } from 'commander';
 import type { Config, ResolvedConfig } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
+import { liveWorkers } from '../redis/workers.ts';
 import { command, configOf, type Options, REDIS_TIMEOUT_MS, unavailable, withRedis } from './context.ts';
 import { brakeChecks, brakeFacts } from './doctor-brake.ts';
 import { type Check, worst } from './doctor-check.ts';
-import { databaseChecks } from './doctor-databases.ts';
+import { databaseChecks, workerDatabaseChecks } from './doctor-databases.ts';
 import { phpAway, phpCheck } from './doctor-php.ts';
 import { redisChecks, redisFacts } from './doctor-redis.ts';
 import { SOURCE_SETTINGS, withSources } from './sources.ts';
@@ -53,12 +54,14 @@ async function checkRedis(config: Config): Promise<Check[]> {
         redisFacts(redis),
         queueFacts(redis, keys),
         brakeFacts(redis, keys, Date.now()),
+        liveWorkers(redis, keys),
         evidence,
       ]);
-      const checks = facts.then(([server, queue, brake, registry]) => [
+      const checks = facts.then(([server, queue, brake, workers, registry]) => [
         ...redisChecks(server),
         ...queueChecks(queue, Date.now()),
         ...brakeChecks(brake, config.mode),
+        ...workerDatabaseChecks(workers),
         ...(registry === null ? [] : registryChecks(registry, queue.counters)),
       ]);
       return inTime(checks, config);

@@ -24,7 +24,7 @@ export interface TrustProxy {
 }
 
 export interface ForwardedRequest {
-  /** `socket.remoteAddress`. */
+  /** `socket.remoteAddress`; none where the proxy comes by a Unix socket. */
   readonly peer: string | undefined;
   /** As Node gives them: names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -104,21 +104,23 @@ function badEntry(index: number): never {
  *
  * - The peer is not trusted, or there is no (or only a blank) header: the client is the peer.
  * - Else the first entry from the right that is not a trusted proxy; where all are trusted, the leftmost.
- * - With a number of proxies n: the nth entry from the right, the leftmost where there are fewer.
+ * - With a number of proxies n: the nth entry from the right, the leftmost where there are fewer. The nearest of them needs no
+ *   address: over a Unix socket it has none. (A list of addresses cannot hold one without.)
  * - A header of one address: that address, wherever the peer is trusted. A list in it, or two lines, is malformed.
  * - An entry next to a trusted hop that is no address (`unknown`, `_hidden`, empty): `malformed_forwarding`. What stands
  *   left of it was written by nobody we know. Ports are accepted, as some proxies add them.
  */
 export function clientAddress(request: ForwardedRequest, trust: TrustProxy): ClientAddress {
-  if (request.peer === undefined || request.peer === '') return NO_ADDRESS;
-  const peer = parseAddress(request.peer);
-  if (!peer.ok) return INVALID;
-  if (!isTrusted(peer, 1, trust)) return { address: peer.ip };
+  const peer = request.peer === undefined || request.peer === '' ? null : parseAddress(request.peer);
+  if (peer !== null && !peer.ok) return INVALID;
+  const own = peer === null ? NO_ADDRESS : { address: peer.ip };
+  const isTrustedPeer = peer === null ? (trust.hops ?? 0) > 0 : isTrusted(peer, 1, trust);
+  if (!isTrustedPeer) return own;
   const value = request.headers[trust.header];
   const lines = value === undefined ? [] : typeof value === 'string' ? [value] : value;
-  if (lines.every(isBlank)) return { address: peer.ip };
-  if (trust.header === 'x-forwarded-for') return walk(peer, hopsFromRight(lines, entriesFromRight, readHop), trust);
-  if (trust.header === 'forwarded') return walk(peer, hopsFromRight(lines, elementsFromRight, readElement), trust);
+  if (lines.every(isBlank)) return own;
+  if (trust.header === 'x-forwarded-for') return walk(own, hopsFromRight(lines, entriesFromRight, readHop), trust);
+  if (trust.header === 'forwarded') return walk(own, hopsFromRight(lines, elementsFromRight, readElement), trust);
   const only = lines.length === 1 ? readHop(lines[0] ?? '') : NOT_ONE;
   return only.ok ? { address: only.ip } : MALFORMED;
 }
@@ -131,15 +133,15 @@ const isTrusted = (hop: ValidAddress, number: number, { hops, cidrs }: TrustProx
   hops === null ? inAnyCidr(hop, cidrs) : number <= hops;
 
 /** `nearest` is trusted; so each hop that comes was written by a trusted proxy, until one is not trusted itself. */
-function walk(nearest: ValidAddress, hops: Iterable<ParsedAddress>, trust: TrustProxy): ClientAddress {
+function walk(nearest: ClientAddress, hops: Iterable<ParsedAddress>, trust: TrustProxy): ClientAddress {
   let client = nearest;
   let number = 1;
   for (const hop of hops) {
     if (!hop.ok || ++number > MAX_HOPS + 1) return MALFORMED;
-    client = hop;
+    client = { address: hop.ip };
     if (!isTrusted(hop, number, trust)) break;
   }
-  return { address: client.ip };
+  return client;
 }
 
 /**

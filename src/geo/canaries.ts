@@ -5,7 +5,7 @@
 
 import { parseAddress } from '../domain/address.ts';
 import { normaliseCountry } from '../domain/country.ts';
-import type { Country } from '../domain/types.ts';
+import type { AddressFamily, Country } from '../domain/types.ts';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Source } from './source.ts';
 
@@ -53,17 +53,21 @@ export function verdictOn(source: Source): Verdict {
 }
 
 /**
- * The operator's own, each of which must be answered as given.
+ * The operator's own, each of which must be answered as given. `isAsked`: of which family; some vendors give each a file of its own.
  * @throws BouncerError `option_invalid` where a canary is no address and country.
  */
-export function firstWrong(source: Source, canaries: Canaries): string | null {
+export function firstWrong(
+  source: Source,
+  canaries: Canaries,
+  isAsked: (family: AddressFamily) => boolean = () => true,
+): string | null {
   for (const [address, country] of Object.entries(canaries)) {
     const parsed = parseAddress(address);
     const expected = normaliseCountry(country).country;
     if (!parsed.ok || expected === undefined) {
       throw new BouncerError('option_invalid', 'canaries: give plain addresses with their two-letter countries');
     }
-    if (answerOf(source, parsed.ip, parsed.family) !== expected) return parsed.ip;
+    if (isAsked(parsed.family) && answerOf(source, parsed.ip, parsed.family) !== expected) return parsed.ip;
   }
   return null;
 }

@@ -1,7 +1,8 @@
 /** A checksum beside a file: `FILE.sha256` or `FILE.md5`, as `sha256sum` and `md5sum` write them (or the bare digest). */
 
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { BouncerError } from '../errors.ts';
 import type { Pause } from './source.ts';
 
@@ -27,6 +28,29 @@ export async function checkSidecar(path: string, bytes: Buffer, pause: Pause): P
     if (expected !== (await digest(algorithm, bytes, pause))) throw wrong(path, algorithm, 'tells another content');
   }
 }
+
+export interface Sidecar {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What the checksums that lie beside a file must say once these bytes have taken its place; those that are not there are not made. */
+export async function sidecarsAfter(path: string, bytes: Buffer, pause: Pause): Promise<Sidecar[]> {
+  const after: Sidecar[] = [];
+  for (const [algorithm] of ALGORITHMS) {
+    const beside = `${path}.${algorithm}`;
+    if (await isAbsent(beside)) continue;
+    after.push({ path: beside, text: `${await digest(algorithm, bytes, pause)}  ${basename(path)}\n` });
+  }
+  return after;
+}
+
+/** One that cannot be looked at is there: whoever opens the database will not trust it unchecked. */
+const isAbsent = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
 
 function wrong(path: string, algorithm: string, what: string): BouncerError {
   const remedy = 'download both again, or remove the checksum.';

@@ -70,10 +70,21 @@ export class MmdbTree {
     return node > nodeCount ? node - nodeCount - SEPARATOR_BYTES : -1;
   }
 
+  /** Has it a word of any address of the family? Of IPv6: of 2000::/3, which is all that is in use. */
+  holds(family: AddressFamily): boolean {
+    if (family === 6) return this.ipVersion === 6 && this.#at('001') !== this.nodeCount;
+    return (this.ipVersion === 6 ? this.#v4Root() : 0) !== this.nodeCount;
+  }
+
   /** IPv4 stands below 96 zero bits. */
   #v4Root(): number {
+    return this.#at('0'.repeat(96));
+  }
+
+  /** The record that these bits lead to from the root, or the one before it that is no node. */
+  #at(bits: string): number {
     let node = 0;
-    for (let i = 0; i < 96 && node < this.nodeCount; i++) node = this.#record(node, 0);
+    for (let i = 0; i < bits.length && node < this.nodeCount; i++) node = this.#record(node, bits[i] === '1' ? 1 : 0);
     return node;
   }
 

@@ -82,6 +82,11 @@ export class MmdbSource implements Source {
     return this.#file.offsets.size === 0;
   }
 
+  /** Has it a word of any address of the family? */
+  holds(family: AddressFamily): boolean {
+    return this.#file.tree.holds(family);
+  }
+
   lookup(ip: string, family: AddressFamily): Answer {
     const { tree } = this.#file;
     if (family === 6 && tree.ipVersion === 4) return { country: null, network: null, note: 'no_ipv6' };
@@ -172,6 +177,9 @@ function checkCanaries(path: string, source: MmdbSource, previous: MmdbSource | 
   } catch (cause) {
     throw damaged(path, cause);
   }
-  const wrong = firstWrong(source, own);
+  // A file of one family says nothing of the other. One that has lost a family is asked about it, as is one without any.
+  const hasNone = !source.holds(4) && !source.holds(6);
+  const isAsked = (family: AddressFamily) => hasNone || source.holds(family) || previous?.holds(family) === true;
+  const wrong = firstWrong(source, own, isAsked);
   if (wrong !== null) throw unusable(path, `gives another country than the canary for ${wrong}: check the file.`);
 }

@@ -196,12 +196,13 @@ class Table {
   }
 }
 
-/** The first `prefix` bits. Up to 48 of them fit into a number. */
+/** The first `prefix` bits. Up to 48 of them fit into a number; more are a character a group, which is half the work of a text in digits. */
 function keyOf(words: ArrayLike<number>, prefix: number, family: AddressFamily): number | string {
   const bits = (at: number): number => (words[at] ?? 0) & (0xffff << (16 - clamp(prefix - at * 16))) & 0xffff;
   if (family === 4) return bits(0) * 65_536 + bits(1);
   const high = (bits(0) * 65_536 + bits(1)) * 65_536 + bits(2);
-  return prefix <= 48 ? high : `${high}:${bits(3)}:${bits(4)}:${bits(5)}:${bits(6)}:${bits(7)}`;
+  if (prefix <= 48) return high;
+  return String.fromCharCode(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
 }
 
 const clamp = (bits: number): number => Math.max(0, Math.min(bits, 16));

@@ -38,7 +38,7 @@ interface Pollee {
 
 /** What polling gave. A vote is an answer with a country of a source that is not stale. */
 interface Poll {
-  readonly evidence: Evidence[];
+  evidence: Evidence[];
   /** Sorted, without duplicates. */
   countries: readonly Country[];
   votes: number;
@@ -49,6 +49,8 @@ interface Poll {
   flags: readonly AddressFlag[];
   /** An override has a row for the address: its country, or null for "do not locate". */
   override: Country | null | undefined;
+  /** Of that row: the length of its prefix. */
+  overridePrefix: number;
   staleAnswers: number;
   failures: number;
 }
@@ -58,7 +60,7 @@ const NOTHING: readonly never[] = Object.freeze([]);
 const UNASKED: Pick<Poll, 'evidence' | 'flags'> = { evidence: [], flags: NOTHING };
 const FAILED: Answer = Object.freeze({ country: null, network: null, note: 'error' });
 
-/** Overrides are asked first: where one speaks, the others are only put on record. */
+/** Overrides are asked first: where one speaks, the others are only put on record. (Before them there is no other evidence.) */
 const ORDER: readonly SourceRole[] = ['override', 'country', 'flags', 'network'];
 
 export class Poller implements Locator {
@@ -118,6 +120,7 @@ export class Poller implements Locator {
       independent: false,
       flags: NOTHING,
       override: undefined,
+      overridePrefix: -1,
       staleAnswers: 0,
       failures: 0,
     };
@@ -139,9 +142,10 @@ export class Poller implements Locator {
     }
     // What has no word of an address is evidence of a country source only: it might have had one.
     if (role !== 'country' && answer.network === null && answer !== FAILED) return;
-    poll.evidence.push(evidenceOf(pollee, answer, stale, poll));
-    if (role === 'override') overrule(answer, poll);
-    else if (poll.override === undefined) hear(answer, pollee, stale, poll);
+    const evidence = evidenceOf(pollee, answer, stale, poll);
+    if (role === 'override') return overrule(answer, evidence, poll);
+    poll.evidence.push(evidence);
+    if (poll.override === undefined) hear(answer, pollee, stale, poll);
   }
 
   #complain(source: Source, error: unknown): void {
@@ -199,12 +203,22 @@ function evidenceOf({ source, builtOn }: Pollee, answer: Answer, stale: boolean,
   return details === undefined ? evidence : { ...evidence, ...details };
 }
 
-/** Certain, and the first one is enough: it is the operator's own word. */
-function overrule({ country, network }: Answer, poll: Poll): void {
-  if (network === null || poll.override !== undefined) return;
+/** Certain: the operator's own word. Of several files the longest prefix counts, as within one; of equal ones the first file's. */
+function overrule({ country, network }: Answer, evidence: Evidence, poll: Poll): void {
+  const prefix = prefixOf(network);
+  if (prefix <= poll.overridePrefix) {
+    poll.evidence.push(asOverruled(evidence));
+    return;
+  }
   poll.override = country;
-  if (country !== null) poll.countries = [country];
+  poll.overridePrefix = prefix;
+  poll.countries = country === null ? NOTHING : [country];
+  poll.evidence = [...poll.evidence.map(asOverruled), evidence];
 }
+
+const prefixOf = (network: string | null): number => (network === null ? -1 : Number(network.split('/')[1]));
+
+const asOverruled = (evidence: Evidence): Evidence => ({ ...evidence, note: 'overruled' });
 
 function hear({ country, details }: Answer, { source, role }: Pollee, stale: boolean, poll: Poll): void {
   if (details?.flags !== undefined && !stale) poll.flags = union(poll.flags, details.flags);

@@ -1,6 +1,6 @@
 /**
  * MaxMind's documented download (dev.maxmind.com, "Download and update databases"), with the operator's own account: one
- * request an edition, `If-Modified-Since` from the file that is there, the archive compared with its checksum, the one
+ * request an edition, `If-Modified-Since` from the file that is there (where it is of any use), the archive compared with its checksum, the one
  * database taken out of it, checked as any other, and put into place in one step, where a running worker reloads it.
  */
 
@@ -11,7 +11,9 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { BouncerError, errorName } from '../errors.ts';
 import type { Canaries } from './canaries.ts';
+import { sidecarsAfter } from './checksum.ts';
 import { type MmdbSource, openMmdb } from './mmdb.ts';
+import { pause } from './source.ts';
 import { extractFile } from './tar.ts';
 
 export interface UpdateOptions {
@@ -61,7 +63,8 @@ export async function updateDatabases(options: UpdateOptions): Promise<Updated[]
 async function updateOne(edition: string, options: UpdateOptions): Promise<Updated> {
   const path = join(options.directory, `${edition}.mmdb`);
   const signal = AbortSignal.timeout(options.timeoutMs ?? 300_000);
-  const since = await stat(path).catch(() => null);
+  // Asked about a damaged file, the server would say that there is nothing newer, and it would stay.
+  const since = (await presentAt(path)) === null ? null : await stat(path).catch(() => null);
   const get = (suffix: string, headers: Record<string, string>) =>
     download(edition, suffix, { ...headers, ...authorization(options) }, options.baseUrl ?? MAXMIND_URL, signal);
   const archive = await get('tar.gz', since === null ? {} : { 'if-modified-since': since.mtime.toUTCString() });
@@ -183,23 +186,32 @@ async function settle(
   { canaries }: UpdateOptions,
 ): Promise<string | null> {
   const previous = await presentAt(path);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
+  const mark = `.${randomBytes(6).toString('hex')}.new`;
+  const temporary = path + mark;
+  // A checksum of the file before it would make every worker that starts refuse this one.
+  const sidecars = await sidecarsAfter(path, bytes, pause);
   try {
-    const file = await open(temporary, 'wx', 0o644);
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await write(temporary, bytes);
+    for (const sidecar of sidecars) await write(sidecar.path + mark, sidecar.text);
     const { builtAtMs } = await openMmdb(temporary, { origin: path, previous, canaries });
     if (modifiedAtMs !== null) await utimes(temporary, modifiedAtMs / 1000, modifiedAtMs / 1000);
     await rename(temporary, path);
+    for (const sidecar of sidecars) await rename(sidecar.path + mark, sidecar.path);
     return builtAtMs === null ? null : new Date(builtAtMs).toISOString().slice(0, 10);
   } catch (error) {
-    await rm(temporary, { force: true });
+    for (const one of [path, ...sidecars.map((sidecar) => sidecar.path)]) await rm(one + mark, { force: true });
     if (error instanceof BouncerError) throw previous === null ? error : withRemedy(error, path);
     throw failed(edition, `could not be written (${errorName(error)}): check that ${path} may be written.`);
+  }
+}
+
+async function write(path: string, content: Uint8Array | string): Promise<void> {
+  const file = await open(path, 'wx', 0o644);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -2,17 +2,27 @@ import { type Job, type JobType, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { WaitingJobs } from '../desk-ports.ts';
 import { errorName } from '../errors.ts';
-import type { Log } from '../ports.ts';
+import type { Counters, Log } from '../ports.ts';
 
 const STATES: readonly JobType[] = ['wait', 'prioritized', 'delayed', 'failed', 'completed'];
 const JOBS_AT_ONCE = 200;
 
 /** The members of our payloads that are lists of logins, or of questions about them: see queue/job and queue/registry-queue. */
 const LISTS = ['logins', 'asks'] as const;
-type Payload = { readonly [list in (typeof LISTS)[number]]?: readonly unknown[] };
+type Payload = { readonly [list in (typeof LISTS)[number]]?: readonly unknown[] } & { readonly recheck?: number };
 
-/** Goes through the queues that carry logins. The others name a case or a login id, never a user. */
-export function waitingJobs(redis: Redis, names: { queues: readonly string[]; prefix: string }, log: Log): WaitingJobs {
+/** Those that will be done. */
+const WAITING: ReadonlySet<JobType> = new Set(['wait', 'prioritized', 'delayed']);
+
+/**
+ * Goes through the queues that carry logins. The others name a case or a login id, never a user. Logins that waited for a database
+ * are counted as given up, or they would seem to wait for ever.
+ */
+export function waitingJobs(
+  redis: Redis,
+  names: { queues: readonly string[]; prefix: string },
+  { log, counters }: { readonly log: Log; readonly counters: Pick<Counters, 'add'> },
+): WaitingJobs {
   return {
     async forget(userId) {
       let forgotten = 0;
@@ -23,7 +33,12 @@ export function waitingJobs(redis: Redis, names: { queues: readonly string[]; pr
           log.debug({ event: 'queue_error', error: errorName(error) }, 'The queue had an error'),
         );
         try {
-          for (const job of await jobsOf(queue, userId)) forgotten += await forgetIn(job, userId);
+          for (const { job, state } of await jobsOf(queue, userId)) {
+            const { count, left } = await forgetIn(job, userId);
+            forgotten += count;
+            const waited = (job.data.recheck ?? 0) > 0 && WAITING.has(state) ? count : 0;
+            if (waited > 0) await counters.add(`${job.id}-less-${left}`, new Map([['recheck:gave_up', waited]]));
+          }
         } finally {
           await queue.close();
         }
@@ -33,21 +48,28 @@ export function waitingJobs(redis: Redis, names: { queues: readonly string[]; pr
   };
 }
 
+interface Found {
+  readonly job: Job<Payload>;
+  readonly state: JobType;
+}
+
 /** All are looked at before one is changed: what is removed moves those behind it. */
-async function jobsOf(queue: Queue<Payload>, userId: string): Promise<Job<Payload>[]> {
-  const found: Job<Payload>[] = [];
+async function jobsOf(queue: Queue<Payload>, userId: string): Promise<Found[]> {
+  const found: Found[] = [];
   for (const state of STATES) {
     for (let from = 0; ; from += JOBS_AT_ONCE) {
       const jobs = await queue.getJobs([state], from, from + JOBS_AT_ONCE - 1, true);
       // One that was done meanwhile is missing.
-      found.push(...jobs.filter((job) => job !== undefined && countOf(job.data, userId) > 0));
+      const theirs = jobs.filter((job) => job !== undefined && countOf(job.data, userId) > 0);
+      found.push(...theirs.map((job) => ({ job, state })));
       if (jobs.length < JOBS_AT_ONCE) break;
     }
   }
   return found;
 }
 
-async function forgetIn(job: Job<Payload>, userId: string): Promise<number> {
+/** How many of the user's were taken out, and how many of others stay. */
+async function forgetIn(job: Job<Payload>, userId: string): Promise<{ count: number; left: number }> {
   const count = countOf(job.data, userId);
   const data: Record<string, unknown> = { ...job.data };
   let left = 0;
@@ -59,10 +81,10 @@ async function forgetIn(job: Job<Payload>, userId: string): Promise<number> {
   try {
     if (left === 0) await job.remove();
     else await job.updateData(data as Payload);
-    return count;
+    return { count, left };
   } catch {
     // A worker has taken it, or it is gone.
-    return 0;
+    return { count: 0, left };
   }
 }
 

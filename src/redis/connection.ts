@@ -128,10 +128,12 @@ function connect(target: RedisTarget, ours: OurOptions): Redis {
     }
     return new Redis(target, ours);
   }
+  // A variable of the environment that is not set is the usual reason.
+  if (typeof target !== 'object' || target === null) {
+    throw new BouncerError('option_invalid', 'redis: give a URL, ioredis options or an ioredis instance');
+  }
   if (isCluster(target)) return duplicateCluster(target, ours);
-  if (isRedis(target)) return target.duplicate(ours);
-  if (typeof target === 'object' && target !== null) return new Redis({ ...target, ...ours });
-  throw new BouncerError('option_invalid', 'redis: give a URL, ioredis options or an ioredis instance');
+  return isRedis(target) ? target.duplicate(ours) : new Redis({ ...target, ...ours });
 }
 
 function isRedis(target: RedisOptions | Redis): target is Redis {

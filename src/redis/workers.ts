@@ -29,8 +29,8 @@ export function redisWorkers(redis: Redis, keys: Keys): Workers {
 }
 
 /**
- * The workers that live, read only. Needs no clock: one that fell silent long before the last one was heard has gone, and where
- * none is heard any more, the list ends.
+ * The workers that live, and what they said, read only. Needs no clock: one that fell silent long before the last one was
+ * heard has gone, and where none is heard any more, the list ends.
  */
 export async function liveWorkers(redis: Redis, keys: Keys): Promise<WorkerStatus[]> {
   const all = (await redis.hvals(keys.workers())).map((json) => JSON.parse(json) as WorkerStatus);

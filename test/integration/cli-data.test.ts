@@ -115,6 +115,13 @@ describe('data', () => {
     expect(good.stdout).toMatch(/^type +GeoLite2-Country$/m);
     const csv = await run('data', 'check', put('mixed.csv', '81.2.69.0/24,GB\nnonsense\n'), '--json');
     expect(JSON.parse(csv.stdout)).toMatchObject({ role: 'override', rows: 1, skipped: 1, lines: '2 (prefix)' });
+    for (const name of ['own.csv.new', 'offices', 'offices.txt']) {
+      const { stdout } = await run('data', 'check', put(name, '81.2.69.0/24,GB\n'), '--json');
+      expect(JSON.parse(stdout)).toMatchObject({ role: 'override', rows: 1, skipped: 0 });
+    }
+    const renamed = put('database', readFileSync(database('GeoLite2-Country')));
+    expect((await run('data', 'check', renamed)).stdout).toMatch(/^type +GeoLite2-Country$/m);
+    expect((await run('data', 'check', 'absent')).stderr).toMatch(/^database_unusable: .*absent cannot be read/);
     const bad = await run('data', 'check', put('page.mmdb', '<html>'));
     expect(bad.code).toBe(1);
     expect(bad.stderr).toMatch(/^database_unusable: .*page\.mmdb is a web page/);

@@ -1,5 +1,5 @@
 /** The command as an operator runs it: a process of its own, a real Redis, what it prints and how it ends. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, jest, test } from '@jest/globals';
@@ -8,6 +8,7 @@ import type { HistoryEntry } from '../../src/desk-ports.ts';
 import type { Incident, IncidentRecord } from '../../src/domain/incident.ts';
 import { DEFAULT_POLICY } from '../../src/domain/policy.ts';
 import type { Located, Place } from '../../src/domain/types.ts';
+import { openChain } from '../../src/geo/chain.ts';
 import type { Baselines } from '../../src/ports.ts';
 import { redisBaselines } from '../../src/redis/baselines.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
@@ -16,6 +17,7 @@ import { redisIncidents } from '../../src/redis/incidents.ts';
 import { type Keys, keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { redisSetAside } from '../../src/redis/set-aside.ts';
+import { redisWorkers } from '../../src/redis/workers.ts';
 import { teach } from '../../src/review/baseline.ts';
 import {
   captureLog,
@@ -578,6 +580,42 @@ describe('doctor', () => {
       status,
       finding: expect.stringMatching(finding),
     });
+  });
+
+  test('an older database that was put back: what a running worker refuses is said, though one that starts now would take it', async () => {
+    const cli = new Cli();
+    const path = join(emptyDir, 'put-back.mmdb');
+    const put = (ageDays: number) => {
+      const builtAtMs = BASE_MS - ageDays * DAY_MS;
+      writeFileSync(`${path}.new`, writeMmdb({ databaseType: 'GeoLite2-Country', builtAtMs, networks: {} }));
+      renameSync(`${path}.new`, path);
+    };
+    put(1);
+    const quiet = { places: null, npmFallback: false, geoipLite: false, reload: { everyMs: 0, settleMs: 0 } };
+    const chain = await openChain({ databases: [path], ...quiet, log: captureLog(), clock: Date.now });
+    const say = () => {
+      const seen = { startedAtMs: BASE_MS, seenAtMs: Date.now(), sources: chain.sources() };
+      const status = { id: 'one', host: 'here', pid: 1, version: '0', mode: 'enforce', ...seen } as const;
+      return redisWorkers(cli.redis, cli.keys).say(status);
+    };
+    const inWorkers = async () => {
+      const { stdout } = await cli.run('doctor', '--json', '--databases', path);
+      return (JSON.parse(stdout) as Report).checks.filter(({ name }) => name === 'in the worker');
+    };
+    await say();
+    expect(await inWorkers()).toEqual([]);
+    put(30);
+    await chain.reload();
+    await say();
+    expect(await inWorkers()).toMatchObject([
+      {
+        status: 'warn',
+        finding: expect.stringMatching(
+          /put-back\.mmdb.*refused; what was built on 2026-01-30 goes on \(1 of 1 running\)$/,
+        ),
+        remedy: expect.stringContaining('restart to go back'),
+      },
+    ]);
   });
 
   test('an override is no old database', async () => {

@@ -6,11 +6,12 @@ import { describe, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import type { LoginEvent } from '../../src/domain/types.ts';
 import { encodePayload } from '../../src/queue/job.ts';
+import { waitingJobs } from '../../src/queue/waiting-jobs.ts';
 import { redisCounters } from '../../src/redis/counters.ts';
 import { redisIncidents } from '../../src/redis/incidents.ts';
 import { keysFor, LOGIN_QUEUE } from '../../src/redis/keys.ts';
 import type { WorkerOptions } from '../../src/worker.ts';
-import { cleanup, connect, release, testPrefix, until } from '../support/index.ts';
+import { captureLog, cleanup, connect, release, testPrefix, until } from '../support/index.ts';
 import { writeMmdb } from '../support/mmdb-writer.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -110,4 +111,25 @@ describe('a login for which there is no data', () => {
     expect(Object.keys(after).filter((name) => name.startsWith('recheck'))).toEqual([]);
     expect((await incidents())[0]).not.toHaveProperty('rechecked');
   });
+});
+
+test('one whose user is forgotten waits no longer, and is counted as given up; one that waits for a worker is not', async () => {
+  const prefix = testPrefix();
+  const keys = keysFor(prefix);
+  const redis = connect();
+  release(() => cleanup(prefix));
+  const queue = new Queue(LOGIN_QUEUE, { connection: redis, prefix: keys.queuePrefix });
+  release(() => queue.close());
+  const counters = redisCounters(redis, keys);
+  const names = { queues: [LOGIN_QUEUE], prefix: keys.queuePrefix };
+  const jobs = waitingJobs(redis, names, { log: captureLog(), counters });
+  const all = [login('alice', GB), login('alice', GB), login('bob', GB)];
+  await counters.add('before', new Map([['recheck:waiting', 3]]));
+  await queue.add('logins', encodePayload(all, 0, 1), { jobId: 'waits-u1', delay: DAY_MS });
+  await queue.add('logins', encodePayload([login('alice', GB)]), { jobId: 'new' });
+  expect(await jobs.forget('alice')).toBe(3);
+  expect(await counters.read()).toEqual({ 'recheck:waiting': 3, 'recheck:gave_up': 2 });
+  expect(await jobs.forget('alice')).toBe(0);
+  expect(await jobs.forget('bob')).toBe(1);
+  expect(await counters.read()).toEqual({ 'recheck:waiting': 3, 'recheck:gave_up': 3 });
 });

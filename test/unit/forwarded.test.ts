@@ -88,7 +88,24 @@ describe('clientAddress', () => {
     expect(clientAddress({ peer, headers }, compileTrust([]))).toEqual({ address, problem });
   });
 
-  test('a header is not believed where the peer is unknown, whatever is trusted', () => {
+  test.each<[string, number, string, string, string | null, string | undefined]>([
+    ['one proxy', 1, 'x-forwarded-for', '1.1.1.1, 81.2.69.142', '81.2.69.142', undefined],
+    ['two', 2, 'x-forwarded-for', '1.1.1.1, 81.2.69.142, 10.0.0.9', '81.2.69.142', undefined],
+    ['Forwarded', 1, 'forwarded', 'for=1.1.1.1, for=81.2.69.142', '81.2.69.142', undefined],
+    ['a header of one address', 1, 'x-real-ip', '81.2.69.142', '81.2.69.142', undefined],
+    ['no address in it', 1, 'x-forwarded-for', 'unknown', null, 'malformed_forwarding'],
+    ['a blank one', 1, 'x-forwarded-for', ' ', null, 'no_address'],
+    ['no element', 1, 'forwarded', ',,', null, 'no_address'],
+    ['no proxy', 0, 'x-forwarded-for', '81.2.69.142', null, 'no_address'],
+  ])(
+    'over a Unix socket the nearest of so many proxies has no address: %s',
+    (_name, proxies, header, text, address, problem) => {
+      const trust = compileTrust(proxies, header);
+      expect(clientAddress({ peer: undefined, headers: { [header]: text } }, trust)).toEqual({ address, problem });
+    },
+  );
+
+  test('a header is not believed where the peer is unknown, whatever addresses are trusted', () => {
     const all = compileTrust(['0.0.0.0/0', '::/0']);
     expect(clientAddress({ peer: undefined, headers: { 'x-forwarded-for': '8.8.8.8' } }, all).address).toBeNull();
   });

