@@ -118,8 +118,12 @@ function webhooksOf(text: string): unknown {
 
 /** `address=country,...`; a value may hold more of them, as base64 does. */
 function pairsOf(text: string): unknown {
-  const pairs = partsOf(text).map((part) => [part.split('=', 1)[0], part.slice(part.indexOf('=') + 1)]);
-  return partsOf(text).every((part) => part.includes('=')) ? Object.fromEntries(pairs) : text;
+  const parts = partsOf(text);
+  const pairs = parts.map((part) => [part.split('=', 1)[0] ?? '', part.slice(part.indexOf('=') + 1)] as const);
+  const values = new Map(pairs);
+  // Of two values for one name, one would be lost without a word.
+  const isClear = pairs.every(([name, value]) => values.get(name) === value);
+  return isClear && parts.every((part) => part.includes('=')) ? Object.fromEntries(pairs) : text;
 }
 
 function wrongValues(error: z.ZodError, origins: ResolvedConfig['origins']): string[] {

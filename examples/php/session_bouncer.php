@@ -32,7 +32,7 @@ final class SessionBouncer {
     /** Somebody has logged in: a new session id, and the worker hears of it. Never throws; false: it could not be told. */
     public function report_login($userId): bool {
         try {
-            if (!preg_match('//u', (string) $userId)) return $this->failed('report_login(): the user id is not UTF-8'); // two would be one
+            if (is_array($userId) || !preg_match('//u', (string) $userId)) return $this->failed('report_login(): the user id is not UTF-8 text');
             if (!@session_regenerate_id(true)) $this->failed('report_login() after output: the session keeps its old id');
             if (session_status() !== PHP_SESSION_ACTIVE) return $this->failed('report_login() needs a session');
             $lid = substr($this->hash((string) $userId), 0, 16) . $this->base64url(random_bytes(16));
@@ -47,7 +47,7 @@ final class SessionBouncer {
     public function guard(): void {
         if (isset($_COOKIE[session_name()]) && (string) session_id() === '') $this->failed('guard() before session_start()');
         if (($mark = $this->mark()) === null) return;
-        if (($mark['reason'] ?? '') === 'forced_logout') { // no thief: plain logged out, in a new anonymous session
+        if (in_array($mark['reason'] ?? '', ['logout', 'forced_logout'], true)) { // no thief: plain logged out, in a new session
             $_SESSION = $this->own = [];
             if (!headers_sent()) @session_regenerate_id(true);
             return;
@@ -82,25 +82,26 @@ final class SessionBouncer {
     }
     /** Enrols a new id under its login FIRST, then reads whether the login has ended. Only then may the id be saved. */
     private function mark(): ?array {
-        if ($this->own === null) register_shutdown_function([$this, 'finish']);
-        $this->own = $this->own ?? [];
+        $this->own = $this->own ?? (register_shutdown_function([$this, 'finish']) ?: []);
         $lid = $_SESSION['bouncer_lid'] ?? null;
         if (!is_string($lid) || !preg_match('/^[\w-]{38}$/D', $lid) || (string) session_id() === '') return null;
         $handle = $this->hash(session_id()) . '.' . array_key_first($this->options['keys']); // sealed anew with a new key
         if (!$replies = $this->ask($lid, $handle, true)) return null;
-        [$mark, $epoch] = end($replies);
         $_SESSION['bouncer_id'] = in_array(false, $replies, true) ? '' : $handle; // not enrolled, or Redis forgot: again next time
         $this->own = array_intersect_key($_SESSION, self::OWN);
-        $mark = is_string($mark) ? json_decode($mark, true) : null;
+        [$mark, $epoch] = [json_decode((string) end($replies)[0], true), end($replies)[1]];
         if (isset($mark['caseId']) && !isset($mark['liftedAtMs'])) return $mark;
         return (int) $epoch >= ($_SESSION['bouncer_at'] ?? 1) ? ['reason' => 'forced_logout'] : null; // an epoch ends all until then
     }
     /** Whether we wrote, what Redis answered to each command, and last its mark and epoch; [] if these cannot be read. */
     private function ask(string $lid, string $handle, bool $write): array {
-        [$prefix, $tag] = [$this->options['prefix'], '{' . substr($lid, 0, 16) . '}'];
+        [$prefix, $tag, $used] = [$this->options['prefix'], '{' . substr($lid, 0, 16) . '}', $this->redis];
         $ids = "$prefix:php-ids:$tag:$lid";
         try {
-            $pipe = ($this->redis = $this->redis ?? $this->options['redis']())->multi(Redis::PIPELINE);
+            $this->redis = $used ?? $this->options['redis']();
+            // Whatever the app has for its own: the worker reads and writes plain keys and values.
+            foreach ([Redis::OPT_PREFIX, Redis::OPT_SERIALIZER, Redis::OPT_COMPRESSION] as $option) $this->redis->setOption($option, '');
+            $pipe = $this->redis->multi(Redis::PIPELINE);
             if ($write && ($_SESSION['bouncer_id'] ?? '') !== $handle) $pipe->hSet($ids, strtok($handle, '.'), $this->seal(session_id(), $lid));
             if ($write) $pipe->expire($ids, $this->options['ttl']);
             $pipe->mGet(["$prefix:login-end:$tag:$lid", "$prefix:epoch:$tag"]);
@@ -111,8 +112,8 @@ final class SessionBouncer {
             if ($this->redis) $this->redis->close(); // answers may be left in it
             $this->redis = null;
             preg_match('/^[A-Z]{2,20}(?= )/', $error->getMessage(), $code); // Redis's own: READONLY, MISCONF, OOM
-            $this->failed(get_class($error) . ($code ? " $code[0]" : ''));
-            return $write && $code ? $this->ask($lid, $handle, false) : []; // who may not write may still read
+            if (!$used || $code) $this->failed(get_class($error) . ($code ? " $code[0]" : ''));
+            return $used || ($write && $code) ? $this->ask($lid, $handle, $write && !$code) : []; // who may not write may still read
         }
     }
     /** What stays of an ended session: nobody is logged in, and whoever brings its id again is known. */
@@ -132,9 +133,8 @@ final class SessionBouncer {
         $sign = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$at.$text", base64_decode(substr($this->options['secret'], 6)), true));
         $headers = ['Content-Type: application/json', "webhook-id: $id", "webhook-timestamp: $at", "webhook-signature: $sign"];
         $http = ['method' => 'POST', 'header' => $headers, 'content' => $text, 'ignore_errors' => true, 'follow_location' => 0];
-        $context = stream_context_create(['http' => $http + ['timeout' => $this->options['timeout']]]);
         if (!ini_get('allow_url_fopen')) return $this->failed('allow_url_fopen is off in php.ini: the ingest cannot be told');
-        $answer = @fopen($this->options['ingest'] . $path, 'r', false, $context);
+        $answer = @fopen($this->options['ingest'] . $path, 'r', false, stream_context_create(['http' => $http + ['timeout' => $this->options['timeout']]]));
         $status = $answer ? substr(stream_get_meta_data($answer)['wrapper_data'][0] ?? '', 9, 3) : 'nothing';
         return $status === '202' || $this->failed("the ingest answered $status");
     }

@@ -21,7 +21,11 @@ export async function phpCheck(redis: Redis, { phpSessionPrefix }: Config): Prom
 export function phpAway({ phpRedisUrl, redisUrl }: Config, error: unknown): Check {
   const why =
     error instanceof BouncerError ? error.message : `${maskUrl(phpRedisUrl ?? redisUrl)}: ${errorName(error)}`;
-  return fail('php sessions', why, 'Without it no session of the PHP site is ended; its logins wait.');
+  return fail(
+    'php sessions',
+    why,
+    'Without it no session of the PHP site is ended; the re-checks try for ten minutes.',
+  );
 }
 
 async function anySession(redis: Redis, prefix: string): Promise<'yes' | 'no' | 'unknown'> {

@@ -57,15 +57,17 @@ export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
 }
 
 /**
- * The worker's connection to the Redis in which PHP keeps its sessions. While that is away commands fail soon: no other
- * login must wait for it.
+ * The worker's connection to the Redis in which PHP keeps its sessions. While that is away, or takes what is sent and never
+ * answers, commands fail soon: no other login must wait for it. With a retry ioredis would keep those that were on their
+ * way until Redis answers again.
  */
 export function openPhpRedis(target: RedisTarget, log: Log): Redis {
   return open(target, log, {
     connectionName: 'session-bouncer-php',
-    maxRetriesPerRequest: 1,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
     connectTimeout: 2000,
-    socketTimeout: 5000,
+    socketTimeout: 2000,
     retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
   });
 }

@@ -399,6 +399,23 @@ describe('requests that run meanwhile', () => {
     expect(await site.end(lid, id)).toMatchObject(none);
     expect(site.log.entries.length - before).toBe(20);
   });
+
+  test('a Redis of PHP that stands still is given up on, too, and no end waits until it answers again', async () => {
+    const server = await privateRedis();
+    const still = openPhpRedis(server.url, captureLog());
+    release(() => still.disconnect());
+    const site = openPhpEndingSite({ phpRedis: still });
+    const [lid, id] = [newLid(), newId()];
+    await site.put(id, live(lid));
+    server.pause();
+    // One on its way when it stops, one that comes while the next connection gets no answer either.
+    const ends = [await site.end(lid, id), await site.end(lid, id)];
+    server.resume();
+    const none = { outcome: 'not_found', php: { how: 'untouched', why: 'unavailable' } };
+    expect(ends).toEqual([expect.objectContaining(none), expect.objectContaining(none)]);
+    await until(() => site.end(lid, id).then(({ outcome }) => outcome === 'revoked'));
+    expect(await site.get(id)).toBe(ended(lid));
+  });
 });
 
 describe("phpredis's lock", () => {

@@ -131,18 +131,21 @@ function guardTests(): void {
     expect(await thief.user()).toBe('ann');
   });
 
-  test('who was logged out by a person goes on as nobody; a lifted end is none', async () => {
-    const site = await openSite();
-    const ann = site.browser();
-    await ann.login('ann');
-    const [lid, id] = [await site.lidOf(ann.sessionId), ann.sessionId];
-    await site.mark(lid, { liftedAtMs: 2 });
-    expect((await ann.get('/index.php')).body).toContain('Logged in as');
-    await site.mark(lid, { reason: 'forced_logout' });
-    expect(await ann.get('/index.php')).toMatchObject({ status: 200, body: expect.stringContaining('Nobody') });
-    expect(ann.sessionId).not.toBe(id);
-    expect(await ann.user(id)).toBeNull();
-  });
+  test.each(['forced_logout', 'logout'])(
+    '%s: who was logged out goes on as nobody; a lifted end is none',
+    async (reason) => {
+      const site = await openSite();
+      const ann = site.browser();
+      await ann.login('ann');
+      const [lid, id] = [await site.lidOf(ann.sessionId), ann.sessionId];
+      await site.mark(lid, { liftedAtMs: 2 });
+      expect((await ann.get('/index.php')).body).toContain('Logged in as');
+      await site.mark(lid, { reason });
+      expect(await ann.get('/index.php')).toMatchObject({ status: 200, body: expect.stringContaining('Nobody') });
+      expect(ann.sessionId).not.toBe(id);
+      expect(await ann.user(id)).toBeNull();
+    },
+  );
 
   test('all of a user: an epoch ends the logins before it and no later one', async () => {
     const site = await openSite();
@@ -172,6 +175,23 @@ function finishTests(): void {
       expect(await site.lidOf(thief.sessionId)).toBe(lid);
     },
   );
+
+  test('a connection that was cut while the request was busy: it looks on a new one', async () => {
+    const site = await openSite();
+    const thief = site.browser();
+    await thief.login('ann');
+    const lid = await site.lidOf(thief.sessionId);
+    const go = await site.hold(thief, 'regenerates');
+    const clients = String(await site.redis.client('LIST')).split('\n');
+    // The last thing that the helper has asked.
+    const ours = clients.filter((client) => / cmd=mget /.test(client)).map((client) => /^id=(\d+)/.exec(client)?.[1]);
+    for (const id of ours) await site.redis.client('KILL', 'ID', id ?? '');
+    await site.mark(lid);
+    expect(JSON.parse((await go()).body)).toEqual({ user: 'ann', moved: true });
+    for (const id of thief.sessionIds) expect([id, await thief.user(id)]).toEqual([id, null]);
+    expect(await site.redis.hlen(site.keys.phpIds(lid))).toBe(2);
+    expect([ours.length > 0, site.log().includes('session-bouncer: Redis')]).toEqual([true, false]);
+  });
 
   test.each(['regenerates', 'copies'])('an id that a request %s to is of the same login', async (what) => {
     const site = await openSite();
@@ -366,6 +386,29 @@ function misuseTests(): void {
     await until(() => site.log().includes('session-bouncer: report_login(): the user id is not UTF-8'));
     expect(await site.redis.keys(`${site.keys.phpIds('').split(':php-ids')[0]}:php-ids:*`)).toEqual([]);
   });
+
+  test('a user id that is a whole row is refused: all users would be "Array"', async () => {
+    const site = await openSite();
+    expect(JSON.parse((await site.browser().get('/latelogin?user[]=7')).body)).toMatchObject({ told: false });
+    await until(() => site.log().includes('session-bouncer: report_login(): the user id is not UTF-8 text'));
+    expect(await site.redis.keys(`${site.keys.phpIds('').split(':php-ids')[0]}:php-ids:*`)).toEqual([]);
+  });
+
+  test.each(['prefix', 'serializer'])(
+    'a connection with the %s that the app has for its own: the worker finds the ids, the guard the mark',
+    async (option) => {
+      const site = await openSite();
+      const thief = site.browser();
+      await thief.login('ann');
+      const lid = await site.lidOf(thief.sessionId);
+      expect(await thief.get(`/dressed?option=${option}`)).toMatchObject({ status: 200, body: 'ann' });
+      const sealed = await site.redis.hvals(site.keys.phpIds(lid));
+      const ids = sealed.map((one) => site.seals.open(one, lid));
+      expect([thief.sessionIds.length, ids]).toEqual([2, expect.arrayContaining([{ id: thief.sessionId }])]);
+      await site.mark(lid);
+      expect(await thief.get(`/dressed?option=${option}`)).toMatchObject({ status: 303 });
+    },
+  );
 
   test('allow_url_fopen off: the login goes on, and the log names the setting', async () => {
     const site = await openSite({ ini: { allow_url_fopen: '0' } });

@@ -81,6 +81,7 @@ describe('a login', () => {
     ['null', null, 'login_invalid', null],
     ['no user', { address: null }, 'login_invalid', 'userId'],
     ['an empty user', { ...login, userId: '' }, 'login_invalid', 'userId'],
+    ['half a character as user', { ...login, userId: 'a\ud83d' }, 'login_invalid', 'userId'],
     ['a user that is no whole number', { ...login, userId: 1.5 }, 'login_invalid', 'userId'],
     ['no address', { userId: 'a' }, 'login_invalid', 'address'],
     ['a list as address', { ...login, address: '1.2.3.4, 5.6.7.8' }, 'login_invalid', 'address'],

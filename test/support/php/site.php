@@ -1,16 +1,17 @@
 <?php
 /**
- * The example site with five pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
+ * The example site with some pages more, for trials: `php -S ... -t examples/php test/support/php/site.php`.
  *
  *   /held?do=reads|changes|regenerates|copies|closes&guard=1|0&name=N   says that it has read its session, goes on when told to
  *   /who                                                  who is logged in, without the guard: what the session says
  *   /api                                                  as a guarded route of data
  *   /early                                                asks the guard before the session has started
  *   /latelogin                                            logs in when output has begun
+ *   /dressed?option=prefix|serializer                     gets a new id, then asks with a connection that has options of the app's
  *   /late                                                 asks it when output has begun, under a handler that throws at everything
  */
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
-if (!in_array($path, ['/held', '/who', '/api', '/early', '/late', '/latelogin'], true)) return false;
+if (!in_array($path, ['/held', '/who', '/api', '/early', '/late', '/latelogin', '/dressed'], true)) return false;
 
 if ($path === '/who') {
     session_start(['read_and_close' => true]);
@@ -41,6 +42,25 @@ if ($path === '/late') {
     flush();
     $bouncer->guard();
     exit(', after the guard');
+}
+if ($path === '/dressed') {
+    session_regenerate_id(true);
+    $dress = ['prefix' => [Redis::OPT_PREFIX, 'app:'], 'serializer' => [Redis::OPT_SERIALIZER, Redis::SERIALIZER_JSON]];
+    $dressed = new SessionBouncer([
+        'redis' => function () use ($dress) {
+            $redis = new Redis();
+            $redis->connect(getenv('REDIS_HOST') ?: '127.0.0.1', (int) getenv('REDIS_PORT'));
+            $redis->setOption(...$dress[$_GET['option']]);
+            return $redis;
+        },
+        'prefix' => getenv('BOUNCER_PREFIX'),
+        'ingest' => getenv('BOUNCER_INGEST'),
+        'secret' => getenv('BOUNCER_SECRET'),
+        'keys' => ['k1' => getenv('BOUNCER_KEY')],
+        'proxies' => 1,
+    ]);
+    $dressed->guard();
+    exit($_SESSION['username'] ?? '');
 }
 if ($path === '/api' || $_GET['guard'] === '1') $bouncer->guard();
 if ($path === '/api') exit(json_encode(['user' => $_SESSION['username'] ?? null]));

@@ -44,6 +44,12 @@ describe('phpKeys', () => {
       expect(message).not.toContain(key);
   });
 
+  test('two keys of one name are refused: one of them would not open anything', () => {
+    const twice = (a: string, b: string) => fromEnv({ SESSION_BOUNCER_PHP_KEYS: `k1=${a},k1=${b}` }).phpKeys;
+    expect(() => twice(K1, K2)).toThrow(/^phpKeys \(SESSION_BOUNCER_PHP_KEYS\): give key ids/);
+    expect(twice(K1, K1)).toEqual({ k1: K1 });
+  });
+
   test('are neither shown nor a flag', () => {
     expect(shownValue({ ...DEFAULTS, phpKeys: { k1: K1, k2: K2 } }, 'phpKeys')).toBe('k1=***, k2=***');
     expect(() => parseFlags([`--php-keys=k1=${K1}`])).toThrow();
