@@ -10,7 +10,7 @@ import type { SessionEngine } from '../../src/web/engine.ts';
 import { randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { WebTier } from '../support/admin.ts';
 import { startCluster } from '../support/cluster.ts';
-import { Hooks, hookUp } from '../support/hooked-redis.ts';
+import { Hooks, hookUp, loadAllScripts } from '../support/hooked-redis.ts';
 import { connect, release, testPrefix } from '../support/index.ts';
 
 const LONG_MS = 30 * 86_400_000;
@@ -42,8 +42,13 @@ async function twoTabs({ web, engine }: { web: WebTier; engine: SessionEngine })
   return { lid, own, other };
 }
 
-/** The commands of a logout, the first `count` of which leave: then the process is dead. */
-async function dyingAfter(count: number, hooks: Hooks, logout: () => Promise<unknown>): Promise<number> {
+/** The commands of a logout, the first `count` of which leave: then the process is dead, and tries nothing again. */
+async function dyingAfter(
+  count: number,
+  hooks: Hooks,
+  engine: SessionEngine,
+  logout: () => Promise<unknown>,
+): Promise<number> {
   let left = count;
   const before = hooks.sent.length;
   hooks.always(async () => {
@@ -51,8 +56,10 @@ async function dyingAfter(count: number, hooks: Hooks, logout: () => Promise<unk
     if (left < 0) throw new Error('Connection is closed.');
   });
   await logout();
+  const commands = hooks.sent.length - before;
+  await engine.close();
   hooks.always(null);
-  return hooks.sent.length - before;
+  return commands;
 }
 
 const MAX_COMMANDS = 12;
@@ -66,7 +73,7 @@ async function dieEverywhere(healthy: Redis, hooked: Redis, hooks: Hooks, knowsL
     expect([await well.web.lives(own), await well.web.lives(other)]).toEqual([true, true]);
     const dying = webOn(hooked, prefix).engine;
     const known = knowsLogin ? lid : undefined;
-    seen.commands = await dyingAfter(count, hooks, () => dying.end(sessionHandle(own), known));
+    seen.commands = await dyingAfter(count, hooks, dying, () => dying.end(sessionHandle(own), known));
     const isLoggedIn = await well.web.lives(own);
     seen[isLoggedIn ? 'alive' : 'dead'] += 1;
     if (isLoggedIn) await well.engine.end(sessionHandle(own));
@@ -84,6 +91,7 @@ describe.each([
   ['by the id alone', false],
 ])('a logout, %s, dies between any two commands', (_name, knowsLogin) => {
   test('on one server', async () => {
+    await loadAllScripts([connect()]);
     const hooks = new Hooks();
     const seen = await dieEverywhere(connect(), hookUp(connect(), hooks), hooks, knowsLogin);
     // Not sent, and (where the login is not known) looked at only: the holder is logged in. After that all is done.
@@ -92,6 +100,7 @@ describe.each([
 
   test('on a Cluster', async () => {
     const { client } = await startCluster();
+    await loadAllScripts(client.nodes('master'));
     const own = client.duplicate();
     release(() => own.disconnect());
     const hooks = new Hooks();
