@@ -45,6 +45,33 @@ describe('the gate does as it is told', () => {
     expect((await browser.get('/bye?case=<script>')).body).toBe('<p>ours: null /enter</p>');
   });
 
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('no template for {secret}');
+      },
+    ],
+    ['is async', async () => '<p>too late</p>'],
+    [
+      'is async and fails',
+      async () => {
+        throw new Error('no template');
+      },
+    ],
+    ['gives nothing', () => undefined],
+  ])('a render that %s: ours is shown, and the process lives', async (_what, render) => {
+    const log = captureLog();
+    const browser = await revoked({ gotcha: { render: render as never }, log });
+    const { location } = await browser.get('/me'); // from here on it has only the cookie of what was held
+    const page = await browser.get(location ?? '');
+    expect([page.status, page.body]).toEqual([200, expect.stringContaining(CASE)]);
+    expect(page.body).toContain('You have been signed out');
+    expect(events(log, 'gotcha_render_failed')).toHaveLength(1);
+    expect(log.text()).not.toContain('no template');
+    expect((await browser.get('/me')).status).toBe(200);
+  });
+
   test('openPaths: reachable with a revoked session, on a fresh one; nothing beside them is', async () => {
     const asked = async (path: string) => {
       const browser = await revoked({ openPaths: ['/about', '/public/'] }, (app) =>
