@@ -4,7 +4,7 @@ import type { ConsoleOptions } from './desk-ports.ts';
 import { compileTrust, type TrustProxy } from './domain/forwarded.ts';
 import { loginPath, openPath } from './domain/gate.ts';
 import type { AddressProblem, LoginEvent } from './domain/types.ts';
-import { errorName } from './errors.ts';
+import { BouncerError, errorName } from './errors.ts';
 import { defaultLog } from './log.ts';
 import type { Audit, Clock, Log, Refusal, Registry, RevocationNotice, Sessions } from './ports.ts';
 import { firstField, loginEventSchema } from './queue/job.ts';
@@ -296,7 +296,12 @@ function openAdmin(
 ): Pick<Bouncer, 'sessions' | 'audit'> {
   const audit = redisAudit(redis, keys);
   const guarded = guardedSessions(redis, keys);
-  return { sessions: sessionAdmin({ ...deps, guarded, logins: redisLogins(redis, keys), audit, caseOf }), audit };
+  const sessions = sessionAdmin({ ...deps, guarded, logins: redisLogins(redis, keys), audit, caseOf });
+  const list = async (limit: number) => {
+    if (Number.isSafeInteger(limit) && limit >= 1) return audit.list(limit);
+    throw new BouncerError('option_invalid', 'limit: give a whole number from 1, of the newest entries');
+  };
+  return { sessions, audit: { list } };
 }
 
 interface ConsoleParts {
