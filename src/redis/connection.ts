@@ -70,8 +70,13 @@ export function openPhpRedis(target: RedisTarget, log: Log): Redis {
   });
 }
 
-/** Replies in the shapes we read, whatever the app chose for its own connection; BullMQ refuses a key prefix. */
-type OurOptions = RedisOptions & { replyMapping: 'legacy' };
+/**
+ * Whatever the app chose for its own connection. Replies in the shapes we read; BullMQ refuses a key prefix. A lazy connection
+ * would hear no news of ended logins, since nobody sends a command over it. With ioredis's own pipelining a command that fails
+ * before it is sent (BullMQ has one) ends the process; what one turn has to say leaves together anyhow (see `gatherWrites`).
+ */
+const OURS = { keyPrefix: '', replyMapping: 'legacy', lazyConnect: false, enableAutoPipelining: false } as const;
+type OurOptions = RedisOptions & typeof OURS;
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
   const reconnectOnError = watchRefusals(ours.connectionName ?? '', log, reconnectOnErrorOf(target));
@@ -79,8 +84,7 @@ function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
     ...ours,
     reconnectOnError,
     disconnectTimeout: 100,
-    keyPrefix: '',
-    replyMapping: 'legacy',
+    ...OURS,
   });
   eachConnection(redis, (one) => one.on('connect', () => gatherWrites(one.stream)));
   let failing = false;
@@ -155,12 +159,16 @@ export function duplicateOf(redis: Redis, override: RedisOptions): Redis {
  */
 function duplicateCluster(target: Cluster, ours: RedisOptions): Redis {
   const { enableOfflineQueue, retryStrategy, ...forNodes } = ours;
+  // A Cluster's connections to its nodes are lazy by their nature.
+  const { lazyConnect, ...forEachNode } = OURS;
   const copy = target.duplicate([], {
     ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
     ...(retryStrategy ? { clusterRetryStrategy: (times: number) => retryStrategy(times) ?? null } : {}),
     keyPrefix: '',
     scaleReads: 'master',
-    redisOptions: { ...target.options.redisOptions, ...(forNodes as object), keyPrefix: '', replyMapping: 'legacy' },
+    lazyConnect,
+    enableAutoPipelining: false,
+    redisOptions: { ...target.options.redisOptions, ...(forNodes as object), ...forEachNode },
   });
   return copy as unknown as Redis;
 }
