@@ -52,6 +52,8 @@ export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
   return open(target, log, {
     connectionName: 'session-bouncer-worker',
     maxRetriesPerRequest: null,
+    // Not the app's: BullMQ's wait for the next job is a command too, and a worker that gives it up takes jobs seconds late.
+    commandTimeout: undefined,
     retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
   });
 }
@@ -75,7 +77,13 @@ export function openPhpRedis(target: RedisTarget, log: Log): Redis {
  * would hear no news of ended logins, since nobody sends a command over it. With ioredis's own pipelining a command that fails
  * before it is sent (BullMQ has one) ends the process; what one turn has to say leaves together anyhow (see `gatherWrites`).
  */
-const OURS = { keyPrefix: '', replyMapping: 'legacy', lazyConnect: false, enableAutoPipelining: false } as const;
+const OURS = {
+  keyPrefix: '',
+  replyMapping: 'legacy',
+  stringNumbers: false,
+  lazyConnect: false,
+  enableAutoPipelining: false,
+} as const;
 type OurOptions = RedisOptions & typeof OURS;
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
