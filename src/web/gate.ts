@@ -78,7 +78,7 @@ export class Gate {
       this.#deps.onReused?.({ lid, handle: reused, address: request.address, userAgent: request.userAgent });
     }
     if (gotchaUrl === null && request.path === gotchaPath) return this.#gotcha(state, request);
-    if (state?.unavailable && this.#options.needsUser(request)) return storeAway();
+    if (state?.unavailable && this.#needsUser(request)) return storeAway();
     if (!state?.revoked) return 'pass';
     const verdict = judgeRevoked(request, this.#options);
     if (verdict === 'pass') return 'pass';
@@ -87,6 +87,19 @@ export class Gate {
     this.#deps.onBounced();
     const location = withCase(gotchaUrl ?? gotchaPath, caseId);
     return verdict === 'page' ? redirect(location) : unauthorized(location);
+  }
+
+  /** It is asked in outages only, and so its mistakes are found in one: nobody is let pass on it, and the process lives. */
+  #needsUser(request: GateRequest): boolean {
+    try {
+      return this.#options.needsUser(request);
+    } catch (error) {
+      this.#deps.log.error(
+        { event: 'needs_user_failed', error: errorName(error) },
+        'needsUser threw: answered with 503',
+      );
+      return true;
+    }
   }
 
   #gotcha(state: SessionState | undefined, request: GateRequest): GateAnswer {

@@ -85,6 +85,21 @@ describe('the gate does as it is told', () => {
     for (const path of ['/about/us', '/publicity']) expect(await asked(path)).toBe(303);
   });
 
+  test('a needsUser that throws: 503 for what it was asked about, and nothing else suffers', async () => {
+    const server = await privateRedis();
+    const log = captureLog();
+    const needsUser = (request: object) => (request as { session: { userId?: string } }).session.userId === undefined;
+    const shop = await openShop(testPrefix(), { bouncer: { redis: server.url, redisTimeoutMs: 300, needsUser, log } });
+    const browser = shop.browser();
+    await browser.login('alice');
+    server.pause();
+    const page = await browser.get('/me');
+    expect([page.status, page.json()]).toEqual([503, { code: 'session_unavailable' }]);
+    expect(events(log, 'needs_user_failed')).toHaveLength(1);
+    server.resume();
+    await until(async () => (await browser.user()) === 'alice');
+  });
+
   test('needsUser: 503 with Retry-After while Redis is away, and only there', async () => {
     const server = await privateRedis();
     const shop = await openShop(testPrefix(), {
