@@ -139,7 +139,8 @@ export interface Bouncer extends Frameworks {
   /**
    * In the login handler, when the user has authenticated: gives the session a new id (against session fixation, OWASP
    * ASVS 7.2.4), puts `data` into it, saves it and reports the login. Waits at most for Redis's timeout and the
-   * enqueue's, and throws only where there is no session at all (`session_missing`).
+   * enqueue's, and throws only where there is no session at all (`session_missing`), and where `data` has a name that the
+   * session middleware keeps for itself (`option_invalid`).
    */
   login(req: object, options: LoginOptions): Promise<LoginResult>;
   /** The same without a framework. Never throws; settles within `enqueueTimeoutMs`. */

@@ -1,6 +1,9 @@
 /** Options of the web tier and what it says about wrong use, through a whole app. */
+import cookie from '@fastify/cookie';
+import fastifySession from '@fastify/session';
 import { describe, expect, test } from '@jest/globals';
 import session from 'express-session';
+import fastify from 'fastify';
 import { type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
@@ -191,5 +194,53 @@ describe('ids of your own making', () => {
     expect(events(shop.log, 'session_id_malformed')).toEqual([]);
     for (let visit = 0; visit < 3; visit++) expect(await browser.user()).toBe('alice');
     expect(events(shop.log, 'session_id_malformed')).toHaveLength(1);
+  });
+});
+
+describe('login with data that the session keeps a name of for itself', () => {
+  const patient = { redisTimeoutMs: 20_000 };
+  const taken = ['id', 'cookie', 'save', '__proto__'];
+  const dataOf = (name: unknown) => JSON.parse(`{"userId":"mallory","${name}":7}`) as Record<string, unknown>;
+
+  test('Express: a coded error that names it, and the session goes on as it was', async () => {
+    const shop = await openShop(testPrefix(), {
+      bouncer: patient,
+      routes: (app, bouncer) =>
+        app.post('/as', async (req, res) => {
+          const done = bouncer.login(req, { userId: 'mallory', data: dataOf(req.query.name) });
+          res.json(await done.catch(({ code, message }) => ({ code, message })));
+        }),
+    });
+    const browser = shop.browser();
+    await browser.login('alice');
+    for (const name of taken) {
+      const said = (await browser.post(`/as?name=${name}`)).json();
+      expect(said).toEqual({ code: 'option_invalid', message: expect.stringContaining(` ${name} `) });
+    }
+    expect((await browser.post('/as?name=role')).json()).toMatchObject({ saved: true });
+    expect(await browser.user()).toBe('mallory');
+  });
+
+  test('Fastify: the same', async () => {
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog(), ...patient });
+    const app = fastify();
+    app.register(cookie);
+    app.register(bouncer.fastify(fastifySession), { secret: 's'.repeat(32), cookie: { secure: false } });
+    app.post('/as', (request) =>
+      bouncer.login(request, { userId: 'mallory', data: request.body as Record<string, unknown> }),
+    );
+    release(async () => {
+      await app.close();
+      await bouncer.close();
+    });
+    const url = await app.listen({ port: 0, host: '127.0.0.1' });
+    const said = async (name: string) => {
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(`${url}/as`, { method: 'POST', headers, body: JSON.stringify({ [name]: 7 }) });
+      return answer.json();
+    };
+    for (const name of ['cookie', 'save', 'sessionId'])
+      expect(await said(name)).toMatchObject({ code: 'option_invalid' });
+    expect(await said('id')).toMatchObject({ saved: true });
   });
 });
