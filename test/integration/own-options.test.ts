@@ -10,7 +10,7 @@ test.each<RedisOptions>([{ stringNumbers: true }, { lazyConnect: true }, { keyPr
   'a worker by %j ends what it has to end',
   async (options) => {
     const prefix = testPrefix();
-    const shop = await openShop(prefix);
+    const shop = await openShop(prefix, { bouncer: { redisTimeoutMs: 20_000, enqueueTimeoutMs: 20_000 } });
     const [owner, thief] = [shop.browser(ADDRESS.london), shop.browser(ADDRESS.lagos)];
     await owner.login('alice');
     await thief.login('alice');

@@ -65,7 +65,7 @@ describe('the gate does as it is told', () => {
     ['gives nothing', () => undefined],
   ])('a render that %s: ours is shown, and the process lives', async (_what, render) => {
     const log = captureLog();
-    const browser = await revoked({ gotcha: { render: render as never }, log });
+    const browser = await revoked({ gotcha: { render: render as never }, log, redisTimeoutMs: 20_000 });
     const { location } = await browser.get('/me'); // from here on it has only the cookie of what was held
     const page = await browser.get(location ?? '');
     expect([page.status, page.body]).toEqual([200, expect.stringContaining(CASE)]);
@@ -94,7 +94,7 @@ describe('the gate does as it is told', () => {
     const needsUser = (request: object) => (request as { session: { userId?: string } }).session.userId === undefined;
     const shop = await openShop(testPrefix(), { bouncer: { redis: server.url, redisTimeoutMs: 300, needsUser, log } });
     const browser = shop.browser();
-    await browser.login('alice');
+    await until(async () => (await browser.login('alice')).json().saved);
     server.pause();
     const page = await browser.get('/me');
     expect([page.status, page.json()]).toEqual([503, { code: 'session_unavailable' }]);
