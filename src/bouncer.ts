@@ -4,7 +4,7 @@ import type { ConsoleOptions } from './desk-ports.ts';
 import { compileTrust, type TrustProxy } from './domain/forwarded.ts';
 import { loginPath, openPath } from './domain/gate.ts';
 import type { AddressProblem, LoginEvent } from './domain/types.ts';
-import { errorName } from './errors.ts';
+import { BouncerError, errorName } from './errors.ts';
 import { defaultLog } from './log.ts';
 import type { Audit, Clock, Log, Refusal, Registry, RevocationNotice, Sessions } from './ports.ts';
 import { firstField, loginEventSchema } from './queue/job.ts';
@@ -140,7 +140,8 @@ export interface Bouncer extends Frameworks {
   /**
    * In the login handler, when the user has authenticated: gives the session a new id (against session fixation, OWASP
    * ASVS 7.2.4), puts `data` into it, saves it and reports the login. Waits at most for Redis's timeout and the
-   * enqueue's, and throws only where there is no session at all (`session_missing`).
+   * enqueue's, and throws only where there is no session at all (`session_missing`), and where `data` has a name that the
+   * session middleware keeps for itself (`option_invalid`).
    */
   login(req: object, options: LoginOptions): Promise<LoginResult>;
   /** The same without a framework. Never throws; settles within `enqueueTimeoutMs`. */
@@ -298,7 +299,12 @@ function openAdmin(
 ): Pick<Bouncer, 'sessions' | 'audit'> {
   const audit = redisAudit(redis, keys);
   const guarded = guardedSessions(redis, keys);
-  return { sessions: sessionAdmin({ ...deps, guarded, logins: redisLogins(redis, keys), audit, caseOf }), audit };
+  const sessions = sessionAdmin({ ...deps, guarded, logins: redisLogins(redis, keys), audit, caseOf });
+  const list = async (limit: number) => {
+    if (Number.isSafeInteger(limit) && limit >= 1) return audit.list(limit);
+    throw new BouncerError('option_invalid', 'limit: give a whole number from 1, of the newest entries');
+  };
+  return { sessions, audit: { list } };
 }
 
 interface ConsoleParts {

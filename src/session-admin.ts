@@ -220,7 +220,8 @@ async function note({ audit, log }: SessionAdminDeps, entries: readonly AuditEnt
   }
 }
 
-function check({ by, why }: EndOptions): void {
+function check(given: Partial<EndOptions> | undefined): void {
+  const { by, why } = given ?? {};
   const fits = (text: unknown, max: number) => typeof text === 'string' && text.trim() !== '' && text.length <= max;
   if (!fits(by, 128)) throw new BouncerError('option_invalid', 'by: say who ends it, in 1 to 128 characters');
   if (!fits(why, 2000)) throw new BouncerError('option_invalid', 'why: say why it ends, in 1 to 2000 characters');

@@ -32,12 +32,10 @@ const userAgent = z.string().meta({ description: 'Cut to 512 characters.' });
 
 export const loginSchema = z
   .strictObject({
-    userId: z
-      .union([z.string().min(1).max(256).refine(isWhole), z.int()])
-      .meta({
-        description:
-          "The application's own id of the user. The number 7 and the text 7 are the same user; no lone surrogates.",
-      }),
+    userId: z.union([z.string().min(1).max(256).refine(isWhole), z.int()]).meta({
+      description:
+        "The application's own id of the user. The number 7 and the text 7 are the same user; no lone surrogates.",
+    }),
     address,
     loginAt: z
       .union([z.iso.datetime({ offset: true }), z.int().min(1_000_000_000_000).max(9_999_999_999_999)])

@@ -52,6 +52,8 @@ export function openWorkerRedis(target: RedisTarget, log: Log): Redis {
   return open(target, log, {
     connectionName: 'session-bouncer-worker',
     maxRetriesPerRequest: null,
+    // Not the app's: BullMQ's wait for the next job is a command too, and a worker that gives it up takes jobs seconds late.
+    commandTimeout: undefined,
     retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), 1000),
   });
 }
@@ -72,8 +74,19 @@ export function openPhpRedis(target: RedisTarget, log: Log): Redis {
   });
 }
 
-/** Replies in the shapes we read, whatever the app chose for its own connection; BullMQ refuses a key prefix. */
-type OurOptions = RedisOptions & { replyMapping: 'legacy' };
+/**
+ * Whatever the app chose for its own connection. Replies in the shapes we read; BullMQ refuses a key prefix. A lazy connection
+ * would hear no news of ended logins, since nobody sends a command over it. With ioredis's own pipelining a command that fails
+ * before it is sent (BullMQ has one) ends the process; what one turn has to say leaves together anyhow (see `gatherWrites`).
+ */
+const OURS = {
+  keyPrefix: '',
+  replyMapping: 'legacy',
+  stringNumbers: false,
+  lazyConnect: false,
+  enableAutoPipelining: false,
+} as const;
+type OurOptions = RedisOptions & typeof OURS;
 
 function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
   const reconnectOnError = watchRefusals(ours.connectionName ?? '', log, reconnectOnErrorOf(target));
@@ -81,8 +94,7 @@ function open(target: RedisTarget, log: Log, ours: RedisOptions): Redis {
     ...ours,
     reconnectOnError,
     disconnectTimeout: 100,
-    keyPrefix: '',
-    replyMapping: 'legacy',
+    ...OURS,
   });
   eachConnection(redis, (one) => one.on('connect', () => gatherWrites(one.stream)));
   let failing = false;
@@ -159,12 +171,16 @@ export function duplicateOf(redis: Redis, override: RedisOptions): Redis {
  */
 function duplicateCluster(target: Cluster, ours: RedisOptions): Redis {
   const { enableOfflineQueue, retryStrategy, ...forNodes } = ours;
+  // A Cluster's connections to its nodes are lazy by their nature.
+  const { lazyConnect, ...forEachNode } = OURS;
   const copy = target.duplicate([], {
     ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
     ...(retryStrategy ? { clusterRetryStrategy: (times: number) => retryStrategy(times) ?? null } : {}),
     keyPrefix: '',
     scaleReads: 'master',
-    redisOptions: { ...target.options.redisOptions, ...(forNodes as object), keyPrefix: '', replyMapping: 'legacy' },
+    lazyConnect,
+    enableAutoPipelining: false,
+    redisOptions: { ...target.options.redisOptions, ...(forNodes as object), ...forEachNode },
   });
   return copy as unknown as Redis;
 }

@@ -98,16 +98,18 @@ function letPass(parts: GateParts, known: KnownCookie | null, ...[req, res, next
   const http = expressHttp(req);
   if (state !== undefined || !holdsCookie(http)) return askOrPass(parts, known, http, state, req, res, next);
   const how = { loggedIn: lidOf(req) !== '', gotchaPath: parts.gate.gotchaPath };
-  void giveBack(http, heldCookie(req, known), parts, how).then((back) => {
-    // express-session would set the cookie of an anonymous session after ours.
-    if (back?.location) Reflect.deleteProperty(req, 'session');
-    if (back !== null) append(res, back.cookies);
-    if (!back?.location) return askOrPass(parts, known, http, state, req, res, next);
-    res.statusCode = 303;
-    res.setHeader('Location', back.location);
-    res.setHeader('Cache-Control', 'no-store');
-    res.end();
-  });
+  giveBack(http, heldCookie(req, known), parts, how)
+    .then((back) => {
+      // express-session would set the cookie of an anonymous session after ours.
+      if (back?.location) Reflect.deleteProperty(req, 'session');
+      if (back !== null) append(res, back.cookies);
+      if (!back?.location) return askOrPass(parts, known, http, state, req, res, next);
+      res.statusCode = 303;
+      res.setHeader('Location', back.location);
+      res.setHeader('Cache-Control', 'no-store');
+      res.end();
+    })
+    .catch(next);
 }
 
 function askOrPass(

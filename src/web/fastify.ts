@@ -7,6 +7,7 @@ import { type FastifySession, type FastifySlot, fastifyStore, IDLE } from './fas
 import type { GateAnswer } from './gate.ts';
 import { endedCookies, type HeldCookie, heldBack, holdsCookie } from './held.ts';
 import { askGate, type HttpRequest } from './http.ts';
+import { checkData } from './login.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { signedPart, unsignId } from './sign.ts';
 import { type Screened, screenCookie } from './strict-id.ts';
@@ -232,6 +233,7 @@ function begin(request: FastifyRequestLike, slot: FastifySlot, lid: string, data
       'login: this request has no session (another path than the cookie, or destroyed)',
     );
   }
+  checkData(before, data);
   const { sessionId, ended } = slot.session.begin(lid);
   anew(before as FastifySession, slot);
   const session = request.session as FastifySession;

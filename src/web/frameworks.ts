@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Logins } from '../ports.ts';
 import type { AdapterDeps } from './adapter.ts';
 import { assertNotRevoked } from './alive.ts';
@@ -18,13 +19,18 @@ interface ExpressSession<O> {
   readonly Store: unknown;
 }
 
+/** Express's middleware; and for sockets, as in ws's own example, by the bare request of an upgrade with an empty response. */
+export interface ExpressSessionMiddleware extends ExpressMiddleware {
+  (req: IncomingMessage, res: Record<string, never>, next: () => void): void;
+}
+
 /** Sessions and gate for each framework; each is given the framework's own session middleware, and imports none. */
 export interface Frameworks {
   /**
    * Express 4 and 5: `app.use(bouncer.express(session, { secret, ... }))`. express-session with our store between a strict
    * look at the cookie and the gate. The same as `session({ store: bouncer.store(session) })` and `gate()`, with the look.
    */
-  express<O extends object>(session: ExpressSession<O>, options: O): ExpressMiddleware;
+  express<O>(session: ExpressSession<O>, options: NoInfer<O>): ExpressSessionMiddleware;
   /** Fastify 5: `app.register(bouncer.fastify(fastifySession), { secret, ... })`, after @fastify/cookie. */
   fastify<P>(plugin: P): P;
   /** Koa 2 and 3: `app.use(bouncer.koa(session, { key, ... }, app))` with koa-session. */
@@ -61,7 +67,7 @@ export function frameworks(deps: AdapterDeps & { readonly logins: Logins; readon
     express: (session, options) => {
       const Store = storeClassOf(session, 'express');
       const middleware = session({ ...options, store: createSessionStore(Store, deps.engine) });
-      return expressSessions(middleware, options as unknown as ExpressSessionOptions, deps);
+      return expressSessions(middleware, options as unknown as ExpressSessionOptions, deps) as ExpressSessionMiddleware;
     },
     fastify: <P>(plugin: P) => fastifySessions(plugin, deps) as P,
     koa: (session, options, app) => {

@@ -3,7 +3,7 @@ import { type GateRules, judgeRevoked, type RequestView } from '../domain/gate.t
 import type { Visit } from '../domain/incident.ts';
 import { errorName } from '../errors.ts';
 import type { Clock, Incidents, Log } from '../ports.ts';
-import { GOTCHA_HEADERS, type gotchaPage } from './gotcha.ts';
+import { GOTCHA_HEADERS, type GotchaContext, gotchaPage } from './gotcha.ts';
 import type { SessionState } from './session-store.ts';
 
 /** A request as the gate sees it. */
@@ -78,7 +78,7 @@ export class Gate {
       this.#deps.onReused?.({ lid, handle: reused, address: request.address, userAgent: request.userAgent });
     }
     if (gotchaUrl === null && request.path === gotchaPath) return this.#gotcha(state, request);
-    if (state?.unavailable && this.#options.needsUser(request)) return storeAway();
+    if (state?.unavailable && this.#needsUser(request)) return storeAway();
     if (!state?.revoked) return 'pass';
     const verdict = judgeRevoked(request, this.#options);
     if (verdict === 'pass') return 'pass';
@@ -89,11 +89,35 @@ export class Gate {
     return verdict === 'page' ? redirect(location) : unauthorized(location);
   }
 
+  /** It is asked in outages only, and so its mistakes are found in one: nobody is let pass on it, and the process lives. */
+  #needsUser(request: GateRequest): boolean {
+    try {
+      return this.#options.needsUser(request);
+    } catch (error) {
+      this.#deps.log.error(
+        { event: 'needs_user_failed', error: errorName(error) },
+        'needsUser threw: answered with 503',
+      );
+      return true;
+    }
+  }
+
   #gotcha(state: SessionState | undefined, request: GateRequest): GateAnswer {
     const caseNumber = isCaseNumber(request.queryCase) ? request.queryCase : (state?.revoked?.tombstone.caseId ?? null);
     if (caseNumber !== null) this.#note(caseNumber, 'gotcha', request);
-    const body = this.#options.render({ caseNumber, loginUrl: this.#options.loginUrl });
+    const body = this.#page({ caseNumber, loginUrl: this.#options.loginUrl });
     return { status: 200, headers: GOTCHA_HEADERS, body, clearCookie: state?.revoked !== undefined };
+  }
+
+  /** The app's own page, unless that fails: whoever is bounced gets one in any case, and nobody brings a process down by it. */
+  #page(context: GotchaContext): string {
+    const own = rendered(() => this.#options.render(context));
+    if (typeof own === 'string') return own;
+    this.#deps.log.error(
+      { event: 'gotcha_render_failed', error: own.message },
+      'gotcha.render gave no page, and ours was shown: it must return a string, at once (no promise)',
+    );
+    return gotchaPage(context);
   }
 
   #note(caseId: string, kind: Visit['kind'], request: GateRequest): void {
@@ -109,6 +133,19 @@ export class Gate {
     incidents.visit(caseId, visit).catch((error: unknown) => {
       log.warn({ event: 'visit_lost', case: caseId, error: errorName(error) }, 'A visit could not be noted');
     });
+  }
+}
+
+/** What is no text: why. */
+function rendered(render: () => unknown): string | { readonly message: string } {
+  try {
+    const own = render();
+    if (typeof own === 'string') return own;
+    // Nobody waits for it: its failure must not end the process.
+    Promise.resolve(own).catch(() => {});
+    return { message: own instanceof Promise ? 'promise' : typeof own };
+  } catch (error) {
+    return { message: errorName(error) };
   }
 }
 

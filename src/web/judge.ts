@@ -37,18 +37,24 @@ export async function judge(request: JudgedRequest, deps: AdapterDeps & { logins
   const session = new RequestSession(deps.engine, false);
   let data: Record<string, unknown> | null = null;
   let { state, lid } = { state: undefined as SessionState | undefined, lid: '' };
-  if (request.sessionId !== undefined) {
+  // Without a cookie many an app has null, or nothing at all: nobody is logged in then.
+  if (typeof request.sessionId === 'string') {
     const loaded = await session.load(request.sessionId);
     if (loaded.kind === 'live') data = loaded.data;
     state = session.state;
     lid = session.entry?.head.lid ?? '';
-  } else if (request.lid !== undefined) {
+  } else if (typeof request.lid === 'string') {
     const mark = await markOf(request.lid, request.loginAtMs, deps.logins);
     state = stateOf(request.lid, mark);
     lid = mark === null && !deps.engine.isLeaving(request.lid) ? request.lid : '';
   }
-  const answer = askGate(deps.gate, state, { ...request, peer: request.peer }, deps.trust);
+  const answer = askGate(deps.gate, state, httpOf(request), deps.trust);
   return answer === 'pass' ? { action: 'pass', lid, data } : { action: 'answer', ...answer };
+}
+
+/** An app without types may leave something out: a login that has ended has ended all the same. */
+function httpOf({ method, target, headers, peer }: Partial<JudgedRequest>): HttpRequest {
+  return { method: method ?? 'GET', target: target ?? '/', headers: headers ?? {}, peer };
 }
 
 async function markOf(lid: string, loginAtMs: unknown, logins: Logins): Promise<EndMark | null | 'away'> {

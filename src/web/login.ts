@@ -37,6 +37,7 @@ export async function login(request: object, options: LoginOptions, deps: LoginD
   const port = deps.ports.get(request);
   if (port !== undefined) return loginBy(port, lid, options, deps);
   const req = request as ExpressRequest;
+  checkData(req.session, options.data);
   const guarded = guardedRequest(req);
   const renewed = renew(req, lid, deps.log, guarded);
   if (!isBouncerStore(req.sessionStore)) await renewed;
@@ -47,6 +48,19 @@ export async function login(request: object, options: LoginOptions, deps: LoginD
   const reported = tell(expressHttp(req), lid, sessionId, options, deps);
   await renewed;
   return { ...(await reported), saved: await saved };
+}
+
+/**
+ * A session middleware keeps names for itself (express-session `id`, say, which many a user object has). It would throw half way
+ * through, or only at the end of the response. Before anything is done.
+ */
+export function checkData(session: unknown, data: unknown): void {
+  if (typeof session !== 'object' || session === null || typeof data !== 'object' || data === null) return;
+  const methods: object = Object.getPrototypeOf(session) ?? {};
+  const own = (name: string) => Object.getOwnPropertyDescriptor(session, name)?.enumerable === false;
+  const taken = Object.keys(data).find((name) => name === 'cookie' || name in methods || own(name));
+  if (taken === undefined) return;
+  throw new BouncerError('option_invalid', `data: the session keeps the name ${taken} for itself; give another one`);
 }
 
 async function loginBy(port: RequestPort, lid: string, options: LoginOptions, deps: LoginDeps): Promise<LoginResult> {

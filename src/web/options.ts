@@ -17,6 +17,12 @@ const optionalFunction = z
 /** Not `instanceof`: there is more than one RegExp where code runs in a realm of its own. */
 const isPatternOrNone = (value: unknown) => value === undefined || typeof (value as RegExp | null)?.test === 'function';
 
+/** What is missing would be missed in an outage, and end the process then. */
+const isLogOrNone = (value: unknown) =>
+  value === undefined ||
+  value === null ||
+  ['debug', 'info', 'warn', 'error'].every((level) => typeof (value as Record<string, unknown>)[level] === 'function');
+
 /** A timer takes no more than 24 days, and a request should wait no more than seconds. */
 const TEN_MINUTES_MS = 600_000;
 const TEN_YEARS_S = 315_360_000;
@@ -94,10 +100,10 @@ const optionsSchema = z.looseObject(
     maxWaitingLogins: whole('give a whole number from 1 to 1000000', 1, 1_000_000),
     redisTimeoutMs: whole(`${MILLISECONDS} from 1 to 600000`, 1, TEN_MINUTES_MS),
     clock: optionalFunction,
+    log: z.custom(isLogOrNone, 'give a pino logger, or an object with debug, info, warn and error').optional(),
     // Looked at elsewhere.
     trustProxy: z.unknown().optional(),
     forwardedHeader: z.unknown().optional(),
-    log: z.unknown().optional(),
   },
   'give an object with at least `redis`',
 );

@@ -53,6 +53,9 @@ const TRY_AGAIN = 1013;
 /** RFC 6455: "an unexpected condition". */
 const UNKNOWN = 1011;
 
+/** WebSocket.CLOSED. */
+const WS_CLOSED = 3;
+
 const REASONS: Readonly<Record<number, string>> = { [SESSION_ENDED]: 'session_ended', [TRY_AGAIN]: 'try_again' };
 
 /** A `ws` peer that does not answer the close frame is cut off after this, milliseconds; the library's own limit is 30 s. */
@@ -81,7 +84,7 @@ export class Sockets {
 
   /**
    * Resolves true when the socket may go on. False: its login has ended, or nobody can say (Redis is away, or the request has
-   * gone through no session middleware of ours); it is closed then. An anonymous socket may go on and is not watched. Never
+   * gone through no session middleware of ours); it is closed then, or has closed before. An anonymous socket may go on and is not watched. Never
    * throws.
    */
   async guard(socket: GuardableSocket, of: object | SocketOwner): Promise<boolean> {
@@ -109,6 +112,8 @@ export class Sockets {
   async #guardLogin(socket: GuardableSocket, { lid, revoked }: RequestLogin): Promise<boolean> {
     if (revoked) return this.#refuse(socket, SESSION_ENDED);
     if (lid === '') return true;
+    // It closed before anybody could listen, and would be held for ever.
+    if (isGone(socket)) return false;
     this.#register(socket, lid);
     try {
       if ((await this.#deps.logins.endMark(lid)) === null) return this.#byLid.get(lid)?.has(socket) ?? false;
@@ -121,6 +126,8 @@ export class Sockets {
 
   #register(socket: GuardableSocket, lid: string): void {
     const sockets = this.#byLid.get(lid) ?? new Set();
+    // An app may ask again: with each message, say.
+    if (sockets.has(socket)) return;
     this.#byLid.set(lid, sockets.add(socket));
     const forget = () => this.#forget(socket, lid);
     if ('disconnect' in socket) {
@@ -172,6 +179,19 @@ function close(socket: GuardableSocket, code: number): void {
   } else {
     socket.destroy();
   }
+}
+
+/** Has it told of its close already? Sockets of other kinds say nothing of it. */
+function isGone(socket: GuardableSocket): boolean {
+  const { conn, readyState, closed, destroyed } = socket as {
+    conn?: { readyState?: unknown };
+    readyState?: unknown;
+    closed?: unknown;
+    destroyed?: unknown;
+  };
+  if ('disconnect' in socket) return conn?.readyState === 'closed';
+  if ('terminate' in socket) return readyState === WS_CLOSED;
+  return closed === true || destroyed === true;
 }
 
 /** A request may have a member of such a name as well. */

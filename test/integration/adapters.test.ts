@@ -338,7 +338,11 @@ describe('any other framework', () => {
       expect(page).toMatchObject({ headers: { Location: `/gotcha?case=${CASE}`, 'Cache-Control': 'no-store' } });
       expect(await bouncer.judge(request({ ...named, headers: {} }))).toMatchObject({ action: 'answer', status: 401 });
       expect(await bouncer.judge(request({ ...named, target: '/login' }))).toMatchObject({ action: 'pass', lid: '' });
+      // An app without types: no more than whose request it is.
+      expect(await bouncer.judge(named as never)).toMatchObject({ action: 'answer', status: 401 });
     }
+    for (const nobody of [{}, { sessionId: null }, { lid: null }, { sessionId: null, lid: null }])
+      expect(await bouncer.judge(request(nobody) as never)).toEqual({ action: 'pass', lid: '', data: null });
 
     const other = 'a login that a person ended';
     await worker.revoke([{ handle: 'h', lid: other, reason: 'forced_logout', caseId: CASE, atMs: Date.now() }]);

@@ -51,6 +51,31 @@ async function hear(feed: RevocationFeed, watching?: () => Iterable<string>): Pr
   return heard;
 }
 
+describe('options that an app has chosen for its own connection', () => {
+  test('a lazy one: the news is heard all the same', async () => {
+    const { keys, ender } = world();
+    const log = captureLog();
+    const web = openWebRedis(connect(testRedisUrl(), { lazyConnect: true }), 1000, log);
+    release(() => web.disconnect());
+    const feed = revocationFeed(web, keys, { log, pingMs: 3_600_000 }); // a ping would connect it
+    release(() => feed.close());
+    const heard = await hear(feed);
+    const end = revocation();
+    await ender.revoke([end]);
+    await until(() => heard.some(({ lid }) => lid === end.lid));
+  });
+
+  test('one that pipelines by itself: logins are queued, and nothing is thrown where nobody can catch it', async () => {
+    const log = captureLog();
+    const redis = connect(testRedisUrl(), { enableAutoPipelining: true });
+    const patient = { redisTimeoutMs: 20_000, enqueueTimeoutMs: 20_000 };
+    const shop = await openShop(testPrefix(), { bouncer: { redis, log, ...patient } });
+    for (const user of ['alice', 'bob'])
+      expect((await shop.browser().login(user)).json()).toMatchObject({ status: 'queued', saved: true });
+    expect(log.text()).not.toContain('enqueue_failing');
+  });
+});
+
 describe('bouncer.on("revoked")', () => {
   test('every web process hears of an ended login: its lid, handles, reason, case and time, and nothing else', async () => {
     const prefix = testPrefix();

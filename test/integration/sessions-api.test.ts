@@ -31,6 +31,8 @@ describe('bouncer.sessions', () => {
     expect(await audit.list(10)).toMatchObject([
       { what: 'end', ...BY, userId: 'alice', lid: list[0]?.lid, outcome: 'ended' },
     ]);
+    for (const bad of [undefined, 0, -1, Number.NaN])
+      await expect(audit.list(bad as number)).rejects.toMatchObject({ code: 'option_invalid' });
     await telephone.login('alice');
     expect(await sessions.endOthers('alice', String(lid), BY)).toMatchObject({ failed: 0 });
     expect([await telephone.user(), await laptop.user()]).toEqual([null, 'alice']);
@@ -57,6 +59,7 @@ describe('bouncer.sessions', () => {
     expect(await web.admin.end(sessionHandle(id), BY)).toBe('already_ended');
     expect([await web.admin.isLive(lid), await web.lives(id)]).toEqual([false, false]);
     await expect(web.admin.end(lid, { by: ' ', why: 'x' })).rejects.toMatchObject({ code: 'option_invalid' });
+    await expect(web.admin.end(lid, undefined as never)).rejects.toMatchObject({ code: 'option_invalid' });
     await expect(web.admin.endAll('', BY)).rejects.toMatchObject({ code: 'option_invalid' });
     await expect(web.admin.endOthers('alice', 'nonsense', BY)).rejects.toMatchObject({ code: 'option_invalid' });
   });

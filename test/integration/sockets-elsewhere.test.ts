@@ -12,7 +12,6 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { type Bouncer, type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
-import type { ExpressRequest, ExpressResponse } from '../../src/web/express.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
 import { listening } from '../contract/frameworks/express.ts';
 import { openFastifyShop } from '../support/fastify-shop.ts';
@@ -63,7 +62,14 @@ async function openExpress() {
   const log = captureLog();
   const prefix = testPrefix();
   const bouncer = createBouncer({ redis: testRedisUrl(), prefix, log, ...PATIENCE });
-  const withSession = bouncer.express(session, { secret: SECRET, resave: false, saveUninitialized: false });
+  // Without a cast, here and below: as a user of TypeScript would write it.
+  const withSession = bouncer.express(session, {
+    secret: SECRET,
+    resave: false,
+    saveUninitialized: false,
+    unset: 'keep',
+    cookie: { sameSite: 'lax', secure: 'auto' },
+  });
   const app = express();
   app.use(withSession);
   app.post('/login', async (req, res) => {
@@ -75,8 +81,7 @@ async function openExpress() {
     await running.close();
     await bouncer.close();
   });
-  const ownerOf: Owner = (req) =>
-    new Promise((resolve) => withSession(req as ExpressRequest, {} as ExpressResponse, () => resolve(req)));
+  const ownerOf: Owner = (req) => new Promise((resolve) => withSession(req, {}, () => resolve(req)));
   const revoke = async (lid: unknown, browser: Browser) => {
     const end = {
       lid: String(lid),

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect as connectTcp, type Socket as TcpSocket } from 'node:net';
 import { beforeAll, describe, expect, test } from '@jest/globals';
@@ -13,7 +14,7 @@ import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
 import { guardedSessions } from '../../src/redis/sessions.ts';
 import { sessionHandle } from '../../src/web/handle.ts';
-import { Sockets } from '../../src/web/sockets.ts';
+import { type GuardableSocket, Sockets } from '../../src/web/sockets.ts';
 import type { RequestLogin } from '../../src/web/whose.ts';
 import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -428,6 +429,51 @@ describe('the sockets of a process', () => {
     expect([...(news.watching?.() ?? [])]).toEqual([]);
     news.tell?.(notice);
     expect(all.flatMap(({ closes }) => closes)).toEqual([]);
+  });
+
+  test('one that has closed before it is guarded is not held, and may not go on', async () => {
+    const { sockets } = watch(async () => null);
+    const gone: GuardableSocket[] = [];
+    const server = createServer((_req, res) => {
+      gone.push(res); // an event stream
+      res.write('data: 1\n\n');
+    });
+    const wss = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    wss.on('connection', (socket) => gone.push(socket));
+    const io = new SocketIo(server, { path: '/io' });
+    io.use((socket) => void gone.push(socket)); // never connected
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    release(async () => {
+      await io.close();
+      wss.close();
+      server.closeAllConnections();
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const leave = new AbortController();
+    await fetch(url, { signal: leave.signal });
+    const browser = new WebSocket(`ws://127.0.0.1:${(wss.address() as AddressInfo).port}`);
+    await new Promise((resolve) => browser.once('open', resolve));
+    const client = ioClient(url, { path: '/io', transports: ['websocket'], reconnection: false });
+    await until(() => gone.length === 3);
+    const closes = gone.map((socket) => {
+      const told = 'conn' in socket ? socket.conn : socket;
+      return new Promise<void>((resolve) => (told as Socket['conn']).once('close', () => resolve()));
+    });
+    leave.abort();
+    browser.terminate();
+    client.disconnect();
+    await Promise.all(closes);
+    for (const socket of gone) expect(await sockets.guard(socket, {})).toBe(false);
+    expect(sockets.size).toBe(0);
+  });
+
+  test('an app may ask again, with each message say: one listener is enough', async () => {
+    const { sockets } = watch(async () => null);
+    const socket = Object.assign(new EventEmitter(), { close: () => {}, terminate: () => {} });
+    for (let i = 0; i < 20; i += 1) expect(await sockets.guard(socket, {})).toBe(true);
+    expect(socket.listenerCount('close')).toBe(1);
+    socket.emit('close');
+    expect(sockets.size).toBe(0);
   });
 
   test('a socket that cannot be closed does not keep the others from it', async () => {

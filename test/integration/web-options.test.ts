@@ -1,8 +1,11 @@
 /** Options of the web tier and what it says about wrong use, through a whole app. */
 import { createServer } from 'node:http';
+import cookie from '@fastify/cookie';
+import fastifySession from '@fastify/session';
 import { describe, expect, test } from '@jest/globals';
 import express from 'express';
 import session from 'express-session';
+import fastify from 'fastify';
 import { type BouncerOptions, createBouncer } from '../../src/index.ts';
 import { redisSessions } from '../../src/redis/ender.ts';
 import { keysFor } from '../../src/redis/keys.ts';
@@ -48,6 +51,33 @@ describe('the gate does as it is told', () => {
     expect((await browser.get('/bye?case=<script>')).body).toBe('<p>ours: null /enter</p>');
   });
 
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('no template for {secret}');
+      },
+    ],
+    ['is async', async () => '<p>too late</p>'],
+    [
+      'is async and fails',
+      async () => {
+        throw new Error('no template');
+      },
+    ],
+    ['gives nothing', () => undefined],
+  ])('a render that %s: ours is shown, and the process lives', async (_what, render) => {
+    const log = captureLog();
+    const browser = await revoked({ gotcha: { render: render as never }, log, redisTimeoutMs: 20_000 });
+    const { location } = await browser.get('/me'); // from here on it has only the cookie of what was held
+    const page = await browser.get(location ?? '');
+    expect([page.status, page.body]).toEqual([200, expect.stringContaining(CASE)]);
+    expect(page.body).toContain('You have been signed out');
+    expect(events(log, 'gotcha_render_failed')).toHaveLength(1);
+    expect(log.text()).not.toContain('no template');
+    expect((await browser.get('/me')).status).toBe(200);
+  });
+
   test('openPaths: reachable with a revoked session, on a fresh one; nothing beside them is', async () => {
     const asked = async (path: string) => {
       const browser = await revoked({ openPaths: ['/about', '/public/'] }, (app) =>
@@ -59,6 +89,21 @@ describe('the gate does as it is told', () => {
     for (const path of ['/about', '/public/', '/public/a/b', '/login'])
       expect(await asked(path)).toEqual({ user: null });
     for (const path of ['/about/us', '/publicity']) expect(await asked(path)).toBe(303);
+  });
+
+  test('a needsUser that throws: 503 for what it was asked about, and nothing else suffers', async () => {
+    const server = await privateRedis();
+    const log = captureLog();
+    const needsUser = (request: object) => (request as { session: { userId?: string } }).session.userId === undefined;
+    const shop = await openShop(testPrefix(), { bouncer: { redis: server.url, redisTimeoutMs: 300, needsUser, log } });
+    const browser = shop.browser();
+    await until(async () => (await browser.login('alice')).json().saved);
+    server.pause();
+    const page = await browser.get('/me');
+    expect([page.status, page.json()]).toEqual([503, { code: 'session_unavailable' }]);
+    expect(events(log, 'needs_user_failed')).toHaveLength(1);
+    server.resume();
+    await until(async () => (await browser.user()) === 'alice');
   });
 
   test('needsUser: 503 with Retry-After while Redis is away, and only there', async () => {
@@ -210,5 +255,53 @@ describe('ids of your own making', () => {
     expect(events(shop.log, 'session_id_malformed')).toEqual([]);
     for (let visit = 0; visit < 3; visit++) expect(await browser.user()).toBe('alice');
     expect(events(shop.log, 'session_id_malformed')).toHaveLength(1);
+  });
+});
+
+describe('login with data that the session keeps a name of for itself', () => {
+  const patient = { redisTimeoutMs: 20_000 };
+  const taken = ['id', 'cookie', 'save', '__proto__'];
+  const dataOf = (name: unknown) => JSON.parse(`{"userId":"mallory","${name}":7}`) as Record<string, unknown>;
+
+  test('Express: a coded error that names it, and the session goes on as it was', async () => {
+    const shop = await openShop(testPrefix(), {
+      bouncer: patient,
+      routes: (app, bouncer) =>
+        app.post('/as', async (req, res) => {
+          const done = bouncer.login(req, { userId: 'mallory', data: dataOf(req.query.name) });
+          res.json(await done.catch(({ code, message }) => ({ code, message })));
+        }),
+    });
+    const browser = shop.browser();
+    await browser.login('alice');
+    for (const name of taken) {
+      const said = (await browser.post(`/as?name=${name}`)).json();
+      expect(said).toEqual({ code: 'option_invalid', message: expect.stringContaining(` ${name} `) });
+    }
+    expect((await browser.post('/as?name=role')).json()).toMatchObject({ saved: true });
+    expect(await browser.user()).toBe('mallory');
+  });
+
+  test('Fastify: the same', async () => {
+    const bouncer = createBouncer({ redis: testRedisUrl(), prefix: testPrefix(), log: captureLog(), ...patient });
+    const app = fastify();
+    app.register(cookie);
+    app.register(bouncer.fastify(fastifySession), { secret: 's'.repeat(32), cookie: { secure: false } });
+    app.post('/as', (request) =>
+      bouncer.login(request, { userId: 'mallory', data: request.body as Record<string, unknown> }),
+    );
+    release(async () => {
+      await app.close();
+      await bouncer.close();
+    });
+    const url = await app.listen({ port: 0, host: '127.0.0.1' });
+    const said = async (name: string) => {
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(`${url}/as`, { method: 'POST', headers, body: JSON.stringify({ [name]: 7 }) });
+      return answer.json();
+    };
+    for (const name of ['cookie', 'save', 'sessionId'])
+      expect(await said(name)).toMatchObject({ code: 'option_invalid' });
+    expect(await said('id')).toMatchObject({ saved: true });
   });
 });

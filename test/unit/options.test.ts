@@ -28,6 +28,8 @@ describe('createBouncer', () => {
     ['redis', { redis: 'localhost:6379' }],
     ['prefix', { redis, prefix: 'a:b' }],
     ['prefix', { redis, prefix: 7 }],
+    ['log', { redis, log: { info: () => {}, warn: () => {}, error: () => {} } }],
+    ['log', { redis, log: 'warn' }],
     ...[Number.NaN, Number.POSITIVE_INFINITY, -1, 1.5, '250', MAX_TIMER, null].map((value): [string, unknown] => [
       'enqueueTimeoutMs',
       { redis, enqueueTimeoutMs: value },
