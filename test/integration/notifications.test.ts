@@ -243,6 +243,26 @@ describe('a login worker', () => {
     const worker = await openWorker(testPrefix(), { webhooks, allowHttpWebhooks: true });
     expect(worker.isRunning()).toBe(true);
   });
+
+  const endpoint = { url: 'https://siem.example/', secret: SECRET };
+  test.each([
+    ['webhooks', { webhooks: endpoint }],
+    ['webhooks[0].url', { webhooks: [null] }],
+    ['webhooks[0].secret', { webhooks: [{ url: endpoint.url }] }],
+    ['webhooks[0].events', { webhooks: [{ ...endpoint, events: 'incident.recorded' }] }],
+    ['userLinks.url', { userLinks: null }],
+    ['userLinks.secrets', { userLinks: { url: LINKS.url, secrets: 's'.repeat(40) } }],
+    ['userLinks.secrets', { userLinks: { url: LINKS.url } }],
+    ['userLinks.ttlDays', { userLinks: { ...LINKS, ttlDays: Number.NaN } }],
+    ['userLinks.ttlDays', { userLinks: { ...LINKS, ttlDays: '7' } }],
+    ['userLinks.ask', { userLinks: { ...LINKS, ask: 'everybody' } }],
+    ['userLinks.render', { userLinks: { ...LINKS, render: 'mail.html' } }],
+    ['mode', { mode: 'Enforce' }],
+    ['brake', { brake: null }],
+  ])('does not start with a wrong %s: %j', async (name, options) => {
+    const message = expect.stringContaining(`${name}: `);
+    await expect(openWorker(testPrefix(), options as never)).rejects.toMatchObject({ code: 'option_invalid', message });
+  });
 });
 
 describe('user.question', () => {
