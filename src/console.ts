@@ -59,7 +59,8 @@ const REDIS_TIMEOUT_MS = 3000;
 
 /** Throws BouncerError `config_invalid` (or `option_invalid`, as `createBouncer`); then nothing stays open. Listens when it resolves. */
 export async function openConsole(options: ConsoleServerOptions): Promise<ConsoleServer> {
-  const { host = '127.0.0.1', port = 3900 } = options;
+  const { redis, host = '127.0.0.1', port = 3900 } = options ?? {};
+  if (!redis) throw new BouncerError('option_invalid', 'redis: give a URL such as redis://localhost:6379');
   checkPlace(host, port);
   const accounts = checkedAccounts(options.accounts);
   const publicUrl = checkedUrl(options.publicUrl ?? null, host);

@@ -397,7 +397,13 @@ test('where Redis takes nothing more, a write says so, and pages can be read', a
   const anna = new Visitor(server);
   await anna.signIn();
   const add = () =>
-    anna.submit('/lists', '/lists/add', { list: 'block', kind: 'address', value: '198.51.100.77', why: 'x', for: '1h' });
+    anna.submit('/lists', '/lists/add', {
+      list: 'block',
+      kind: 'address',
+      value: '198.51.100.77',
+      why: 'x',
+      for: '1h',
+    });
   await admin.config('SET', 'maxmemory', '1');
   const refused = await add();
   expect([refused.status, await refused.text()]).toEqual([503, expect.stringContaining('Redis refuses')]);
@@ -465,6 +471,11 @@ describe('is not opened', () => {
       await refused({ publicUrl }).toEqual(invalid(/consoleUrl/));
     },
   );
+
+  test('without a Redis', async () => {
+    const wrong = { code: 'option_invalid', message: expect.stringMatching(/^redis: give/) };
+    await refused({ redis: undefined as never }).toMatchObject(wrong);
+  });
 
   test('on a port that is taken', async () => {
     const { port } = new URL((await shared()).url);
