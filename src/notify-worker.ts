@@ -89,6 +89,10 @@ export function startNotifications(
 ): NotificationConsumer {
   checkNotificationOptions(options);
   const endpoints = options.webhooks.map(endpointOf);
+  if (options.userLinks !== undefined && !options.webhooks.some((one) => wants(one, 'user.question'))) {
+    const message = 'No webhook names the event user.question, so no user is asked: add it to the events of one';
+    deps.log.warn({ event: 'user_question_unheard' }, message);
+  }
   const questions = redisQuestions(redis, keys, linkTtlMs(options.userLinks));
   const asking = { ...deps, questions, counters: redisCounters(redis, keys) };
   const names = { queue: NOTIFICATION_QUEUE, prefix: keys.queuePrefix };
@@ -138,7 +142,9 @@ async function deliver(
   options: NotificationOptions,
   deps: NotificationDeps,
 ): Promise<DeliveryResult> {
-  const endpoint = endpoints.find((one) => one.tag === tag);
+  // Of two entries with one URL, that which takes this event: each may have a secret of its own.
+  const named = endpoints.filter((one) => one.tag === tag);
+  const endpoint = named.find(({ configured }) => wants(configured, event)) ?? named[0];
   if (endpoint === undefined) return failed('not_configured');
   const caseId = caseOfNotice(notice);
   const incident = caseId === null ? null : await deps.incidents.get(caseId);

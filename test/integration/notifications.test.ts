@@ -317,6 +317,22 @@ describe('user.question', () => {
     expect(typesOf(receiver).filter((type) => type === 'user.question')).toHaveLength(questions);
   });
 
+  test('of two entries with one URL that which asks for it signs; where none does, the log says so', async () => {
+    const world = openWorld({ userLinks: LINKS });
+    const mailer = await openReceiver(OLD_SECRET);
+    world.start([
+      { url: mailer.url, secret: SECRET, events: ['brake.reset'] },
+      { url: mailer.url, secret: OLD_SECRET, events: ['user.question'] },
+    ]);
+    await world.notifier.tell(await world.record('alice'));
+    await until(() => mailer.received.length + mailer.forged.length > 0);
+    expect([typesOf(mailer), mailer.forged]).toEqual([['user.question'], []]);
+    expect(world.log.text()).not.toContain('user_question_unheard');
+    const silent = openWorld({ userLinks: LINKS });
+    silent.start([{ url: mailer.url, secret: OLD_SECRET }]);
+    expect(silent.log.text()).toContain('user_question_unheard');
+  });
+
   test('what was answered meanwhile is not asked', async () => {
     const world = openWorld({ userLinks: LINKS, retryDelaysMs: [200, 200, 200] });
     const receiver = await openReceiver();
