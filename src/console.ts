@@ -13,7 +13,7 @@ import { warnOfNoProxy, watchedAddress } from './console/proxies.ts';
 import { confirmLink } from './console/sign-in.tsx';
 import { type DeskOptions, openDesk } from './desk.ts';
 import type { Desk } from './desk-ports.ts';
-import { BouncerError } from './errors.ts';
+import { BouncerError, sessionUnavailable } from './errors.ts';
 import { defaultLog } from './log.ts';
 import type { Clock, Log } from './ports.ts';
 import { redisAttempts } from './redis/attempts.ts';
@@ -59,7 +59,8 @@ const REDIS_TIMEOUT_MS = 3000;
 
 /** Throws BouncerError `config_invalid` (or `option_invalid`, as `createBouncer`); then nothing stays open. Listens when it resolves. */
 export async function openConsole(options: ConsoleServerOptions): Promise<ConsoleServer> {
-  const { host = '127.0.0.1', port = 3900 } = options;
+  const { redis, host = '127.0.0.1', port = 3900 } = options ?? {};
+  if (!redis) throw new BouncerError('option_invalid', 'redis: give a URL such as redis://localhost:6379');
   checkPlace(host, port);
   const accounts = checkedAccounts(options.accounts);
   const publicUrl = checkedUrl(options.publicUrl ?? null, host);
@@ -164,11 +165,9 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
   });
   releasers.add('sessions', () => bouncer.close());
   const door = doorman({ accounts, attempts: redisAttempts(redis, keys), desk, clock, log });
+  const common = { desk, clock, log, title: options.title };
   const inner = consoleApp({
-    desk,
-    clock,
-    log,
-    title: options.title,
+    ...common,
     authorize: async (request, env) => access(sessionOf(env), request, accounts, clock()),
     reauthenticate: confirmLink,
     signIn: signInWith({
@@ -182,7 +181,16 @@ async function compose(options: ConsoleServerOptions, { accounts, secure, log, r
   const name = secure ? '__Host-desk-sid' : 'desk-sid';
   outer.use(bouncer.hono({ secret: secretOf(accounts), name, cookie: { secure } }) as never);
   outer.all('*', (c) => inner.fetch(c.req.raw, { base: '', native: c, secure }));
-  return (request: Request, { native }: MountEnv) => outer.fetch(request, { incoming: native as IncomingMessage });
+  const away = consoleApp({ ...common, authorize: () => Promise.reject(sessionUnavailable('no session can be read')) });
+  return async (request: Request, { native }: MountEnv) => {
+    const answer = await outer.fetch(request, { incoming: native as IncomingMessage });
+    return isGates(answer) ? away.fetch(request, { base: '', native: undefined, secure }) : answer;
+  };
+}
+
+/** What the gate says where it cannot look a session up is for programs; all that we say ourselves is for people. */
+function isGates({ status, headers }: Response): boolean {
+  return status === 503 && (headers.get('content-type') ?? '').startsWith('application/json');
 }
 
 /** The same after a restart and in every process; another one, so that all sign in again, once an account has changed. */

@@ -33,7 +33,7 @@ import { related } from './review/related.ts';
 import { reopenIncident } from './review/reopen.ts';
 import { trustActs } from './review/trust.ts';
 import { undoIncident } from './review/undo.ts';
-import { note, type ReviewDeps } from './review.ts';
+import { checkActor, checkWhy, note, type ReviewDeps } from './review.ts';
 import { LONGEST_SESSION_MS, type SessionAdmin, sessionAdmin } from './session-admin.ts';
 
 const HOUR_MS = 3_600_000;
@@ -144,7 +144,10 @@ function brakeActs({ redis, keys, clock }: DeskOptions, deps: DeskDeps): Pick<De
   const now = sharedTime(redis, clock);
   return {
     brake: () => brake.state(),
-    async resetBrake(why, { by }) {
+    async resetBrake(why, actor) {
+      checkActor(actor);
+      checkWhy(why);
+      const { by } = actor;
       const atMs = await now();
       const before = await brake.reset(by, atMs);
       const outcome = before.kind === 'tripped' ? 'enforcing' : before.kind;

@@ -49,19 +49,32 @@ interface Endpoint extends Target {
   readonly configured: WebhookEndpoint;
 }
 
-/** Throws BouncerError `option_invalid`, which names the option and says what to give. */
+const wrong = (name: string, give: string) => new BouncerError('option_invalid', `${name}: give ${give}`);
+
+/** Throws BouncerError `option_invalid`, which names the option and says what to give. Callers in JavaScript give what they like. */
 export function checkNotificationOptions({ webhooks, allowHttpWebhooks, userLinks }: NotificationOptions): void {
+  if (!Array.isArray(webhooks)) throw wrong('webhooks', 'a list of { url, secret }');
   for (const [i, endpoint] of webhooks.entries()) {
-    const problem = webhookProblem(endpoint, allowHttpWebhooks);
+    const problem = webhookProblem(endpoint ?? {}, allowHttpWebhooks);
     if (problem !== null) throw new BouncerError('option_invalid', `webhooks[${i}].${problem}`);
   }
-  if (userLinks === undefined) return;
-  if (!/^https?:\/\/[^\s?#]+$/.test(userLinks.url) || !URL.canParse(userLinks.url)) {
-    throw new BouncerError('option_invalid', 'userLinks.url: give the http(s) URL of the page, without a query');
+  if (userLinks !== undefined) checkUserLinks(userLinks);
+}
+
+function checkUserLinks(given: UserLinkOptions): void {
+  const { url, secrets, ttlDays = 7, ask = 'ended', render } = given ?? {};
+  if (!/^https?:\/\/[^\s?#]+$/.test(url) || !URL.canParse(url)) {
+    throw wrong('userLinks.url', 'the http(s) URL of the page, without a query');
   }
-  if (userLinks.secrets.length === 0 || userLinks.secrets.some((one) => one.length < 32)) {
-    throw new BouncerError('option_invalid', 'userLinks.secrets: give at least one secret of 32 characters or more');
+  const isSecret = (one: unknown) => typeof one === 'string' && one.length >= 32;
+  if (!Array.isArray(secrets) || secrets.length === 0 || !secrets.every(isSecret)) {
+    throw wrong('userLinks.secrets', 'at least one secret of 32 characters or more');
   }
+  if (typeof ttlDays !== 'number' || !(ttlDays > 0 && ttlDays <= 90)) {
+    throw wrong('userLinks.ttlDays', 'days, up to 90');
+  }
+  if (ask !== 'ended' && ask !== 'all') throw wrong('userLinks.ask', 'ended or all');
+  if (render !== undefined && typeof render !== 'function') throw wrong('userLinks.render', 'a function');
 }
 
 /**
@@ -76,6 +89,10 @@ export function startNotifications(
 ): NotificationConsumer {
   checkNotificationOptions(options);
   const endpoints = options.webhooks.map(endpointOf);
+  if (options.userLinks !== undefined && !options.webhooks.some((one) => wants(one, 'user.question'))) {
+    const message = 'No webhook names the event user.question, so no user is asked: add it to the events of one';
+    deps.log.warn({ event: 'user_question_unheard' }, message);
+  }
   const questions = redisQuestions(redis, keys, linkTtlMs(options.userLinks));
   const asking = { ...deps, questions, counters: redisCounters(redis, keys) };
   const names = { queue: NOTIFICATION_QUEUE, prefix: keys.queuePrefix };
@@ -125,7 +142,9 @@ async function deliver(
   options: NotificationOptions,
   deps: NotificationDeps,
 ): Promise<DeliveryResult> {
-  const endpoint = endpoints.find((one) => one.tag === tag);
+  // Of two entries with one URL, that which takes this event: each may have a secret of its own.
+  const named = endpoints.filter((one) => one.tag === tag);
+  const endpoint = named.find(({ configured }) => wants(configured, event)) ?? named[0];
   if (endpoint === undefined) return failed('not_configured');
   const caseId = caseOfNotice(notice);
   const incident = caseId === null ? null : await deps.incidents.get(caseId);

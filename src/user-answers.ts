@@ -35,11 +35,14 @@ export interface UserAnswersDeps {
 const DISPOSITIONS: Readonly<Record<Said, Disposition>> = { yes: 'safe', no: 'confirmed' };
 
 /** Throws BouncerError `option_invalid`. */
-export function checkUserAnswersOptions({ secrets, answers = 'act' }: UserAnswersOptions): void {
+export function checkUserAnswersOptions(options: UserAnswersOptions): void {
+  // Callers in JavaScript give what they like, and any text is true.
+  const { secrets, answers = 'act', giveBack = false } = options ?? {};
   if (!Array.isArray(secrets) || secrets.length === 0 || secrets.some((one) => String(one).length < 32)) {
     throw new BouncerError('option_invalid', 'secrets: give at least one secret of 32 characters or more');
   }
   if (answers !== 'act' && answers !== 'note') throw new BouncerError('option_invalid', 'answers: give act or note');
+  if (typeof giveBack !== 'boolean') throw new BouncerError('option_invalid', 'giveBack: give true or false');
 }
 
 /** The page behind the links to users, as a fetch handler. Throws BouncerError `option_invalid`. */

@@ -20,9 +20,14 @@ const STATUS: Partial<Readonly<Record<ErrorCode, ContentfulStatusCode>>> = {
 export async function failed(c: Ctx, error: unknown, log: Log): Promise<Response> {
   const status = error instanceof BouncerError ? STATUS[error.code] : undefined;
   if (status !== undefined && status < 500) return refusal(c, status, (error as BouncerError).message);
-  const away = status === 503 || isRedisAway(error);
-  const fields = { event: 'console_failed', error: errorName(error), status: away ? 503 : 500 };
+  const [away, refuses] = [status === 503 || isRedisAway(error), isRefusal(error)];
+  const fields = { event: 'console_failed', error: errorName(error), status: away || refuses ? 503 : 500 };
   log.error(fields, 'A page of the review desk failed');
+  if (refuses) {
+    const message =
+      'It is there, and takes nothing at present: its log and ours (redis_refuses) say why. Then look whether what you did is there.';
+    return refusal(c, 503, message, 'Redis refuses');
+  }
   if (away) return refusal(c, 503, 'Try again in a moment; then look whether what you did is there.');
   return refusal(c, 500, 'This failed. The log of this process says where.');
 }
@@ -30,6 +35,12 @@ export async function failed(c: Ctx, error: unknown, log: Log): Promise<Response
 /** What ioredis says, without a type of its own for it. */
 const AWAY =
   /^(Command timed out|Socket timeout|Connection is closed|Stream isn't writeable|connect E|read E|getaddrinfo |CLUSTERDOWN|LOADING)/;
+
+/** The replies of a server that is there; one that refuses a part of a transaction discards all of it. */
+const REFUSES = /(?:^|[\s-])(OOM|READONLY|BUSY|MISCONF|NOREPLICAS|MASTERDOWN)\s|^EXECABORT/;
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'ReplyError' && REFUSES.test(error.message);
 
 function isRedisAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

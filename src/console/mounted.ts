@@ -38,7 +38,9 @@ function accessOf(said: Authorized, nowMs: number, isFresh: Proofs): Access | nu
   if (typeof who !== 'object' || who === null || !isRole(who.role)) return null;
   const { role, name, provedAtMs } = who as Exclude<Authorized, string | null>;
   const fresh = provedAtMs === undefined || isFresh(provedAtMs, nowMs);
-  const actor: Actor = { by: typeof name === 'string' && name !== '' ? nameOf(name, role) : role, role };
+  // Many a user's id is a number: two people must not be one person of the audit for it.
+  const given = typeof name === 'number' ? String(name) : name;
+  const actor: Actor = { by: typeof given === 'string' && given !== '' ? nameOf(given, role) : role, role };
   return { actor, fresh, csrfKey: null };
 }
 

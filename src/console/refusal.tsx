@@ -18,8 +18,12 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 /** `message` is ours, never raw outside text. Anything that does not take HTML gets one line of text. */
-export async function refusal(c: Ctx, status: ContentfulStatusCode, message: string): Promise<Response> {
-  const title = TITLES[status] ?? 'Something went wrong';
+export async function refusal(
+  c: Ctx,
+  status: ContentfulStatusCode,
+  message: string,
+  title = TITLES[status] ?? 'Something went wrong',
+): Promise<Response> {
   if (!(c.req.header('accept') ?? '').includes('text/html')) return c.text(`${title}: ${message}\n`, status);
   const body = (
     <>

@@ -38,6 +38,11 @@ export function plain(text: string, max = 500): string {
   return kept.replace(HOSTILE_ALL, (letter) => `\u27e8${codePoint(letter)}\u27e9`) + (cut ? '…' : '');
 }
 
+/** Does an input give it back as it is? A browser leaves out line breaks, and shows what turns text round as it turns it. */
+export function canBeInput(text: string): boolean {
+  return plain(text, text.length) === text;
+}
+
 function codePoint(letter: string): string {
   return `U+${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }

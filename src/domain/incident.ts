@@ -200,7 +200,7 @@ const EFFECTS: Readonly<Record<Disposition, (incident: IncidentRecord, wish: Ans
     safe: (incident, { giveBack }) => [
       ...only('teach', maySpeakOfPlace(incident)),
       ...only('close_alike', ALIKE.has(incident.reason)),
-      ...only('give_back', giveBack && wasEnded(incident)),
+      ...only('give_back', giveBack && mayHaveEnded(incident)),
     ],
     dismissed: (incident) => only('unlearn', wasTaughtByUser(incident)),
   };
@@ -238,9 +238,10 @@ export function wasEnded({ outcome }: Incident): boolean {
   return outcome !== 'none' && outcome !== 'observed';
 }
 
-/** Did anything of this incident end its login? A `confirmed` ends what was only flagged or observed. */
+/** Did anything of this incident end its login? A `confirmed` ends what was only flagged, also one that was overruled since. */
 export function mayHaveEnded(incident: IncidentRecord): boolean {
-  return incident.status === 'confirmed' || incident.endedAgain !== undefined || wasEnded(incident);
+  const { status, overruled, endedAgain } = incident;
+  return [status, overruled].includes('confirmed') || endedAgain !== undefined || wasEnded(incident);
 }
 
 /** An end is lifted there, but PHP's session, of which nothing was kept, is not given back: the user logs in again. */

@@ -68,7 +68,10 @@ export const SHARED_SECRET = /^whsec_(?=(?:.{4})+$)[A-Za-z0-9+/]{32,88}={0,2}$/;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** What is wrong with it and what to give, or null. Does not quote it: its address may be a secret too. */
-export function webhookProblem({ url, secret, events = [] }: WebhookEndpoint, allowHttp = false): string | null {
+export function webhookProblem(
+  { url = '', secret, events = [] }: Partial<WebhookEndpoint>,
+  allowHttp = false,
+): string | null {
   const where = URL.canParse(url) ? new URL(url) : null;
   const isPlain = where?.protocol === 'http:';
   if (where === null || !(isPlain || where.protocol === 'https:')) return 'url: give an https URL';
@@ -77,10 +80,15 @@ export function webhookProblem({ url, secret, events = [] }: WebhookEndpoint, al
   }
   if (where.username !== '' || where.password !== '') return 'url: leave out user name and password';
   const secrets = typeof secret === 'string' ? [secret] : secret;
-  if (secrets.length === 0 || secrets.length > 5 || !secrets.every((one) => SHARED_SECRET.test(one))) {
+  if (
+    !Array.isArray(secrets) ||
+    secrets.length === 0 ||
+    secrets.length > 5 ||
+    !secrets.every((one) => SHARED_SECRET.test(one))
+  ) {
     return 'secret: give whsec_ and the base64 of 24 to 64 random bytes, or up to 5 such';
   }
-  if (!events.every((one) => NOTIFICATION_EVENTS.includes(one)))
+  if (!Array.isArray(events) || !events.every((one) => NOTIFICATION_EVENTS.includes(one)))
     return `events: known are ${NOTIFICATION_EVENTS.join(', ')}`;
   return null;
 }

@@ -4,7 +4,7 @@ import {
   type AnswerWish,
   type IncidentRecord,
   judgeAnswer,
-  wasEnded,
+  mayHaveEnded,
   wasReused,
 } from '../domain/incident.ts';
 import { BouncerError, errorName } from '../errors.ts';
@@ -142,7 +142,7 @@ async function run(deps: ReviewDeps, effects: Allowed['effects'], context: Effec
   const { incident, request } = context;
   const wanted = request.disposition === 'safe' && givesBack(incident, request);
   // A flag ended nothing, nor did observe mode.
-  const givenBack = wanted && !wasEnded(incident) ? 'not_ended' : null;
+  const givenBack = wanted && !mayHaveEnded(incident) ? 'not_ended' : null;
   let result: Done['result'] = { taught: false, closed: [], ended: 0, givenBack, blocked: null };
   let changed = false;
   const failed: string[] = [];

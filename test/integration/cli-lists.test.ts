@@ -82,6 +82,15 @@ describe('session-bouncer brake and report', () => {
       checks: { name: string; status: string }[];
     };
     expect(checks.find(({ name }) => name === 'brake')).toMatchObject({ status: 'fail' });
+    for (const wrong of [
+      ['--why', ' ', '--by', 'ann'],
+      ['--why', 'x', '--by', 'a'.repeat(129)],
+    ]) {
+      expect(await run('brake', 'reset', ...wrong)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^option_invalid: (why|by): /),
+      });
+    }
     expect((await run('brake', 'reset', ...WHY)).stdout).toContain('ended again');
     expect(await brake.state()).toEqual({ kind: 'enforcing' });
     expect((await run('brake', 'reset', ...WHY)).stdout).toContain('did not hold');

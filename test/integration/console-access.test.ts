@@ -312,6 +312,11 @@ describe('the app’s word', () => {
     expect(desk.entries.map(({ by }) => by)).toEqual([`${name.trim()} (analyst)`]);
   });
 
+  test('may name somebody by a number, as many ids are', async () => {
+    const response = await askedWith({ role: 'viewer', name: 4711 });
+    expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('<bdi>4711</bdi>')]);
+  });
+
   test('may say that a proxy ended TLS: its cookie is Secure then, also where this process sees http', async () => {
     const cookieOf = async (secure: boolean | undefined) => {
       const authorize = () => ({ role: 'viewer', name: 'Ada' }) as const;

@@ -192,6 +192,25 @@ test('a page that quotes a filter quotes it as text', async () => {
   expect(html).not.toMatch(/<(script>|b>|i>|u>)/);
 });
 
+test.each([
+  ['\u202ezqz', 'U+202E'],
+  ['\u001b[31mzqz', 'U+001B'],
+  ['zqz\u0000', 'U+0000'],
+  ['zqz\r\nzqz', 'U+000D'],
+])(
+  'a filter or a search for %j shows it by its number: no input holds what it would not give back',
+  async (odd, number) => {
+    const { pages } = await hostileDesk('alice');
+    const queue = (await pages.get(`/incidents?${new URLSearchParams({ user: odd })}`)).html;
+    const lists = (await pages.get(`/lists?${new URLSearchParams({ q: odd })}`)).html;
+    for (const html of [queue, lists]) {
+      expect(html).not.toContain(odd);
+      expect(html).not.toMatch(/value="[^"]*zqz/);
+    }
+    expect(queue).toContain(number);
+  },
+);
+
 test('alice, a thief, the gotcha page, an analyst: the whole way over the real worker and the real desk', async () => {
   const prefix = testPrefix();
   const shop = await openShop(prefix);

@@ -384,10 +384,34 @@ describe('while Redis is away', () => {
     await anna.signIn();
     redis.pause();
     const away = await anna.ask('/incidents');
-    expect(away.status).toBe(503);
+    expect([away.status, await away.text()]).toEqual([503, expect.stringContaining('Redis cannot be reached')]);
+    expect(away.headers.get('content-security-policy')).toContain("default-src 'none'");
     redis.resume();
     expect(await until(async () => (await anna.ask('/incidents')).status === 200, { timeoutMs: 15_000 })).toBe(true);
   });
+});
+
+test('where Redis takes nothing more, a write says so, and pages can be read', async () => {
+  const redis = await privateRedis();
+  const admin = connect(redis.url);
+  const server = await open({ redis: redis.url });
+  const anna = new Visitor(server);
+  await anna.signIn();
+  const add = () =>
+    anna.submit('/lists', '/lists/add', {
+      list: 'block',
+      kind: 'address',
+      value: '198.51.100.77',
+      why: 'x',
+      for: '1h',
+    });
+  await admin.config('SET', 'maxmemory', '1');
+  const refused = await add();
+  expect([refused.status, await refused.text()]).toEqual([503, expect.stringContaining('Redis refuses')]);
+  expect(await (await anna.ask('/lists')).text()).not.toContain('198.51.100.77');
+  await admin.config('SET', 'maxmemory', '0');
+  expect((await add()).status).toBe(303);
+  expect(await (await anna.ask('/lists')).text()).toContain('198.51.100.77');
 });
 
 describe('the name it is asked by', () => {
@@ -448,6 +472,11 @@ describe('is not opened', () => {
       await refused({ publicUrl }).toEqual(invalid(/consoleUrl/));
     },
   );
+
+  test('without a Redis', async () => {
+    const wrong = { code: 'option_invalid', message: expect.stringMatching(/^redis: give/) };
+    await refused({ redis: undefined as never }).toMatchObject(wrong);
+  });
 
   test('on a port that is taken', async () => {
     const { port } = new URL((await shared()).url);

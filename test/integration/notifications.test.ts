@@ -248,6 +248,26 @@ describe('a login worker', () => {
     const worker = await openWorker(testPrefix(), { webhooks, allowHttpWebhooks: true });
     expect(worker.isRunning()).toBe(true);
   });
+
+  const endpoint = { url: 'https://siem.example/', secret: SECRET };
+  test.each([
+    ['webhooks', { webhooks: endpoint }],
+    ['webhooks[0].url', { webhooks: [null] }],
+    ['webhooks[0].secret', { webhooks: [{ url: endpoint.url }] }],
+    ['webhooks[0].events', { webhooks: [{ ...endpoint, events: 'incident.recorded' }] }],
+    ['userLinks.url', { userLinks: null }],
+    ['userLinks.secrets', { userLinks: { url: LINKS.url, secrets: 's'.repeat(40) } }],
+    ['userLinks.secrets', { userLinks: { url: LINKS.url } }],
+    ['userLinks.ttlDays', { userLinks: { ...LINKS, ttlDays: Number.NaN } }],
+    ['userLinks.ttlDays', { userLinks: { ...LINKS, ttlDays: '7' } }],
+    ['userLinks.ask', { userLinks: { ...LINKS, ask: 'everybody' } }],
+    ['userLinks.render', { userLinks: { ...LINKS, render: 'mail.html' } }],
+    ['mode', { mode: 'Enforce' }],
+    ['brake', { brake: null }],
+  ])('does not start with a wrong %s: %j', async (name, options) => {
+    const message = expect.stringContaining(`${name}: `);
+    await expect(openWorker(testPrefix(), options as never)).rejects.toMatchObject({ code: 'option_invalid', message });
+  });
 });
 
 describe('user.question', () => {
@@ -301,6 +321,22 @@ describe('user.question', () => {
     await world.notifier.tell({ event: 'brake.reset', atMs: 1, by: 'ann' });
     await until(() => typesOf(receiver).includes('brake.reset'));
     expect(typesOf(receiver).filter((type) => type === 'user.question')).toHaveLength(questions);
+  });
+
+  test('of two entries with one URL that which asks for it signs; where none does, the log says so', async () => {
+    const world = openWorld({ userLinks: LINKS });
+    const mailer = await openReceiver(OLD_SECRET);
+    world.start([
+      { url: mailer.url, secret: SECRET, events: ['brake.reset'] },
+      { url: mailer.url, secret: OLD_SECRET, events: ['user.question'] },
+    ]);
+    await world.notifier.tell(await world.record('alice'));
+    await until(() => mailer.received.length + mailer.forged.length > 0);
+    expect([typesOf(mailer), mailer.forged]).toEqual([['user.question'], []]);
+    expect(world.log.text()).not.toContain('user_question_unheard');
+    const silent = openWorld({ userLinks: LINKS });
+    silent.start([{ url: mailer.url, secret: OLD_SECRET }]);
+    expect(silent.log.text()).toContain('user_question_unheard');
   });
 
   test('what was answered meanwhile is not asked', async () => {

@@ -12,8 +12,8 @@ import { openWorker } from '../support/worker.ts';
 const ANN: Actor = { by: 'ann', role: 'analyst' };
 const SECRET = 'a'.repeat(40);
 
-/** Alice is known in London; somebody logs in as her from Lagos, and is ended. */
-async function world() {
+/** Alice is known in London; somebody logs in as her from Lagos, and is ended, or from where it is only flagged. */
+async function world(from: string = ADDRESS.lagos) {
   const prefix = testPrefix();
   const keys = keysFor(prefix);
   const redis = connect();
@@ -24,7 +24,7 @@ async function world() {
   await openWorker(prefix);
   await shop.browser(ADDRESS.london).login('alice');
   await until(async () => (await shop.bouncer.sessions.list('alice'))[0]?.countries.length === 1);
-  const thief = shop.browser(ADDRESS.lagos);
+  const thief = shop.browser(from);
   const { lid } = (await thief.login('alice')).json();
   const find = async (id: unknown) =>
     (await desk.incidents({ userId: 'alice' }, 50, null)).incidents.find((one) => one.lid === id);
@@ -59,6 +59,20 @@ describe("what the user's link answered", () => {
     const { lid } = (await thief.login('alice')).json();
     expect(await until(() => find(lid))).toMatchObject({ reason: 'country_changed', outcome: 'revoked' });
   });
+
+  test.each([true, false])(
+    'a wrong no of what was only flagged is overruled: the session is given back, then: %s',
+    async (giveBack) => {
+      const { desk, thief, incident, says } = await world(ADDRESS.parisV6);
+      expect(incident).toMatchObject({ action: 'flag', outcome: 'none' });
+      expect((await says('no')).status).toBe(200);
+      expect(await desk.standingEnd(incident)).toMatchObject({ caseId: incident.id });
+      const done = await desk.answer(incident.id, { disposition: 'safe', note: 'she called', giveBack }, ANN);
+      expect(done.givenBack).toBe(giveBack ? 'given_back' : null);
+      if (!giveBack) expect(await desk.undo(incident.id, 'she called again', ANN)).toBe('given_back');
+      expect(await thief.user()).toBe('alice');
+    },
+  );
 
   test('the link does not overrule a reviewer, nor one reviewer another', async () => {
     const { desk, incident, says } = await world();

@@ -257,7 +257,14 @@ describe('what is no good link', () => {
     expect((await response.text()) + log.text()).not.toContain('secret-host');
   });
 
-  test.each([[[]], [['short']], ['a'.repeat(40)]])('secrets %p are refused at once', (secrets) => {
+  test.each([
+    ['secrets', undefined],
+    ['secrets', { secrets: [] }],
+    ['secrets', { secrets: ['short'] }],
+    ['secrets', { secrets: 'a'.repeat(40) }],
+    ['answers', { secrets: [SECRET], answers: 'acts' }],
+    ['giveBack', { secrets: [SECRET], giveBack: 'false' }],
+  ])('wrong %s are refused at once: %j', (name, options) => {
     const deps = {
       redis: connect(),
       keys: keysFor(testPrefix()),
@@ -265,6 +272,6 @@ describe('what is no good link', () => {
       clock: Date.now,
       log: captureLog(),
     };
-    expect(() => openUserAnswers(deps, { secrets: secrets as readonly string[] })).toThrow(/secrets: give/);
+    expect(() => openUserAnswers(deps, options as never)).toThrow(`${name}: give`);
   });
 });

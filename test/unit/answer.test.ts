@@ -117,6 +117,15 @@ describe('an answered incident', () => {
     expect(judgeAnswer(closed, wish(as)).kind).toBe('answer');
   });
 
+  test('of a flag that the user confirmed and a person calls safe the session is given back', () => {
+    const flag = { action: 'flag', reason: 'country_disputed', outcome: 'none' } as const;
+    const overruled = incident({ ...flag, status: 'safe', resolvedBy: 'ann', overruled: 'confirmed' });
+    expect(judgeAnswer(overruled, wish('safe'))).toEqual({
+      kind: 'complete',
+      effects: ['teach', 'close_alike', 'give_back'],
+    });
+  });
+
   test.each<[IncidentStatus, string]>([
     ['open', 'keep'],
     ['safe', 'keep'],

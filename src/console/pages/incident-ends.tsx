@@ -63,8 +63,10 @@ const PHP_LIFTED =
   'its holder is not bounced any more. A PHP site’s session cannot be given back: the user must log in again.';
 
 export function UndoForm({ c, incident, end }: { c: Ctx; incident: IncidentRecord; end: EndMark | null }) {
-  if (!mayHaveEnded(incident) || isForgotten(incident)) return null;
-  if (end !== null && !isOwn(incident, end)) return <p>What this case ended is not given back: another end stands.</p>;
+  // What stands counts, whatever is on record: an answer that ended it may have been taken off since.
+  const isStanding = end !== null && isOwn(incident, end);
+  if (!(isStanding || mayHaveEnded(incident)) || isForgotten(incident)) return null;
+  if (end !== null && !isStanding) return <p>What this case ended is not given back: another end stands.</p>;
   const isPhp = isAtPhp(incident);
   const name = isPhp ? 'Lift the end of this login' : 'Give the session back';
   return (

@@ -3,7 +3,8 @@
 import type { Child } from 'hono/jsx';
 import { REASONS } from '../../domain/reasons.ts';
 import { type Filter, type FilterField, STATUSES } from '../incident-filter.ts';
-import type { Ctx } from '../kit.tsx';
+import { type Ctx, Untrusted } from '../kit.tsx';
+import { canBeInput } from '../text.ts';
 
 const LABELS: Readonly<Record<FilterField, string>> = {
   status: 'Status',
@@ -93,19 +94,25 @@ interface TextProps extends FieldProps {
 }
 
 function Text({ filter, field, type = 'text', maxlength, placeholder }: TextProps) {
+  const value = filter.values[field] ?? '';
   return (
     <Field filter={filter} field={field}>
       <input
         id={`filter-${field}`}
         name={field}
         type={type}
-        value={filter.values[field] ?? ''}
+        value={canBeInput(value) ? value : ''}
         maxlength={maxlength}
         placeholder={placeholder}
         autocomplete="off"
         spellcheck={false}
         {...described({ filter, field })}
       />
+      {canBeInput(value) ? null : (
+        <small>
+          Now: <Untrusted text={value} max={256} />. It cannot be typed: another filter leaves it out.
+        </small>
+      )}
     </Field>
   );
 }

@@ -4,6 +4,7 @@ import type { Hono } from 'hono';
 import { LIST_KINDS, type ListEntry, type ListKind } from '../../domain/lists.ts';
 import { oneOf, requiredText } from '../inputs.ts';
 import { type ConsoleEnv, type Ctx, page, requireRole, withQuery } from '../kit.tsx';
+import { canBeInput } from '../text.ts';
 import { number } from '../words.ts';
 import { AddEntry, addEntry, Entries, removeEntry } from './list-parts.tsx';
 
@@ -89,7 +90,7 @@ function Find({ c, wanted }: { c: Ctx; wanted: string }) {
       <form method="get" action={`${c.var.base}/lists`} class="row">
         <div>
           <label for="list-q">Find entries with</label>
-          <input id="list-q" type="search" name="q" value={wanted} maxlength={MAX_VALUE} />
+          <input id="list-q" type="search" name="q" value={canBeInput(wanted) ? wanted : ''} maxlength={MAX_VALUE} />
         </div>
         <button type="submit" class="outline">
           Find

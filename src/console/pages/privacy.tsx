@@ -147,8 +147,11 @@ function Forget({ c, userId }: { c: Ctx; userId: string }) {
 
 /** The user's id; where nobody could type that, two words. */
 function confirmationOf(userId: string): string {
-  return canBeTyped(userId) ? userId : 'forget user';
+  return canBeTyped(userId) && !ODD_BLANKS.test(userId) ? userId : 'forget user';
 }
+
+/** Two blanks are shown as one, and some others look like one. */
+const ODD_BLANKS = /\s{2}|[^\S ]/u;
 
 function canBeTyped(userId: string): boolean {
   return userId === userId.trim() && plain(userId, MAX_USER) === userId;

@@ -314,6 +314,15 @@ test('the end that stands is named with its time, and given back only as it was 
   expect(store.acts[0]?.args).toEqual([incident.id, 'a call', { reuse: false, endedAtMs: AT_MS }]);
 });
 
+test('the end that stands is given back, also where the answer that ended a flagged login was taken off', async () => {
+  const { store, console, path, incident } = desk({ action: 'flag', outcome: 'none', reason: 'country_disputed' });
+  store.end = { reason: 'country_disputed', caseId: incident.id, atMs: AT_MS };
+  expect((await console.get(path)).html).toContain(`${path}/undo`);
+  store.end = null;
+  store.cases.set(incident.id, { ...incident, status: 'dismissed', resolvedBy: 'ann', overruled: 'confirmed' });
+  expect((await console.get(path)).html).toContain(`${path}/undo`);
+});
+
 test('an end by another case is not offered: the page leads there', async () => {
   const { store, console, path } = desk();
   store.end = { reason: 'session_reused', caseId: 'K7QX-2M9F-4T8A', atMs: AT_MS };

@@ -132,7 +132,7 @@ describe('forgetting', () => {
     expect(store.acts.length).toBe(expected === 200 ? 1 : 0);
   });
 
-  test.each([' alice', 'a\u202eb', 'a\nb', '\u0000'])(
+  test.each([' alice', 'a\u202eb', 'a\nb', '\u0000', 'ann  lee', 'ann\u00a0lee'])(
     'an id that nobody can type, %j, takes two words',
     async (userId) => {
       const { console, store, at } = open(userId);
