@@ -154,7 +154,7 @@ export interface LoginWorker {
 export async function createWorker(options: WorkerOptions): Promise<LoginWorker> {
   checkOptions(options);
   const log = options.log ?? defaultLog('info');
-  const [brake, mode] = [brakeOf(options, log), modeOf(options)];
+  const brake = brakeOf(options, log);
   const clock = options.clock ?? Date.now;
   const releasers = new Releasers(log);
   const locator = await openLocator(options, log, clock);
@@ -162,7 +162,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   const keys = keysFor(options.prefix ?? 'bouncer');
   const redis = openWorkerRedis(options.redis, log);
   releasers.add('redis', () => redis.disconnect());
-  const policy = policyOf(options);
+  const [policy, mode] = [policyOf(options), options.mode ?? 'enforce'];
   let force = false;
   const shared = { counters: redisCounters(redis, keys), log, clock, releasers, isForced: () => force };
   const ending = openEnding(redis, keys, options, shared);
@@ -211,7 +211,7 @@ export async function createWorker(options: WorkerOptions): Promise<LoginWorker>
   };
 }
 
-/** A word that we do not know would be taken for the other one: a worker that is meant to end sessions would only watch. */
+/** A mode that we do not know would neither end anything nor count what it would have ended. */
 function checkOptions(options: WorkerOptions): void {
   const { mode = 'enforce', anonymousNetwork = 'flag' } = options;
   if (mode !== 'enforce' && mode !== 'observe')
@@ -228,12 +228,6 @@ function policyOf(options: WorkerOptions): Policy {
 }
 
 const tombstoneTtlMs = ({ tombstoneTtlDays = 30 }: WorkerOptions): number => tombstoneTtlDays * DAY_MS;
-
-/** Misspelt, it would neither end anything nor count what it would have ended. */
-function modeOf({ mode = 'enforce' }: WorkerOptions): Mode {
-  if (mode === 'enforce' || mode === 'observe') return mode;
-  throw new BouncerError('option_invalid', 'mode: give enforce or observe');
-}
 
 function brakeOf({ brake = {} }: WorkerOptions, log: Log): BrakePolicy | null {
   if (brake === false) return null;
