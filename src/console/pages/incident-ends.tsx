@@ -19,10 +19,12 @@ export function Standing({ c, incident, end }: { c: Ctx; incident: IncidentRecor
           <ReasonText reason={endedAgain.reason} brief />. The case was {endedAgain.was} then.
         </p>
       )}
-      {end === null && isAtPhp(incident) && mayHaveEnded(incident) ? (
+      {end === null && mayHaveEnded(incident) ? (
         <p>
-          No end of this login stands any more. A PHP site’s session that was ended cannot be given back: the user must
-          log in again.
+          No end of this login stands any more
+          {isAtPhp(incident)
+            ? '. A PHP site’s session that was ended cannot be given back: the user must log in again.'
+            : ': it was given back, or its time is over.'}
         </p>
       ) : null}
       {end === null ? null : (

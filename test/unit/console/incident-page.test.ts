@@ -296,7 +296,18 @@ test('at a PHP site nothing is given back, and the page says so before and after
   const other = desk();
   // A case number may say PHP too.
   const words = (await other.console.get(other.path)).text.replaceAll(other.incident.id, '');
-  expect(words).not.toMatch(/PHP|No end of this login/);
+  expect(words).not.toMatch(/PHP/);
+});
+
+test('whether the end of a session stands is told', async () => {
+  const { store, console, path, incident } = desk();
+  expect((await console.get(path)).text).toContain('No end of this login stands any more: it was given back, or');
+  store.end = { reason: 'country_changed', caseId: incident.id, atMs: NOON };
+  const standing = (await console.get(path)).text;
+  expect(standing).toMatch(/This login has ended, at .*, by this case\./);
+  expect(standing).not.toContain('No end of this login');
+  const flagged = desk({ action: 'flag', outcome: 'none', reason: 'country_disputed' });
+  expect((await flagged.console.get(flagged.path)).text).not.toContain('No end of this login');
 });
 
 test('what was never ended has no undo', async () => {
