@@ -2,6 +2,7 @@
 
 import type { Actor, IncidentQuery, Lists, Notifier, Undo } from './desk-ports.ts';
 import { isReservedName, RESERVED_NAMES } from './domain/actors.ts';
+import { isCaseNumber } from './domain/case-number.ts';
 import { type Disposition, type IncidentRecord, isForgotten, USER } from './domain/incident.ts';
 import type { Policy } from './domain/policy.ts';
 import { BouncerError, errorName } from './errors.ts';
@@ -61,11 +62,10 @@ export function checkWhy(why: string): void {
 }
 
 export function unknownIncident(caseId: string): BouncerError {
-  const shown = /^[\w-]{1,20}$/.test(caseId) ? caseId : 'it';
-  return new BouncerError(
-    'incident_unknown',
-    `no incident has the case number ${shown}: it looks like K7QX-2M9F-4T8A; list the incidents to find it`,
-  );
+  const message = isCaseNumber(caseId)
+    ? `no incident has the case number ${caseId}: list the incidents to find it`
+    : 'this is no case number: one looks like K7QX-2M9F-4T8A; list the incidents to find it';
+  return new BouncerError('incident_unknown', message);
 }
 
 /** What was decided stays on record under a pseudonym; an act on it would write of a user whom nobody knows any more. */
