@@ -324,7 +324,7 @@ const WORDS: Readonly<Record<SettingName, Words>> = {
     placeholder: '<keys>',
     description: 'Open the session ids that a PHP site sends; with none, no PHP session is ended.',
     takes:
-      'key ids of 1 to 32 letters, each once, with 32 random bytes each in base64: {"k1": "..."} in the file, k1=...,k2=... outside',
+      'key ids of 1 to 32 letters, each once, with 32 random bytes in base64: {"k1": "..."} in the file, k1=...,k2=... outside',
   },
   phpRedisUrl: {
     placeholder: '<url>',

@@ -18,7 +18,7 @@ export interface UserLinkOptions {
   readonly url: string;
   /** Each at least 32 characters. The first signs; the web tier knows the same. */
   readonly secrets: readonly string[];
-  /** A link is good for so long after the login was judged. Default 7 days. */
+  /** A link is good for so long after the login was judged. Default 7 days, at most 90. */
   readonly ttlDays?: number | undefined;
   /** Whom to ask: those whose session was ended (default), or also those whose login was only flagged. */
   readonly ask?: 'ended' | 'all' | undefined;

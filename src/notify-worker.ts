@@ -51,7 +51,7 @@ interface Endpoint extends Target {
 
 const wrong = (name: string, give: string) => new BouncerError('option_invalid', `${name}: give ${give}`);
 
-/** Throws BouncerError `option_invalid`, which names the option and says what to give. Callers in JavaScript give what they like. */
+/** Throws BouncerError `option_invalid`: the option and what to give. Callers in JavaScript give what they like. */
 export function checkNotificationOptions({ webhooks, allowHttpWebhooks, userLinks }: NotificationOptions): void {
   if (!Array.isArray(webhooks)) throw wrong('webhooks', 'a list of { url, secret }');
   for (const [i, endpoint] of webhooks.entries()) {

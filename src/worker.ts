@@ -72,7 +72,7 @@ export interface WorkerOptions {
   readonly databases?: readonly string[] | undefined;
   /** Paths of RFC 8805 CSV files: the operator's own word on networks (VPN exits, offices), certain. Reloaded too. */
   readonly overrides?: readonly string[] | undefined;
-  /** Addresses that the operator knows, with their countries: a database file that says otherwise is refused. */
+  /** Addresses that the operator knows, with their countries: a file that says otherwise, of a family that it has, is refused. */
   readonly canaries?: Readonly<Record<string, string>> | undefined;
   /** How soon changed files are noticed and taken. Default: looked at every 10 seconds, read when still for 5. */
   readonly reload?: ReloadOptions | undefined;
@@ -426,10 +426,9 @@ async function openLocator(options: WorkerOptions, log: Log, clock: Clock): Prom
   if (missing === undefined) return chain;
   chain.close();
   const { origin, problem } = missing;
-  throw new BouncerError(
-    'database_unusable',
-    `overrides: ${origin}: ${problem} A worker without them would end sessions of people they vouch for: correct the file, or take it out of the configuration.`,
-  );
+  const why = 'A worker without them would end sessions of people they vouch for';
+  const remedy = 'correct the file, or take it out of the configuration.';
+  throw new BouncerError('database_unusable', `overrides: ${origin}: ${problem} ${why}: ${remedy}`);
 }
 
 function chainOptions(options: WorkerOptions, log: Log, clock: Clock): ChainOptions {

@@ -75,7 +75,9 @@ async function check(file: string, options: Options): Promise<void> {
   );
 }
 
-/** By its name, also of one that is to be renamed (`own.csv.new`); of any other name, by what is in it: a database has zero bytes. */
+/**
+ * By its name, also where it is to be renamed (`own.csv.new`); of any other name by what is in it: a database has zero bytes.
+ */
 async function isOverrides(file: string): Promise<boolean> {
   const name = basename(file);
   if (/\.(csv|mmdb)(\.|$)/i.test(name)) return /\.csv(\.|$)/i.test(name);

@@ -15,7 +15,7 @@ const WEEK_MS = 7 * 86_400_000;
 export interface BrakeFacts {
   readonly state: BrakeState;
   /** Those that live. */
-  readonly workers: readonly Pick<WorkerStatus, 'mode' | 'brake'>[];
+  readonly workers: readonly WorkerStatus[];
   /** In the last seven days. */
   readonly observed: WouldHaveEnded | null;
 }

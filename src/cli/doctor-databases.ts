@@ -46,8 +46,8 @@ export function workerDatabaseChecks(workers: readonly WorkerStatus[]): Check[] 
 
 function notUsed({ ok, database, origin, builtOn, problem, refused }: SourceStatus) {
   if (refused !== undefined) {
-    const what = `${database} (${origin}): the file was changed and refused; what was built on ${builtOn ?? 'an unknown day'} goes on`;
-    return { what, why: refused };
+    const old = `what was built on ${builtOn ?? 'an unknown day'} goes on`;
+    return { what: `${database} (${origin}): the file was changed and refused; ${old}`, why: refused };
   }
   if (ok) return null;
   return { what: `${database} (${origin}) is not used`, why: problem ?? 'Replace the file, or correct its path.' };

@@ -3,7 +3,6 @@
 import type { Command } from 'commander';
 import type { Config, ResolvedConfig } from '../../config/load.ts';
 import { BouncerError, errorName } from '../errors.ts';
-import { liveWorkers } from '../redis/workers.ts';
 import { command, configOf, type Options, REDIS_TIMEOUT_MS, unavailable, withRedis } from './context.ts';
 import { brakeChecks, brakeFacts } from './doctor-brake.ts';
 import { type Check, worst } from './doctor-check.ts';
@@ -54,14 +53,13 @@ async function checkRedis(config: Config): Promise<Check[]> {
         redisFacts(redis),
         queueFacts(redis, keys),
         brakeFacts(redis, keys, Date.now()),
-        liveWorkers(redis, keys),
         evidence,
       ]);
-      const checks = facts.then(([server, queue, brake, workers, registry]) => [
+      const checks = facts.then(([server, queue, brake, registry]) => [
         ...redisChecks(server),
         ...queueChecks(queue, Date.now()),
         ...brakeChecks(brake, config.mode),
-        ...workerDatabaseChecks(workers),
+        ...workerDatabaseChecks(brake.workers),
         ...(registry === null ? [] : registryChecks(registry, queue.counters)),
       ]);
       return inTime(checks, config);

@@ -24,7 +24,7 @@ export const ACTS: Readonly<Record<AuditAct, string>> = {
   sign_out: 'signed out',
 };
 
-/** Codes only, `safe, taught, give_back failed`: whoever names an entry of a list or a user keeps the underscores of that name. */
+/** Codes only, `safe, taught, give_back failed`: the name of an entry of a list, or of a user, keeps its underscores. */
 const CODES = /^[a-z_]+(, [a-z_]+( [a-z_]+)*)*$/;
 
 /** A code such as `given_back`, as a person would write it. */

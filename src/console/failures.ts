@@ -23,9 +23,10 @@ export async function failed(c: Ctx, error: unknown, log: Log): Promise<Response
   const [away, refuses] = [status === 503 || isRedisAway(error), isRefusal(error)];
   const fields = { event: 'console_failed', error: errorName(error), status: away || refuses ? 503 : 500 };
   log.error(fields, 'A page of the review desk failed');
+  if (fields.status === 503) c.header('Retry-After', '5');
   if (refuses) {
-    const message =
-      'It is there, and takes nothing at present: its log and ours (redis_refuses) say why. Then look whether what you did is there.';
+    const why = 'It is there, and takes nothing at present: its log and ours (redis_refuses) say why.';
+    const message = `${why} Then look whether what you did is there.`;
     return refusal(c, 503, message, 'Redis refuses');
   }
   if (away) return refusal(c, 503, 'Try again in a moment; then look whether what you did is there.');

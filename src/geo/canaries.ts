@@ -53,7 +53,8 @@ export function verdictOn(source: Source): Verdict {
 }
 
 /**
- * The operator's own, each of which must be answered as given. `isAsked`: of which family; some vendors give each a file of its own.
+ * The operator's own, each of which must be answered as given. `isAsked`: those of which family; some vendors give each family a
+ * file of its own.
  * @throws BouncerError `option_invalid` where a canary is no address and country.
  */
 export function firstWrong(

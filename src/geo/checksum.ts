@@ -34,7 +34,7 @@ export interface Sidecar {
   readonly text: string;
 }
 
-/** What the checksums that lie beside a file must say once these bytes have taken its place; those that are not there are not made. */
+/** What the checksums that lie beside a file must say once these bytes have taken its place. None is made that was not there. */
 export async function sidecarsAfter(path: string, bytes: Buffer, pause: Pause): Promise<Sidecar[]> {
   const after: Sidecar[] = [];
   for (const [algorithm] of ALGORITHMS) {

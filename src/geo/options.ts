@@ -25,13 +25,16 @@ type SourceOptions = Pick<ChainOptions, 'databases' | 'overrides' | 'canaries' |
 
 const invalid = (name: string, what: string): BouncerError => new BouncerError('option_invalid', `${name}: ${what}`);
 
+/** Callers in JavaScript say null as well. */
+const isNone = (value: unknown): boolean => (value ?? null) === null;
+
 const isPaths = (paths: unknown): boolean =>
-  paths === undefined || (Array.isArray(paths) && paths.every((path) => typeof path === 'string' && path !== ''));
+  isNone(paths) || (Array.isArray(paths) && paths.every((path) => typeof path === 'string' && path !== ''));
 
 function isCanaries(canaries: unknown): boolean {
-  if (canaries === undefined) return true;
-  if (typeof canaries !== 'object' || canaries === null || Array.isArray(canaries)) return false;
-  return Object.entries(canaries).every(([address, country]) => {
+  if (isNone(canaries)) return true;
+  if (typeof canaries !== 'object' || Array.isArray(canaries)) return false;
+  return Object.entries(canaries ?? {}).every(([address, country]) => {
     const parsed = parseAddress(address);
     return parsed.ok && parsed.kind === 'global' && normaliseCountry(country).country !== undefined;
   });

@@ -196,7 +196,7 @@ class Table {
   }
 }
 
-/** The first `prefix` bits. Up to 48 of them fit into a number; more are a character a group, which is half the work of a text in digits. */
+/** The first `prefix` bits. Up to 48 fit into a number; more are one character a group, half the work of a text in digits. */
 function keyOf(words: ArrayLike<number>, prefix: number, family: AddressFamily): number | string {
   const bits = (at: number): number => (words[at] ?? 0) & (0xffff << (16 - clamp(prefix - at * 16))) & 0xffff;
   if (family === 4) return bits(0) * 65_536 + bits(1);

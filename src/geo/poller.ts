@@ -203,7 +203,10 @@ function evidenceOf({ source, builtOn }: Pollee, answer: Answer, stale: boolean,
   return details === undefined ? evidence : { ...evidence, ...details };
 }
 
-/** Certain: the operator's own word. Of several files the longest prefix counts, as within one; of equal ones the first file's. */
+/**
+ * Certain: the operator's own word. Of several files the longest prefix counts, as within one; of equal ones the first file's.
+ * One whose lookup failed has said nothing that could count, or be overruled.
+ */
 function overrule({ country, network }: Answer, evidence: Evidence, poll: Poll): void {
   const prefix = prefixOf(network);
   if (prefix <= poll.overridePrefix) {
@@ -218,7 +221,8 @@ function overrule({ country, network }: Answer, evidence: Evidence, poll: Poll):
 
 const prefixOf = (network: string | null): number => (network === null ? -1 : Number(network.split('/')[1]));
 
-const asOverruled = (evidence: Evidence): Evidence => ({ ...evidence, note: 'overruled' });
+const asOverruled = (evidence: Evidence): Evidence =>
+  evidence.network === null ? evidence : { ...evidence, note: 'overruled' };
 
 function hear({ country, details }: Answer, { source, role }: Pollee, stale: boolean, poll: Poll): void {
   if (details?.flags !== undefined && !stale) poll.flags = union(poll.flags, details.flags);

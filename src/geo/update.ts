@@ -1,7 +1,8 @@
 /**
  * MaxMind's documented download (dev.maxmind.com, "Download and update databases"), with the operator's own account: one
- * request an edition, `If-Modified-Since` from the file that is there (where it is of any use), the archive compared with its checksum, the one
- * database taken out of it, checked as any other, and put into place in one step, where a running worker reloads it.
+ * request an edition, `If-Modified-Since` from the file that is there (where it is of any use), the archive compared with its
+ * checksum, the one database taken out of it, checked as any other, and put into place in one step, where a running worker
+ * reloads it.
  */
 
 import { createHash, randomBytes } from 'node:crypto';

@@ -386,6 +386,7 @@ describe('while Redis is away', () => {
     const away = await anna.ask('/incidents');
     expect([away.status, await away.text()]).toEqual([503, expect.stringContaining('Redis cannot be reached')]);
     expect(away.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(away.headers.get('retry-after')).toBe('5');
     redis.resume();
     expect(await until(async () => (await anna.ask('/incidents')).status === 200, { timeoutMs: 15_000 })).toBe(true);
   });

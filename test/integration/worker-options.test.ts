@@ -42,7 +42,7 @@ test.each<[string, object]>([
 
 test('what is right, or left open, is taken', async () => {
   const canaries = { '81.2.69.142': 'gb', '2001:630::1': 'UK' };
-  const right = { mode: 'observe', anonymousNetwork: 'allow', databases: [], overrides: undefined, canaries };
+  const right = { mode: 'observe', anonymousNetwork: 'allow', databases: null, overrides: undefined, canaries };
   const worker = await start({ ...right, maxDatabaseAgeDays: 90_000 });
   release(() => worker.close({ force: true }));
   expect(worker.isRunning()).toBe(true);

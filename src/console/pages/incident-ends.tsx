@@ -19,7 +19,7 @@ export function Standing({ c, incident, end }: { c: Ctx; incident: IncidentRecor
           <ReasonText reason={endedAgain.reason} brief />. The case was {endedAgain.was} then.
         </p>
       )}
-      {end === null && mayHaveEnded(incident) ? (
+      {end === null && isKnownToStandNoMore(incident) ? (
         <p>
           No end of this login stands any more
           {isAtPhp(incident)
@@ -35,6 +35,11 @@ export function Standing({ c, incident, end }: { c: Ctx; incident: IncidentRecor
       )}
     </>
   );
+}
+
+/** Of a forgotten user's login nobody can find the end; and an answer that is not done may not have ended it yet. */
+function isKnownToStandNoMore(incident: IncidentRecord): boolean {
+  return mayHaveEnded(incident) && !isForgotten(incident) && incident.pending === undefined;
 }
 
 /** Ends that have no incident. */

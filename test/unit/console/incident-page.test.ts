@@ -310,6 +310,18 @@ test('whether the end of a session stands is told', async () => {
   expect((await flagged.console.get(flagged.path)).text).not.toContain('No end of this login');
 });
 
+test.each<[string, Partial<IncidentRecord>]>([
+  ['the user was forgotten, as the end is not found by that name', { userId: 'forgotten-x1', lid: 'forgotten-x1' }],
+  [
+    'the answer that ends it is not done',
+    { action: 'flag', outcome: 'none', status: 'confirmed', resolvedBy: 'ann', pending: {} },
+  ],
+])('nobody says that no end stands where %s', async (_why, over) => {
+  const { console, path } = desk(over);
+  const { status, text } = await console.get(path);
+  expect([status, text]).toEqual([200, expect.not.stringContaining('No end of this login')]);
+});
+
 test('what was never ended has no undo', async () => {
   const { console, path } = desk({ action: 'flag', outcome: 'none', reason: 'country_disputed' });
   expect((await console.get(path)).html).not.toContain(`${path}/undo`);

@@ -272,6 +272,21 @@ describe('no answer', () => {
     expect(locator.sources()).toMatchObject([{ ok: false, problem: expect.stringContaining('damaged') }, { ok: true }]);
   });
 
+  test('an override that throws is overruled by none, and another one goes on', async () => {
+    const broken: Partial<Source> = { kind: 'override', role: 'override', lookup: throwing.lookup };
+    const alone = await poll(says('own', broken), says('FR'));
+    expect(located(alone.locator, FR).evidence.map(({ note }) => note)).toEqual(['error', undefined]);
+    const own = says('DE', { role: 'override' });
+    for (const sources of [
+      [says('own', broken), own],
+      [own, says('own', broken)],
+    ]) {
+      const { candidates, evidence } = located((await poll(...sources, says('FR'))).locator, FR);
+      expect(candidates).toEqual(['DE']);
+      expect(evidence.map(({ note }) => note).sort()).toEqual(['error', 'overruled', undefined]);
+    }
+  });
+
   test('every source throws', async () => {
     const { locator } = await poll(throwing);
     expect(unlocatable(locator, FR)).toMatchObject({ why: 'lookup_failed', evidence: [{ note: 'error' }] });
