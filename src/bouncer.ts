@@ -53,8 +53,8 @@ export interface BouncerOptions {
   readonly prefix?: string | undefined;
   /**
    * The proxies in front of this app: addresses, CIDRs, `loopback` or `private`; or how many there are, where their
-   * addresses are not known (over a Unix socket a proxy has none). The forwarding header is read from the right and believed only as
-   * far as these wrote it. Default none: the address is the connection's own.
+   * addresses are not known (over a Unix socket a proxy has none). The forwarding header is read from the right and
+   * believed only as far as these wrote it. Default none: the address is the connection's own.
    */
   readonly trustProxy?: number | readonly string[] | undefined;
   /**

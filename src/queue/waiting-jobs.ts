@@ -15,8 +15,8 @@ type Payload = { readonly [list in (typeof LISTS)[number]]?: readonly unknown[] 
 const WAITING: ReadonlySet<JobType> = new Set(['wait', 'prioritized', 'delayed']);
 
 /**
- * Goes through the queues that carry logins. The others name a case or a login id, never a user. Logins that waited for a database
- * are counted as given up, or they would seem to wait for ever.
+ * Goes through the queues that carry logins. The others name a case or a login id, never a user. Logins that waited for a
+ * database are counted as given up, or they would seem to wait for ever.
  */
 export function waitingJobs(
   redis: Redis,

@@ -140,7 +140,7 @@ function connect(target: RedisTarget, ours: OurOptions): Redis {
     if (!/^(rediss?|unix):\/\//.test(target) && !target.startsWith('/')) {
       throw new BouncerError('option_invalid', 'redis: give a URL such as redis://localhost:6379 (rediss:// for TLS)');
     }
-    return new Redis(target, ours);
+    return new Redis(withoutOurs(target, ours), ours);
   }
   // A variable of the environment that is not set is the usual reason.
   if (typeof target !== 'object' || target === null) {
@@ -148,6 +148,14 @@ function connect(target: RedisTarget, ours: OurOptions): Redis {
   }
   if (isCluster(target)) return duplicateCluster(target, ours);
   return isRedis(target) ? target.duplicate(ours) : new Redis({ ...target, ...ours });
+}
+
+/** What a URL says in its query ioredis puts before the options beside it. */
+function withoutOurs(url: string, ours: OurOptions): string {
+  const [start = '', query] = url.split(/\?(.*)/s);
+  const isOurs = (name: string) => name in OURS || (name === 'commandTimeout' && name in ours);
+  const kept = query?.split('&').filter((pair) => !isOurs(pair.split('=')[0] ?? ''));
+  return kept === undefined ? url : `${start}?${kept.join('&')}`;
 }
 
 function isRedis(target: RedisOptions | Redis): target is Redis {

@@ -39,7 +39,10 @@ export type GateParts = Pick<AdapterDeps, 'gate' | 'trust' | 'log' | 'engine' | 
 /** The session cookie, where we mount express-session ourselves. */
 type KnownCookie = Pick<ExpressSessionOptions, 'secret'> & { readonly name: string };
 
-/** `gate()` of the bouncer. `app.use(bouncer.gate)` would leave each request without an answer: it makes the middleware, it is none. */
+/**
+ * `gate()` of the bouncer. It makes the middleware and is none: `app.use(bouncer.gate)` would leave each request without an
+ * answer.
+ */
 export function gateMaker(parts: GateParts): () => ExpressMiddleware {
   return (...given: unknown[]) => {
     if (given.length < 3) return expressGate(parts);

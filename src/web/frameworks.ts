@@ -30,7 +30,7 @@ export interface Frameworks {
    * Express 4 and 5: `app.use(bouncer.express(session, { secret, ... }))`. express-session with our store between a strict
    * look at the cookie and the gate. The same as `session({ store: bouncer.store(session) })` and `gate()`, with the look.
    */
-  express<O>(session: ExpressSession<O>, options: NoInfer<O>): ExpressSessionMiddleware;
+  express<O>(session: ExpressSession<O>, options: NonNullable<NoInfer<O>>): ExpressSessionMiddleware;
   /** Fastify 5: `app.register(bouncer.fastify(fastifySession), { secret, ... })`, after @fastify/cookie. */
   fastify<P>(plugin: P): P;
   /** Koa 2 and 3: `app.use(bouncer.koa(session, { key, ... }, app))` with koa-session. */

@@ -56,6 +56,7 @@ export interface GateDeps {
 export class Gate {
   readonly #options: GateOptions;
   readonly #deps: GateDeps;
+  readonly #told = new Set<string>();
 
   constructor(options: GateOptions, deps: GateDeps) {
     this.#options = options;
@@ -91,15 +92,10 @@ export class Gate {
 
   /** It is asked in outages only, and so its mistakes are found in one: nobody is let pass on it, and the process lives. */
   #needsUser(request: GateRequest): boolean {
-    try {
-      return this.#options.needsUser(request);
-    } catch (error) {
-      this.#deps.log.error(
-        { event: 'needs_user_failed', error: errorName(error) },
-        'needsUser threw: answered with 503',
-      );
-      return true;
-    }
+    const own = outcomeOf(() => this.#options.needsUser(request));
+    if ('value' in own) return Boolean(own.value);
+    this.#tellOnce('needs_user_failed', own.failure, 'needsUser threw, or gave a promise: answered with 503');
+    return true;
   }
 
   #gotcha(state: SessionState | undefined, request: GateRequest): GateAnswer {
@@ -111,13 +107,20 @@ export class Gate {
 
   /** The app's own page, unless that fails: whoever is bounced gets one in any case, and nobody brings a process down by it. */
   #page(context: GotchaContext): string {
-    const own = rendered(() => this.#options.render(context));
-    if (typeof own === 'string') return own;
-    this.#deps.log.error(
-      { event: 'gotcha_render_failed', error: own.message },
-      'gotcha.render gave no page, and ours was shown: it must return a string, at once (no promise)',
-    );
+    const own = outcomeOf(() => this.#options.render(context));
+    const page = 'value' in own ? textOf(own.value) : null;
+    if (page !== null) return page;
+    const failure = 'value' in own ? typeof own.value : own.failure;
+    const must = 'gotcha.render gave no page, and ours was shown: it must return a string, at once (no promise)';
+    this.#tellOnce('gotcha_render_failed', failure, must);
     return gotchaPage(context);
+  }
+
+  /** Anybody can ask for the gotcha page, and in an outage everybody asks: not a line for each. */
+  #tellOnce(event: string, error: string, message: string): void {
+    if (this.#told.has(event)) return;
+    this.#told.add(event);
+    this.#deps.log.error({ event, error }, message);
   }
 
   #note(caseId: string, kind: Visit['kind'], request: GateRequest): void {
@@ -136,17 +139,23 @@ export class Gate {
   }
 }
 
-/** What is no text: why. */
-function rendered(render: () => unknown): string | { readonly message: string } {
+/** What an app's own function gave, or why that is nothing. */
+function outcomeOf(ask: () => unknown): { readonly value: unknown } | { readonly failure: string } {
   try {
-    const own = render();
-    if (typeof own === 'string') return own;
+    const value = ask();
+    if (typeof (value as PromiseLike<unknown> | null | undefined)?.then !== 'function') return { value };
     // Nobody waits for it: its failure must not end the process.
-    Promise.resolve(own).catch(() => {});
-    return { message: own instanceof Promise ? 'promise' : typeof own };
+    Promise.resolve(value).catch(() => {});
+    return { failure: 'promise' };
   } catch (error) {
-    return { message: errorName(error) };
+    return { failure: errorName(error) };
   }
+}
+
+/** A page may come as `readFileSync` gives it without an encoding. */
+function textOf(page: unknown): string | null {
+  if (page instanceof Uint8Array) return Buffer.from(page).toString();
+  return typeof page === 'string' ? page : null;
 }
 
 function withCase(url: string, caseId: string): string {

@@ -4,6 +4,7 @@ import { Attached } from './attached.ts';
 import type { CookieAttributes } from './cookie.ts';
 import { endedCookies, type HeldCookie, heldBack } from './held.ts';
 import { askGate, type HttpRequest, headerOf } from './http.ts';
+import { checkData } from './login.ts';
 import { newSessionId, RequestSession } from './request-session.ts';
 import { type Screened, screenCookie, withoutCookie } from './strict-id.ts';
 import { isUpgrade } from './upgrade.ts';
@@ -229,6 +230,9 @@ function nameForwarded(ctx: KoaContext, id: string | null, options: KoaSessionOp
 
 function begin(ctx: KoaContext, slot: Slot, lid: string, data: Readonly<Record<string, unknown>>) {
   if (ctx.session === undefined) throw missing();
+  // koa-session takes `maxAge` so, and has no `cookie` of its own.
+  const { maxAge, ...named } = data;
+  checkData(ctx.session, named, []);
   ctx.session = { ...data }; // nothing of the old session; what koa-session regenerates keeps its data
   const { sessionId, ended } = slot.session.begin(lid);
   const session = ctx.session as Partial<KoaSession> | null;

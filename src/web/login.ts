@@ -54,11 +54,11 @@ export async function login(request: object, options: LoginOptions, deps: LoginD
  * A session middleware keeps names for itself (express-session `id`, say, which many a user object has). It would throw half way
  * through, or only at the end of the response. Before anything is done.
  */
-export function checkData(session: unknown, data: unknown): void {
+export function checkData(session: unknown, data: unknown, kept: readonly string[] = ['cookie']): void {
   if (typeof session !== 'object' || session === null || typeof data !== 'object' || data === null) return;
   const methods: object = Object.getPrototypeOf(session) ?? {};
   const own = (name: string) => Object.getOwnPropertyDescriptor(session, name)?.enumerable === false;
-  const taken = Object.keys(data).find((name) => name === 'cookie' || name in methods || own(name));
+  const taken = Object.keys(data).find((name) => kept.includes(name) || name in methods || own(name));
   if (taken === undefined) return;
   throw new BouncerError('option_invalid', `data: the session keeps the name ${taken} for itself; give another one`);
 }

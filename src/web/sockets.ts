@@ -84,8 +84,8 @@ export class Sockets {
 
   /**
    * Resolves true when the socket may go on. False: its login has ended, or nobody can say (Redis is away, or the request has
-   * gone through no session middleware of ours); it is closed then, or has closed before. An anonymous socket may go on and is not watched. Never
-   * throws.
+   * gone through no session middleware of ours); it is closed then, or has closed before. An anonymous socket may go on and is
+   * not watched. Never throws.
    */
   async guard(socket: GuardableSocket, of: object | SocketOwner): Promise<boolean> {
     if ('sessionId' in of && isOwner(of)) return this.#guardId(socket, of.sessionId);

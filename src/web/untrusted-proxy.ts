@@ -3,8 +3,8 @@ import { clientAddress, type TrustProxy } from '../domain/forwarded.ts';
 import type { Log } from '../ports.ts';
 import { type HttpRequest, headerOf } from './http.ts';
 
-/** For documentation (RFC 5737): no client has it, so that it comes back says that the header was believed. */
-const PROBE = '192.0.2.1';
+/** No address in any of the headers (RFC 7239 writes it so): that it is found malformed says that the header was read. */
+const PROBE = 'unknown';
 
 /**
  * A proxy in front that `trustProxy` does not name gives its own address to everybody: mostly a private one, which has no
@@ -18,7 +18,7 @@ export function proxyWatch(trust: TrustProxy, log: Log): (http: Pick<HttpRequest
     const { peer } = http;
     const parsed = parseAddress(peer);
     if (!parsed.ok || parsed.kind === 'global') return;
-    if (clientAddress({ peer, headers: { [trust.header]: PROBE } }, trust).address === PROBE) return;
+    if (clientAddress({ peer, headers: { [trust.header]: PROBE } }, trust).problem === 'malformed_forwarding') return;
     isSaid = true;
     log.warn(
       { event: 'proxy_untrusted', header: trust.header },

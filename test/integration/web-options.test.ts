@@ -73,9 +73,17 @@ describe('the gate does as it is told', () => {
     const page = await browser.get(location ?? '');
     expect([page.status, page.body]).toEqual([200, expect.stringContaining(CASE)]);
     expect(page.body).toContain('You have been signed out');
+    await browser.get(location ?? ''); // told once: anybody may ask for it
     expect(events(log, 'gotcha_render_failed')).toHaveLength(1);
     expect(log.text()).not.toContain('no template');
     expect((await browser.get('/me')).status).toBe(200);
+  });
+
+  test('a render that gives a file as it was read: its text', async () => {
+    const log = captureLog();
+    const browser = await revoked({ gotcha: { render: (() => Buffer.from('<p>schön</p>')) as never }, log });
+    expect((await browser.get('/gotcha')).body).toBe('<p>schön</p>');
+    expect(events(log, 'gotcha_render_failed')).toEqual([]);
   });
 
   test('openPaths: reachable with a revoked session, on a fresh one; nothing beside them is', async () => {
@@ -91,16 +99,22 @@ describe('the gate does as it is told', () => {
     for (const path of ['/about/us', '/publicity']) expect(await asked(path)).toBe(303);
   });
 
-  test('a needsUser that throws: 503 for what it was asked about, and nothing else suffers', async () => {
+  const readsSession = (request: object) => (request as { session: { userId?: string } }).session.userId === undefined;
+  test.each([
+    ['throws', readsSession],
+    ['is async and fails', async (request: object) => readsSession(request)],
+  ])('a needsUser that %s: 503 for what it was asked about, and nothing else suffers', async (_what, given) => {
     const server = await privateRedis();
     const log = captureLog();
-    const needsUser = (request: object) => (request as { session: { userId?: string } }).session.userId === undefined;
+    const needsUser = given as BouncerOptions['needsUser'];
     const shop = await openShop(testPrefix(), { bouncer: { redis: server.url, redisTimeoutMs: 300, needsUser, log } });
     const browser = shop.browser();
     await until(async () => (await browser.login('alice')).json().saved);
     server.pause();
-    const page = await browser.get('/me');
-    expect([page.status, page.json()]).toEqual([503, { code: 'session_unavailable' }]);
+    for (let i = 0; i < 2; i++) {
+      const page = await browser.get('/me');
+      expect([page.status, page.json()]).toEqual([503, { code: 'session_unavailable' }]);
+    }
     expect(events(log, 'needs_user_failed')).toHaveLength(1);
     server.resume();
     await until(async () => (await browser.user()) === 'alice');
