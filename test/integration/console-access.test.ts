@@ -239,11 +239,18 @@ describe('assets', () => {
     expect((await room.ask(path)).status).toBe(200);
     for (const other of [
       path.replace(/[^/]+$/, '..%2f..%2fapp.tsx'),
-      path.replace(/\/\w{16}\//, '/0000000000000000/'),
+      path.replace(/\/\w{16}\//, '/00000000000000zz/'),
       '/assets/x/__proto__',
     ]) {
       expect((await room.ask(other)).status).toBe(404);
     }
+  });
+
+  test('that a page of another version names are given as they are here, and not kept', async () => {
+    const [path = ''] = await links();
+    const [ours, theirs] = [await room.ask(path), await room.ask(path.replace(/\/\w{16}\//, '/0000000000000000/'))];
+    expect([theirs.status, theirs.headers.get('cache-control')]).toEqual([200, 'no-store']);
+    expect(await theirs.text()).toBe(await ours.text());
   });
 });
 
