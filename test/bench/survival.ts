@@ -92,7 +92,7 @@ async function inFlight({ url, web, worker, framework }: Stage, kind: Kind, name
   return browser.isLoggedIn();
 }
 
-/** The worker hears of this one from the queue, while the login request itself works on, until the worker is done. */
+/** The worker hears of this one from the queue, while the login request itself works on: for 20 ms, and until the worker is done. */
 async function duringLogin({ url, web, worker, framework }: Stage, name: string): Promise<boolean> {
   const user = `${framework}-${name}`;
   await new Browser(url, HOME).get(`/login?user=${user}`);

@@ -1,4 +1,5 @@
 /** A web app of the `survival` bench: one of three frameworks, with our store or a stock one, the same routes on each. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createBouncer, type LoginResult } from '../../../src/index.ts';
@@ -42,6 +43,9 @@ function gateOf(user: string): Gate {
   return gate;
 }
 
+/** What a login does after it has told of itself; and longer, where a busy machine's worker is not done by then. */
+const WORK_MS = 20;
+
 /** The first login of a user is from home and soon over: only the thief's works on. */
 const worksOn = (turn: Turn) => turn.query('kind') !== '';
 
@@ -49,7 +53,10 @@ async function route(turn: Turn, login: Login): Promise<{ user: string | null }>
   const user = turn.query('user');
   if (turn.path === '/login') {
     targets.set(user, await login(turn, user));
-    if (worksOn(turn)) await hold(turn, 'changes', gateOf(user)); // the login request's own automatic save
+    if (worksOn(turn)) {
+      await sleep(WORK_MS);
+      await hold(turn, 'changes', gateOf(user)); // the login request's own automatic save
+    }
   }
   if (turn.path === '/held') await hold(turn, turn.query('kind') as Kind, gateOf(user));
   return { user: turn.user() };
