@@ -82,7 +82,7 @@ final class SessionBouncer {
     }
     /** Enrols a new id under its login FIRST, then reads whether the login has ended. Only then may the id be saved. */
     private function mark(): ?array {
-        $this->own = $this->own ?? (register_shutdown_function([$this, 'finish']) ?: []);
+        if ($this->own === null && ($this->own = []) === []) register_shutdown_function([$this, 'finish']);
         $lid = $_SESSION['bouncer_lid'] ?? null;
         if (!is_string($lid) || !preg_match('/^[\w-]{38}$/D', $lid) || (string) session_id() === '') return null;
         $handle = $this->hash(session_id()) . '.' . array_key_first($this->options['keys']); // sealed anew with a new key
