@@ -173,9 +173,11 @@ describe('a socket', () => {
     const first = open();
     await until(() => io.sockets.sockets.size === 1);
     await chat.revoke(lid, browser);
-    expect(await first).toBe('io server disconnect');
+    // Who polls, and has no poll under way when the news comes, is refused the next one by the gate.
+    const ends = transport === 'polling' ? ['io server disconnect', 'transport error'] : ['io server disconnect'];
+    expect(ends).toContain(await first);
     expect(await open()).toBe('refused');
-    expect(io.sockets.sockets.size).toBe(0);
+    await until(() => io.sockets.sockets.size === 0);
   });
 
   test('in Koa, by the id in its cookie', async () => {
