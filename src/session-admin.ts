@@ -132,8 +132,12 @@ interface Found {
 /** What the app's own text stands for; null where nothing on record has this id. */
 async function resolve(deps: SessionAdminDeps, id: unknown): Promise<Found | null> {
   if (typeof id !== 'string' || !ID.test(id)) return null;
-  return (id.length === HANDLE_LENGTH ? await byHandle(deps, id) : null) ?? byLid(deps, id);
+  const known = (id.length === HANDLE_LENGTH ? await byHandle(deps, id) : null) ?? (await byLid(deps, id));
+  // An app that gives the session id itself means that session; taken for a login's it would stand in a key and in the audit.
+  return known ?? byHandle(deps, handleOf(id));
 }
+
+const handleOf = (id: string): string => createHash('sha256').update(id).digest('base64url');
 
 async function byLid({ registry, logins, clock }: SessionAdminDeps, lid: string): Promise<Found | null> {
   const [known, mark] = await Promise.all([registry.find(lid, clock()), logins.endMark(lid)]);
@@ -153,7 +157,7 @@ async function notOnRecord(
   const userId = ofUser === undefined ? null : nameOf(ofUser);
   if (userId !== null && !registry.isOf(lid, userId)) return null;
   // Of a session that was never in our store; in the form that all handles have.
-  const handle = createHash('sha256').update(lid).digest('base64url');
+  const handle = handleOf(lid);
   const markOnly = userId === null ? undefined : true;
   return { lid, handle, userId, live: (await logins.endMark(lid)) === null, markOnly };
 }

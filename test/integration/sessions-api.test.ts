@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { createBouncer } from '../../src/index.ts';
+import { redisAudit } from '../../src/redis/audit.ts';
 import { keysFor, userTag } from '../../src/redis/keys.ts';
 import { loginId, randomToken, sessionHandle } from '../../src/web/handle.ts';
 import { WebTier } from '../support/admin.ts';
-import { captureLog, connect, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
+import { captureLog, connect, privateRedis, release, testPrefix, testRedisUrl, until } from '../support/index.ts';
 import { openShop } from '../support/shop.ts';
 import { openWorker } from '../support/worker.ts';
 
@@ -62,6 +63,21 @@ describe('bouncer.sessions', () => {
     await expect(web.admin.end(lid, undefined as never)).rejects.toMatchObject({ code: 'option_invalid' });
     await expect(web.admin.endAll('', BY)).rejects.toMatchObject({ code: 'option_invalid' });
     await expect(web.admin.endOthers('alice', 'nonsense', BY)).rejects.toMatchObject({ code: 'option_invalid' });
+  });
+
+  test('the session id itself, by mistake: that session ends, and the id stands nowhere', async () => {
+    const redis = connect((await privateRedis()).url);
+    const web = new WebTier(testPrefix(), redis);
+    const { id, lid } = await web.login('alice');
+    expect(await web.admin.isLive(id)).toBe(true);
+    expect(await web.admin.end(id, { ...BY, ofUser: 'mallory' })).toBe('unknown');
+    expect(await web.admin.end(id, BY)).toBe('ended');
+    expect([await web.lives(id), await web.admin.isLive(lid)]).toEqual([false, false]);
+    expect(await web.admin.end(id, BY)).toBe('already_ended');
+    expect((await redis.keys('*')).filter((key) => key.includes(id))).toEqual([]);
+    const entries = await redisAudit(redis, web.keys).list(10);
+    expect(entries.map((entry) => entry.lid)).toEqual([lid, lid]);
+    expect(JSON.stringify(entries)).not.toContain(id);
   });
 
   test('one act of a user with many logins is one entry of the audit, and of such acts a hundred a day are kept', async () => {
